@@ -1,0 +1,33 @@
+"""perfmodel: how fast, how big, how much energy and money a neural network costs on a machine."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from perfmodel.api import Estimate, estimate
+    from perfmodel.devices import load_device
+    from perfmodel.errors import PerfmodelError
+    from perfmodel.sweeps import Sweep, sweep
+    from perfmodel.workloads.library import load_model
+
+_WHERE = {
+    "Estimate": "perfmodel.api",
+    "PerfmodelError": "perfmodel.errors",
+    "Sweep": "perfmodel.sweeps",
+    "estimate": "perfmodel.api",
+    "load_device": "perfmodel.devices",
+    "load_model": "perfmodel.workloads.library",
+    "sweep": "perfmodel.sweeps",
+}
+__all__ = ["Estimate", "PerfmodelError", "Sweep", "__version__", "estimate", "load_device", "load_model", "sweep"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: a bare import of perfmodel costs nothing."""
+    if name not in _WHERE:
+        raise AttributeError(f"module 'perfmodel' has no attribute '{name}'")
+    return getattr(import_module(_WHERE[name]), name)

@@ -1,0 +1,178 @@
+"""The calls that a user needs: load, estimate, sweep, explain. ``import perfmodel as pm`` re-exports them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from perfmodel.arguments import whole
+from perfmodel.devices import Device, load_device
+from perfmodel.plan.memory import MemoryUse
+from perfmodel.plan.parallelism import Plan
+from perfmodel.serving.closed_loop import bottleneck
+from perfmodel.serving.rows import operator_rows, utilisation
+from perfmodel.serving.scenario import Answer, Pool, Question, Setup, prepare
+from perfmodel.serving.step import StepTime, Time
+from perfmodel.workloads.library import load_model
+from perfmodel.workloads.spec import LanguageModel
+
+SCHEMA = "perfmodel/estimate/1"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The answer to one question: times with bound and band, rates of the whole deployment, memory of one device."""
+
+    setup: Setup
+    device: Device
+    batch: int
+    input_tokens: int
+    output_tokens: int
+
+    @cached_property
+    def answer(self) -> Answer:
+        """The plain answer behind the estimate."""
+        return self.setup.answer(self.batch, self.input_tokens, self.output_tokens)
+
+    @property
+    def model(self) -> LanguageModel:
+        """The workload."""
+        return self.setup.decode.model
+
+    @property
+    def ttft_s(self) -> Time | None:
+        """Time to first token; None for phase decode."""
+        return self.answer.phases.ttft
+
+    @property
+    def tpot_s(self) -> Time | None:
+        """Mean time per output token after the first; None for phase prefill."""
+        return self.answer.phases.tpot
+
+    @property
+    def e2e_s(self) -> Time | None:
+        """Time from arrival to the last token."""
+        return self.answer.phases.e2e
+
+    @property
+    def step_s(self) -> Time:
+        """Time of the model step that the phase is made of, without framework: the mean decode step, or the prefill."""
+        return self._step.time
+
+    @property
+    def tokens_per_s(self) -> float:
+        """Output tokens a second of the whole deployment (phase prefill: input tokens)."""
+        factor = self.input_tokens if self.setup.question.phase == "prefill" else 1.0
+        return float(self.answer.tokens_per_s) * factor
+
+    @property
+    def tokens_per_s_per_device(self) -> float:
+        """Tokens a second divided by the devices."""
+        return self.tokens_per_s / self.setup.devices
+
+    @property
+    def requests_per_s(self) -> float:
+        """Finished requests a second of the whole deployment."""
+        return float(self.answer.requests_per_s)
+
+    @property
+    def memory(self) -> MemoryUse:
+        """Memory of the fullest device."""
+        return self.answer.memory
+
+    @property
+    def fits(self) -> bool:
+        """Whether the weights and the requests (serve: at least one) fit."""
+        return bool(self.answer.fits)
+
+    @property
+    def energy_j(self) -> None:
+        """Energy is not modelled yet."""
+        return None
+
+    @property
+    def _step(self) -> StepTime:
+        step = self.answer.phases.decode or self.answer.phases.prefill
+        assert step is not None
+        return step
+
+    @property
+    def bottleneck(self) -> str:
+        """The resource that bounds the step: compute, memory or link."""
+        return bottleneck(self._step)
+
+    def operator_rows(self) -> list[dict[str, Any]]:
+        """Return one row an operator and phase."""
+        rows: list[dict[str, Any]] = []
+        for phase, step in (("prefill", self.answer.phases.prefill), ("decode", self.answer.phases.decode)):
+            rows += operator_rows(phase, step) if step else []
+        return rows
+
+    def ops(self) -> Any:
+        """Return the operators as a pandas DataFrame."""
+        import pandas
+
+        return pandas.DataFrame(self.operator_rows())
+
+    def explain(self, metric: str = "tpot", symbols: tuple[str, ...] = ("batch", "input_tokens", "bandwidth")) -> Any:
+        """Return the bound of a metric (ttft, tpot, e2e) as a sympy expression in the named symbols."""
+        from perfmodel.explain import explain
+
+        return explain(self.setup, metric, symbols, self.batch, self.input_tokens, self.output_tokens).bound
+
+    def report(self) -> dict[str, Any]:
+        """Return the estimate as one JSON-ready object (schema ``perfmodel/estimate/1``)."""
+        from perfmodel.report import estimate_report
+
+        return estimate_report(self)
+
+
+def estimate(
+    model: str | Path | LanguageModel,
+    device: str | Path | Device,
+    *,
+    batch: int = 1,
+    input_tokens: int = 1024,
+    output_tokens: int = 256,
+    tp: int = 1,
+    ep: int = 1,
+    moe_tp: int | None = None,
+    attention_dp: int = 1,
+    dp: int = 1,
+    prefill_pool: Pool | None = None,
+    decode_pool: Pool | None = None,
+    **options: Any,
+) -> Estimate:
+    """Return how fast and how big a model is on a device.
+
+    ``batch`` requests in flight over the whole deployment, of ``input_tokens`` and ``output_tokens`` each. ``options``:
+    precision, moe_precision, kv_precision, phase (serve, prefill, decode), static, engine, mode, routing.
+
+    Errors: :class:`PerfmodelError` with what is wrong and how to mend it.
+    """
+    plan = Plan(
+        tp=whole("tp", tp), attention_dp=whole("attention_dp", attention_dp), ep=whole("ep", ep),
+        moe_tp=None if moe_tp is None else whole("moe_tp", moe_tp), dp=whole("dp", dp),
+    )  # fmt: skip
+    question = Question(plan=plan, prefill_pool=prefill_pool, decode_pool=decode_pool, **options)
+    return estimate_question(
+        _model(model), _device(device), question, whole("batch", batch), whole("input_tokens", input_tokens),
+        whole("output_tokens", output_tokens),
+    )  # fmt: skip
+
+
+def estimate_question(
+    model: LanguageModel, device: Device, question: Question, batch: int, input_tokens: int, output_tokens: int
+) -> Estimate:
+    """Return the estimate of a checked question."""
+    return Estimate(prepare(model, device, question), device, batch, input_tokens, output_tokens)
+
+
+def _model(model: str | Path | LanguageModel) -> LanguageModel:
+    return model if isinstance(model, LanguageModel) else load_model(str(model))
+
+
+def _device(device: str | Path | Device) -> Device:
+    return device if isinstance(device, Device) else load_device(str(device))

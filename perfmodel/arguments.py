@@ -1,0 +1,65 @@
+"""Checks of numbers and words at the edge: what comes in is a clear error or a plain, whole, finite value."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from perfmodel.errors import InputError
+
+LARGEST_COUNT = 10**12
+
+
+def whole(name: str, value: Any, least: int = 1) -> int:
+    """Return a count as an int; ``4.0`` and ``"4"`` are four. Errors: :class:`InputError` that names the argument."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise InputError(f"{name} must be a whole number, not '{value}'") from None
+    if not math.isfinite(number) or number != math.floor(number):
+        raise InputError(f"{name} must be a whole number, not {value}")
+    if not least <= number <= LARGEST_COUNT:
+        raise InputError(f"{name} must be at least {least} and at most 1e12, not {value}")
+    return int(number)
+
+
+def truth(name: str, value: Any) -> bool:
+    """Return a flag from a bool, a number or the words true, false, yes, no."""
+    if isinstance(value, bool):
+        return value
+    text = str(value).strip().lower()
+    if text in ("true", "1", "1.0", "yes"):
+        return True
+    if text in ("false", "0", "0.0", "no", ""):
+        return False
+    raise InputError(f"{name} must be true or false, not '{value}'")
+
+
+def parse_axis(name: str, text: str) -> list[int]:
+    """Return the values of a sweep axis.
+
+    ``1,2,4``; ``1:512:x2`` (times two up to 512); ``0:100:+10`` or ``1:9:2`` (steps). The end is included when hit.
+    """
+    values: list[int] = []
+    for part in text.split(","):
+        values += _range(name, part.strip()) if ":" in part else [whole(name, part.strip())]
+    if not values:
+        raise InputError(f"{name} has no values")
+    return values
+
+
+def _range(name: str, part: str) -> list[int]:
+    pieces = part.split(":")
+    if len(pieces) != 3:
+        raise InputError(f"{name}: '{part}' is not start:stop:step; write 1:512:x2 (doubling) or 128:1024:128")
+    start, stop = whole(name, pieces[0]), whole(name, pieces[1])
+    factor = pieces[2].startswith(("x", "*"))
+    step = whole(name, pieces[2].lstrip("x*+"), least=2 if factor else 1)
+    if stop < start:
+        raise InputError(f"{name}: '{part}' ends before it starts")
+    values = [start]
+    while (following := values[-1] * step if factor else values[-1] + step) <= stop:
+        values.append(following)
+        if len(values) > 1_000_000:
+            raise InputError(f"{name}: '{part}' has more than a million values")
+    return values

@@ -1,0 +1,111 @@
+"""``perfmodel estimate``: one question, one answer."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from perfmodel.cli import options as o
+from perfmodel.cli.output import note, one_stdout, print_json
+from perfmodel.cli.plain import PlainCommand, examples, new_app
+from perfmodel.cli.question import options, pools
+
+app = new_app()
+
+
+def _count(option: str, help_text: str) -> Any:
+    return typer.Option(option, metavar="N", help=help_text)
+
+
+@app.command(
+    cls=PlainCommand,
+    epilog=examples(
+        "estimate llama-3.1-8b --on h100-sxm --batch 8 --input 2048 --output 256",
+        "estimate qwen3-235b-a22b --on h200-sxm --tp 8 --ep 8 --precision fp8 --json",
+        "estimate llama-3.1-70b --on b200 --prefill-workers 2 --prefill-tp 2 --decode-tp 4",
+        "estimate ./config.json --on l40s --html report.html",
+    ),
+)
+def estimate(
+    model: o.Model,
+    device: o.On,
+    batch: o.Batch = "1",
+    input_tokens: o.Input = "1024",
+    output_tokens: o.Output = "256",
+    tp: o.Tp = "1",
+    ep: o.Ep = "1",
+    moe_tp: o.MoeTp = "",
+    attention_dp: o.AttentionDp = "1",
+    dp: o.Dp = "1",
+    precision: o.Precision = "",
+    moe_precision: o.MoePrecision = "",
+    kv: o.Kv = "",
+    phase: o.Phase = "serve",
+    static: o.Static = False,
+    engine: o.Engine = "",
+    mode: o.Mode = "",
+    routing: o.RoutingName = "uniform",
+    prefill_workers: Annotated[str, _count("--prefill-workers", "Disagg: groups of devices that prefill.")] = "",
+    prefill_tp: Annotated[str, _count("--prefill-tp", "The same options of a prefill worker.")] = "",
+    prefill_ep: Annotated[str, _count("--prefill-ep", "")] = "",
+    prefill_moe_tp: Annotated[str, _count("--prefill-moe-tp", "")] = "",
+    prefill_attention_dp: Annotated[str, _count("--prefill-attention-dp", "")] = "",
+    decode_workers: Annotated[str, _count("--decode-workers", "Disagg: groups of devices that decode.")] = "",
+    decode_tp: Annotated[str, _count("--decode-tp", "The same options of a decode worker.")] = "",
+    decode_ep: Annotated[str, _count("--decode-ep", "")] = "",
+    decode_moe_tp: Annotated[str, _count("--decode-moe-tp", "")] = "",
+    decode_attention_dp: Annotated[str, _count("--decode-attention-dp", "")] = "",
+    json: o.Json = False,
+    csv: o.CsvFile = "",
+    html: o.HtmlFile = "",
+    xlsx: o.XlsxFile = "",
+) -> None:
+    """Estimate latency, throughput and memory of a model on a device.
+
+    Every time has a bound (no run can be faster on average), what to expect of a good implementation, and its p10-p90 band.
+    """
+    one_stdout(json, csv)
+    words = {name: value for name, value in locals().items() if name.startswith(("prefill_", "decode_"))}
+    chosen = options(
+        precision=precision, moe_precision=moe_precision, kv=kv, phase=phase, static=static, engine=engine, mode=mode,
+        routing=routing,
+    ) | pools(mode, words)  # fmt: skip
+    from perfmodel.api import estimate as ask
+
+    answer = ask(
+        model, device, batch=batch, input_tokens=input_tokens, output_tokens=output_tokens, tp=tp, ep=ep,  # pyright: ignore[reportArgumentType]
+        moe_tp=moe_tp or None, attention_dp=attention_dp, dp=dp, **chosen,  # pyright: ignore[reportArgumentType]
+    )  # fmt: skip
+    show(answer.report(), json, csv, html, xlsx)
+
+
+def show(report: dict[str, Any], json: bool, csv: str, html: str, xlsx: str) -> None:
+    """Write the files that were asked for, and the answer to standard output unless a file went there."""
+    if csv:
+        _write_csv(csv, report)
+    if html:
+        from perfmodel.reports import estimate_html, write_text
+
+        write_text(html, estimate_html(report))
+    if xlsx:
+        from perfmodel.reports import write_xlsx
+
+        write_xlsx(xlsx, report)
+    for written in (csv, html, xlsx):
+        if written not in ("", "-"):
+            note(f"wrote {written}")
+    if json:
+        print_json(report)
+    elif csv != "-":
+        from perfmodel.reports import render_estimate
+
+        render_estimate(report, None)
+
+
+def _write_csv(target: str, report: dict[str, Any]) -> None:
+    from perfmodel.reports import estimate_rows, write_csv
+
+    rows = estimate_rows(report)
+    write_csv(target, rows, list(rows[0]) if rows else [], stdout=sys.stdout)

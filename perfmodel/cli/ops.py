@@ -1,0 +1,87 @@
+"""``perfmodel ops``: the operators of one step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from perfmodel.cli import options as o
+from perfmodel.cli.output import one_stdout, print_columns, print_json, write_table_csv
+from perfmodel.cli.plain import PlainCommand, examples, new_app
+from perfmodel.cli.question import options
+from perfmodel.errors import InputError
+
+app = new_app()
+SCHEMA = "perfmodel/ops/1"
+
+
+@app.command(
+    cls=PlainCommand,
+    epilog=examples(
+        "ops llama-3.1-8b --on h100-sxm --phase decode --batch 64 --input 4096",
+        "ops deepseek-v3 --on h200-sxm --tp 8 --ep 8 --phase prefill --csv ops.csv",
+    ),
+)
+def ops(
+    model: o.Model,
+    device: o.On,
+    phase: o.StepPhase = "decode",
+    batch: o.Batch = "1",
+    input_tokens: o.Input = "1024",
+    output_tokens: o.Output = "256",
+    tp: o.Tp = "1",
+    ep: o.Ep = "1",
+    moe_tp: o.MoeTp = "",
+    attention_dp: o.AttentionDp = "1",
+    precision: o.Precision = "",
+    moe_precision: o.MoePrecision = "",
+    kv: o.Kv = "",
+    engine: o.Engine = "",
+    routing: o.RoutingName = "uniform",
+    json: o.Json = False,
+    csv: o.CsvFile = "",
+) -> None:
+    """List the operators of one step of the whole batch: counts, times and what bounds each.
+
+    Times, flops and bytes are those of one device and of all repetitions (layers) together.
+    """
+    one_stdout(json, csv)
+    if phase not in ("prefill", "decode"):
+        raise InputError(f"ops shows one step: --phase is prefill or decode, not '{phase}'")
+    chosen = options(
+        precision=precision, moe_precision=moe_precision, kv=kv, phase=phase, static=True, engine=engine, routing=routing
+    )
+    from perfmodel.api import estimate
+
+    answer = estimate(
+        model, device, batch=batch, input_tokens=input_tokens, output_tokens=output_tokens, tp=tp, ep=ep,  # pyright: ignore[reportArgumentType]
+        moe_tp=moe_tp or None, attention_dp=attention_dp, **chosen,  # pyright: ignore[reportArgumentType]
+    )  # fmt: skip
+    _show(answer.report(), json, csv)
+
+
+def _show(report: dict[str, Any], json: bool, csv: str) -> None:
+    rows = report["operators"]
+    if csv:
+        write_table_csv(csv, rows)
+    if json:
+        kept = ("version", "inputs", "step_s", "operators", "spec_hashes")
+        print_json({"schema": SCHEMA, **{key: report[key] for key in kept}})
+    elif csv != "-":
+        _print(report, rows)
+
+
+def _print(report: dict[str, Any], rows: list[dict[str, Any]]) -> None:
+    from perfmodel.units import format_quantity
+
+    heading = ("operator", "kind", "dtype", "x", "GFLOP", "MB", "bound us", "expected us", "share", "bound by")
+    table = [heading] + [
+        (
+            row["name"], row["kind"], row["dtype"], f"{row['repeat']:g}", f"{row['flops'] / 1e9:,.3f}",
+            f"{row['bytes'] / 1e6:,.2f}", f"{row['bound_s'] * 1e6:,.1f}", f"{row['expected_s'] * 1e6:,.1f}",
+            f"{100 * row['share']:.1f}%", row["bottleneck"],
+        )
+        for row in rows
+    ]  # fmt: skip
+    print_columns(table, numbers=range(3, 9))
+    step = {name: format_quantity(seconds, "seconds") for name, seconds in report["step_s"].items()}
+    print(f"\nstep: {step['expected']} expected (p10 {step['p10']}, p90 {step['p90']}), bound {step['bound']}")

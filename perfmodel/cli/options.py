@@ -1,0 +1,91 @@
+"""The options that several commands share. Numbers are words here: :mod:`perfmodel.arguments` reads them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+_ONE, _MANY = "N", "N,N|A:B:xN"
+
+
+def complete_model(incomplete: str) -> list[str]:
+    """Return the model names that begin like that."""
+    from perfmodel.specs.locate import list_specs
+
+    return [name for name in list_specs("workloads", "workload") if name.startswith(incomplete)]
+
+
+def complete_device(incomplete: str) -> list[str]:
+    """Return the device names that begin like that."""
+    from perfmodel.specs.locate import list_specs
+
+    return [name for name in list_specs("hardware_specs", "device") if name.startswith(incomplete)]
+
+
+Model = Annotated[
+    str,
+    typer.Argument(metavar="MODEL", autocompletion=complete_model, help="A model's name, alias, config.json or YAML."),
+]
+Device = Annotated[
+    str,
+    typer.Argument(metavar="DEVICE", autocompletion=complete_device, help="A device's name, alias or YAML file."),
+]
+On = Annotated[
+    str,
+    typer.Option(
+        "--on", metavar="DEVICE", autocompletion=complete_device, help="The device: a name, an alias or a YAML file."
+    ),
+]
+
+Batch = Annotated[str, typer.Option("--batch", metavar=_ONE, help="Requests in flight over the whole deployment.")]
+Input = Annotated[str, typer.Option("--input", metavar=_ONE, help="Input tokens of a request.")]
+Output = Annotated[str, typer.Option("--output", metavar=_ONE, help="Output tokens of a request.")]
+Tp = Annotated[str, typer.Option("--tp", metavar=_ONE, help="Tensor parallelism.")]
+Ep = Annotated[str, typer.Option("--ep", metavar=_ONE, help="Expert parallelism.")]
+MoeTp = Annotated[
+    str, typer.Option("--moe-tp", metavar=_ONE, help="Ways to split each expert  [default: tp*attention-dp/ep]")
+]
+AttentionDp = Annotated[
+    str, typer.Option("--attention-dp", metavar=_ONE, help="Groups of tp devices that attend to different requests.")
+]
+Dp = Annotated[str, typer.Option("--dp", metavar=_ONE, help="Whole replicas.")]
+
+Batches = Annotated[str, typer.Option("--batch", metavar=_MANY, help="Requests in flight, such as 1:512:x2.")]
+Inputs = Annotated[str, typer.Option("--input", metavar=_MANY, help="Input tokens, such as 512,2048.")]
+Outputs = Annotated[str, typer.Option("--output", metavar=_MANY, help="Output tokens.")]
+Tps = Annotated[str, typer.Option("--tp", metavar=_MANY, help="Tensor parallelism.")]
+Eps = Annotated[str, typer.Option("--ep", metavar=_MANY, help="Expert parallelism.")]
+AttentionDps = Annotated[str, typer.Option("--attention-dp", metavar=_MANY, help="Attention groups.")]
+
+Precision = Annotated[
+    str,
+    typer.Option(
+        "--precision",
+        metavar="NAME",
+        help="Weights and activations of linear layers: bfloat16, fp8, fp8_block, nvfp4, int8, int4_wo, ..."
+        "  [default: as the checkpoint]",
+    ),
+]
+MoePrecision = Annotated[
+    str, typer.Option("--moe-precision", metavar="NAME", help="The same of experts  [default: --precision]")
+]
+Kv = Annotated[str, typer.Option("--kv", metavar="NAME", help="KV cache precision  [default: fp8 if stored so, else 16 bit]")]
+Phase = Annotated[
+    str,
+    typer.Option("--phase", metavar="PHASE", help="serve (a closed loop in steady state), prefill or decode."),
+]
+StepPhase = Annotated[str, typer.Option("--phase", metavar="PHASE", help="prefill or decode.")]
+Static = Annotated[bool, typer.Option("--static", help="Start all requests together: one prefill, then decode.")]
+Engine = Annotated[
+    str, typer.Option("--engine", metavar="NAME", help="vllm, sglang or trtllm  [default: bare, no framework]")
+]
+Mode = Annotated[str, typer.Option("--mode", metavar="MODE", help="agg, or disagg: pools of prefill and decode workers.")]
+RoutingName = Annotated[
+    str, typer.Option("--routing", metavar="NAME", help="Tokens over experts: uniform, balanced or power_law_1.2.")
+]
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object in SI units, and nothing else.")]
+CsvFile = Annotated[str, typer.Option("--csv", metavar="FILE", help="Write CSV (.csv.gz is zipped, - is standard output).")]
+HtmlFile = Annotated[str, typer.Option("--html", metavar="FILE", help="Write a report: one page that needs no network.")]
+XlsxFile = Annotated[str, typer.Option("--xlsx", metavar="FILE", help="Write a workbook.")]

@@ -1,0 +1,84 @@
+"""The physics: how fast an operator could run at all on a chip's datasheet numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from perfmodel.cost.facts import ChipFacts
+from perfmodel.cost.link_facts import LinkFacts
+from perfmodel.counts import Counts
+from perfmodel.numeric import Number, maximum
+from perfmodel.ops import AllReduce, Operator
+
+BOOST_HEADROOM = 1.07
+"""Parts run up to this much above the clock of their datasheet peak while power allows (measured kernels)."""
+
+UNCACHED_ROLES = frozenset({"weight", "kv"})
+"""Operands that a model step must fetch from main memory; activations may live in caches from operator to operator."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Least time of each resource; whichever is largest bounds the operator, for all of them can work at once."""
+
+    compute_s: Number
+    memory_s: Number
+    link_s: Number
+
+    @property
+    def time_s(self) -> Number:
+        """Return the least time of the operator alone."""
+        return maximum(self.compute_s, self.memory_s, self.link_s)
+
+
+def operator_bound(op: Operator, counts: Counts, chip: ChipFacts, link: LinkFacts | None, warm: bool) -> Bound:
+    """Return the least times of one operator.
+
+    ``compute = max(sum flops/(1.07*peak), vector flops/(1.07*vector peak))`` (matrix and vector units overlap);
+    ``memory = cold bytes/bandwidth``, where in a step (``warm=False``) weights and KV are cold, and in a repeated
+    benchmark (``warm=True``) only ``max(0, bytes - last-level cache)``, and on a GPU all bytes cross into the SMs at 64 a
+    clock each; the link moves what a rank must send, or half
+    of an all-reduce where the switch can add (topology nvswitch).
+
+    Source: roofline (Williams et al. 2009) with each resource apart. Omits launch latency, which no law requires.
+    """
+    sends = 0.5 if isinstance(op, AllReduce) and link is not None and link.topology.startswith("nvswitch") else 1.0
+    return Bound(_compute_s(counts, chip), _memory_s(counts, chip, warm), sends * _link_s(counts, link))
+
+
+def _compute_s(counts: Counts, chip: ChipFacts) -> Number:
+    matrix: Number = 0.0
+    vector: Number = 0.0
+    for key, flops in counts.flops.items():
+        if key.engine == "tensor":
+            matrix = matrix + flops / (BOOST_HEADROOM * chip.peak_flops_per_s(key.dtype))
+        else:
+            vector = vector + flops / (BOOST_HEADROOM * chip.vector_flops_per_s)
+    if not isinstance(matrix, float) or matrix:
+        return maximum(matrix, vector)
+    return vector
+
+
+def _memory_s(counts: Counts, chip: ChipFacts, warm: bool) -> Number:
+    cold: Number = 0.0
+    for key, moved in counts.bytes.items():
+        if key.tier == "main" and (warm or key.role in UNCACHED_ROLES):
+            cold = cold + moved
+    if not warm:
+        return cold / chip.memory_bandwidth_bytes_per_s
+    from_memory = maximum(cold - chip.llc_bytes, 0.0) / chip.memory_bandwidth_bytes_per_s
+    if chip.kind != "gpu":
+        return from_memory
+    return maximum(from_memory, cold / (BOOST_HEADROOM * chip.core_bytes_per_s))
+
+
+def _link_s(counts: Counts, link: LinkFacts | None) -> Number:
+    sent: Number = 0.0
+    for key, moved in counts.bytes.items():
+        if key.tier == "link" and key.direction == "write":
+            sent = sent + moved
+    if isinstance(sent, float) and not sent:
+        return 0.0
+    if link is None:
+        raise ValueError("a collective's bound needs a link")
+    return sent / link.bandwidth_bytes_per_s

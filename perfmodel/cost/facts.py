@@ -1,0 +1,65 @@
+"""The numbers of a chip that time formulas use, any of which may be an array or a symbol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from perfmodel.devices.model import Device
+from perfmodel.errors import InputError
+from perfmodel.numeric import Number
+
+
+@dataclass(frozen=True)
+class ChipFacts:
+    """Datasheet numbers of one chip, flat and generic over the number type.
+
+    ``peaks`` are dense matrix-unit rates by dtype; ``vector_flops_per_s`` is the SIMT/SIMD float32 rate.
+    ``core_count`` counts SMs, CUs, Xe-cores or tensor cores; ``llc`` is the last-level cache.
+    """
+
+    name: str
+    vendor: str
+    kind: str
+    architecture: str
+    core_count: Number
+    clock_hz: Number
+    memory_bytes: Number
+    memory_bandwidth_bytes_per_s: Number
+    llc_bytes: Number
+    llc_partitions: int
+    peaks: Mapping[str, Number]
+    vector_flops_per_s: Number
+
+    def peak_flops_per_s(self, dtype: str) -> Number:
+        """Return the dense matrix peak of a dtype; :class:`InputError` if the chip has none."""
+        if dtype not in self.peaks:
+            raise InputError(f"{self.name} has no {dtype} matrix peak; it has {', '.join(sorted(self.peaks))}")
+        return self.peaks[dtype]
+
+    @property
+    def core_bytes_per_s(self) -> Number:
+        """Return what all SMs of a GPU can pull through the on-chip fabric at 64 bytes a clock each."""
+        return 64.0 * self.clock_hz * self.core_count
+
+
+def chip_facts(device: Device) -> ChipFacts:
+    """Return the flat view of a device that time formulas read."""
+    cache = device.last_level_cache
+    vector = device.peak_flops_per_s("float32", "vector") if device.has_peak("float32", "vector") else None
+    peaks = {dtype: device.peak_flops_per_s(dtype) for dtype in device.dtypes("tensor")}
+    return ChipFacts(
+        name=device.name,
+        vendor=device.vendor,
+        kind=device.kind,
+        architecture=device.architecture,
+        core_count=float(device.core_count),
+        clock_hz=device.clock_hz,
+        memory_bytes=device.main_memory.capacity_bytes,
+        memory_bandwidth_bytes_per_s=device.main_bandwidth_bytes_per_s,
+        llc_bytes=cache.capacity_bytes if cache else 0.0,
+        llc_partitions=device.l2_partitions,
+        peaks=peaks,
+        # without a stated vector rate assume 1/16 of the widest matrix rate, the least ratio in the library
+        vector_flops_per_s=vector or max(peaks.values()) / 16,
+    )

@@ -1,0 +1,1 @@
+"""Calibrated closed forms of GPU kernels: one file per operator class."""

@@ -1,0 +1,107 @@
+"""Time of collectives over NVLink, PCIe and several nodes: NCCL's and the serving frameworks' own all-reduce.
+
+Coefficients (``c``), all positive:
+
+| name | meaning |
+| --- | --- |
+| launch_us | fixed time of a library (NCCL) collective of two ranks |
+| step_us | each further rank in the ring (2.5 a doubling in the tree, if that is less) |
+| efficiency | attainable share of the link's bandwidth for many ranks |
+| pair_loss | how much more time a byte takes with few ranks: factor ``1 + pair_loss/n`` |
+| ramp_us, ramp_mib | time that filling the pipeline costs, reached half when ``ramp_mib`` are sent |
+| bus_power | on PCIe without a switch a rank's bandwidth falls as ``(2/n)^bus_power`` |
+| outer_us | each further domain (node, NVLink pair) in the ring or tree |
+| outer_efficiency | attainable share of the outer link (NIC; PCIe of NVLink pairs) |
+| outer_ramp_us | as ramp_us, for crossing domains, a device in the domain |
+| rail_power | a domain of d devices has ``d^rail_power`` outer links' worth of bandwidth |
+| custom_us, custom_step_us | fixed time of a framework's all-reduce kernel of two ranks, and each further rank |
+| oneshot_efficiency, twoshot_efficiency | share of the link's bandwidth that its two algorithms reach |
+| twoshot_us | the second synchronisation of the two-shot algorithm |
+| custom_limit_mib | up to where the framework uses it (0: never, NCCL) |
+"""
+
+from __future__ import annotations
+
+from perfmodel.calibration import Coefficients
+from perfmodel.cost.facts import ChipFacts
+from perfmodel.cost.link_facts import LinkFacts
+from perfmodel.numeric import Number, log2, maximum, minimum, sqrt, where
+from perfmodel.ops import AllReduce, AllToAll, Collective, SendRecv
+
+MIB = 1048576.0
+TREE_STEPS_PER_DOUBLING = 2.5
+
+
+def expected_s(op: Collective, chip: ChipFacts, c: Coefficients, link: LinkFacts, warm: bool = True) -> Number:
+    """Return the expected time in seconds of one collective on one rank; 0 for a single rank.
+
+    Library: ``launch + step*(steps(n) - 1) + ramp*V/(V + V0) + max(V*(1 + pair_loss/d)/(e*B_in), X/(e_out*B_out*d^r))``
+    with ``d = min(n, domain_size)``, V the bytes that a rank sends (``2*(n-1)/n*S`` for all-reduce, ``(n-1)/n*S``
+    otherwise, S for a message) and X the bytes that cross between domains, plus the same latency and ramp terms for the
+    domains. ``steps`` is n in a ring, and ``1 + 2.5*log2(n)`` in a tree if that is less (all-reduce). On a shared bus
+    ``B_in`` falls as ``(2/n)^bus_power``. All-reduce inside a domain and up to ``custom_limit_mib``: the least of that
+    and ``custom + min((n-1)*S/(e1*B_in), twoshot + 2*(n-1)/n*S/(e2*B_in))``, one-shot and two-shot.
+
+    Shapes: ``op.bytes`` is the all-reduced buffer, the gathered output, the full input of a reduce-scatter, the send
+    buffer of an all-to-all, the message of send-recv. SI units; coefficients as in the module's table.
+    Source: latency-bandwidth form of Thakur et al. 2005 with NCCL's ring and tree; fitted on measured collectives.
+    Omits: contention with compute kernels, in-switch reduction as a term of its own (it is in the efficiencies),
+    protocol switches of the library, network congestion; ``chip`` and ``warm`` change nothing.
+    """
+    del chip, warm
+    ranks = maximum(op.ranks, 2.0)
+    time = _library_s(op, ranks, c, link)
+    if isinstance(op, AllReduce):
+        custom = minimum(_custom_s(op, ranks, c, link), time)
+        fits = where(ranks <= link.domain_size, c["custom_limit_mib"] * MIB, 0.0)
+        time = where(op.bytes <= fits, custom, time)
+    return where(op.ranks > 1, time, 0.0)
+
+
+def _library_s(op: Collective, ranks: Number, c: Coefficients, link: LinkFacts) -> Number:
+    inner = minimum(ranks, link.domain_size)
+    domains = maximum(ranks / link.domain_size, 1.0)
+    sent = _sent_bytes(op, ranks)
+    fill = sqrt(sent / (sent + c["ramp_mib"] * MIB))
+    step_s = maximum(c["step_us"] * 1e-6, link.latency_s)
+    inner_s = where(inner > 1.0, sent * (1.0 + c["pair_loss"] / inner) / (c["efficiency"] * _inner_bandwidth(inner, c, link)), 0.0)
+    latency_s = step_s * (_steps(op, maximum(inner, 2.0)) - 2.0) + (c["launch_us"] + c["ramp_us"] * fill) * 1e-6
+    rails = inner ** c["rail_power"]
+    crossing_s = _crossing_bytes(op, ranks, inner) / (c["outer_efficiency"] * rails * link.outer_bandwidth_bytes_per_s)
+    outer_latency_s = (c["outer_us"] * (_steps(op, domains) - 1.0) + c["outer_ramp_us"] * inner * fill) * 1e-6
+    several = domains > 1.0
+    return latency_s + where(several, outer_latency_s, 0.0) + maximum(inner_s, where(several, crossing_s, 0.0))
+
+
+def _steps(op: Collective, ranks: Number) -> Number:
+    if isinstance(op, AllReduce):
+        return minimum(ranks, 1.0 + TREE_STEPS_PER_DOUBLING * log2(ranks))
+    return ranks
+
+
+def _sent_bytes(op: Collective, ranks: Number) -> Number:
+    if isinstance(op, SendRecv):
+        return op.bytes * 1.0
+    share = (ranks - 1.0) / ranks * op.bytes
+    return 2.0 * share if isinstance(op, AllReduce) else share
+
+
+def _crossing_bytes(op: Collective, ranks: Number, inner: Number) -> Number:
+    if isinstance(op, AllToAll):
+        return inner * (ranks - inner) / ranks * op.bytes
+    return _sent_bytes(op, ranks)
+
+
+def _inner_bandwidth(inner: Number, c: Coefficients, link: LinkFacts) -> Number:
+    if link.shares_bus:
+        return link.bandwidth_bytes_per_s / maximum(inner * 0.5, 1.0) ** c["bus_power"]
+    if link.fully_connected:
+        return link.bandwidth_bytes_per_s * (maximum(inner, 2.0) - 1.0) / maximum(link.domain_size - 1.0, 1.0)
+    return link.bandwidth_bytes_per_s
+
+
+def _custom_s(op: Collective, ranks: Number, c: Coefficients, link: LinkFacts) -> Number:
+    bandwidth = _inner_bandwidth(ranks, c, link)
+    one_shot = (ranks - 1.0) * op.bytes / (c["oneshot_efficiency"] * bandwidth)
+    two_shot = c["twoshot_us"] * 1e-6 + 2.0 * (ranks - 1.0) / ranks * op.bytes / (c["twoshot_efficiency"] * bandwidth)
+    return (c["custom_us"] + c["custom_step_us"] * (ranks - 2.0)) * 1e-6 + minimum(one_shot, two_shot)

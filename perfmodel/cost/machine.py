@@ -1,0 +1,73 @@
+"""One kind of device as the cost engines see it: facts, links, and the coefficients that apply to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from perfmodel.calibration import Band, Coefficients, load_calibration
+from perfmodel.cost.facts import ChipFacts, chip_facts
+from perfmodel.cost.link_facts import LinkFacts
+from perfmodel.devices import Device
+from perfmodel.errors import PlanError
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A chip with its scale-up and scale-out links, and how it is driven.
+
+    ``backend`` is the serving framework or kernel library (trtllm, vllm, sglang, nccl, or empty), ``timing`` how a
+    kernel is timed: cuda_graph, kernel, nccl_tests, wall. ``warm`` says that a kernel is repeated on the same data.
+    """
+
+    chip: ChipFacts
+    link: LinkFacts | None = None
+    backend: str = ""
+    timing: str = "cuda_graph"
+    warm: bool = False
+    _coefficients: dict[tuple[str, ...], Coefficients] = field(
+        default_factory=dict[tuple[str, ...], Coefficients], compare=False, repr=False
+    )
+
+    def coefficients(self, calibration: str, op: str, dtype: str) -> Coefficients:
+        """Return the coefficients of an operator class in this situation."""
+        key = (calibration, op, dtype)
+        found = self._coefficients.get(key)
+        if found is None:
+            found = self._coefficients[key] = load_calibration(calibration).coefficients(**self._situation(op, dtype))
+        return found
+
+    def band(self, calibration: str, op: str, dtype: str) -> Band:
+        """Return the error band of an operator class in this situation."""
+        return load_calibration(calibration).band(**self._situation(op, dtype))
+
+    def _situation(self, op: str, dtype: str) -> dict[str, str]:
+        chip = self.chip
+        return {
+            "op": op, "dtype": dtype, "device": chip.name, "architecture": chip.architecture, "vendor": chip.vendor,
+            "kind": chip.kind, "backend": self.backend, "timing": self.timing,
+            "topology": self.link.topology if self.link else "",
+        }  # fmt: skip
+
+
+@lru_cache(maxsize=64)
+def machine_for(device: Device, devices_per_replica: int = 1, backend: str = "", timing: str = "cuda_graph") -> Machine:
+    """Return the machine for a model step on ``devices_per_replica`` devices of one scale-up domain.
+
+    Errors: :class:`PlanError` if the device has no link to that many others.
+    """
+    return Machine(chip_facts(device), _step_link(device, devices_per_replica), backend, timing)
+
+
+def _step_link(device: Device, ranks: int) -> LinkFacts | None:
+    if ranks == 1:
+        return None
+    link = device.link("scale_up", ranks) or device.link("host", ranks)
+    if link is None:
+        raise PlanError(f"{device.name} has no link that joins {ranks} devices; its largest domain has {domain_size(device)}")
+    return LinkFacts(link.bandwidth_bytes_per_s, link.latency_s or 0.0, link.topology, link.domain_size)
+
+
+def domain_size(device: Device) -> int:
+    """Return how many devices the widest scale-up (or PCIe host) link joins."""
+    return max((link.domain_size for link in device.links if link.scope in ("scale_up", "host")), default=1)

@@ -1,0 +1,114 @@
+"""Time of one operator: the bound of physics, the expected time of a good implementation, and its error band."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from perfmodel.calibration import Coefficients
+from perfmodel.cost.bounds import Bound, operator_bound
+from perfmodel.cost.gpu import (
+    attention_decode,
+    attention_prefill,
+    collectives,
+    elementwise,
+    gemm,
+    mla_decode,
+    mla_prefill,
+    moe,
+)
+from perfmodel.cost.machine import Machine
+from perfmodel.numeric import Number, maximum, minimum
+from perfmodel.ops import OPERATORS, Collective, Experts, Linear, Operator
+
+_Z80 = 1.2815515655446004
+"""Standard normal quantile of 90 %: p10 and p90 lie that many spreads from the median."""
+
+
+class _Form(NamedTuple):
+    calibration: str
+    function: Callable[..., Number]
+
+
+_FORMS: dict[str, _Form] = {
+    "gemm": _Form("gemm", gemm.expected_s),
+    "attention_prefill": _Form("attention_prefill", attention_prefill.expected_s),
+    "attention_decode": _Form("attention_decode", attention_decode.expected_s),
+    "mla_prefill": _Form("mla_prefill", mla_prefill.expected_s),
+    "mla_decode": _Form("mla_decode", mla_decode.expected_s),
+    "moe": _Form("moe", moe.expected_s),
+    **{
+        kind: _Form("elementwise", elementwise.expected_s)
+        for kind in ("rmsnorm", "add_rmsnorm", "layernorm", "activation", "gated_activation", "add", "softmax", "rope",
+                     "quantise", "embedding")
+    },
+    **{
+        kind: _Form("collectives", collectives.expected_s)
+        for kind in ("all_reduce", "all_gather", "reduce_scatter", "all_to_all", "send_recv")
+    },
+}  # fmt: skip
+
+
+def uncosted_operators() -> list[str]:
+    """Return the kinds of registered operators that no form gives a time for (none, if all is well)."""
+    return sorted(set(OPERATORS) - set(_FORMS))
+
+
+@dataclass(frozen=True)
+class OperatorCost:
+    """Times of one execution of one operator; ``spread_low`` and ``spread_high`` are ln-scale sigmas of the band."""
+
+    bound: Bound
+    expected_s: Number
+    spread_low: float
+    spread_high: float
+
+    @property
+    def bound_s(self) -> Number:
+        """Return the bound of this operator alone."""
+        return self.bound.time_s
+
+    @property
+    def p10_s(self) -> Number:
+        """Return the time that one in ten stays under: never below the bound."""
+        return maximum(self.expected_s * math.exp(-_Z80 * self.spread_low), self.bound_s)
+
+    @property
+    def p90_s(self) -> Number:
+        """Return the time that nine in ten stay under."""
+        return self.expected_s * math.exp(_Z80 * self.spread_high)
+
+
+def static_dtype(op: Operator) -> str:
+    """Return the precision name by which coefficients are looked up."""
+    if isinstance(op, (Linear, Experts)):
+        return op.format.name
+    return getattr(op, "dtype", "bfloat16")
+
+
+def expected_s(op: Operator, machine: Machine) -> Number:
+    """Return the expected time of an operator, without holding it to the bound."""
+    form = _FORMS[op.KIND]
+    c: Coefficients = machine.coefficients(form.calibration, op.KIND, static_dtype(op))
+    extra: tuple[Any, ...] = (machine.link,) if isinstance(op, Collective) else ()
+    return form.function(op, machine.chip, c, *extra, warm=machine.warm)
+
+
+def bound_of(op: Operator, machine: Machine) -> Bound:
+    """Return the bound of an operator on a machine."""
+    return operator_bound(op, op.counts(), machine.chip, machine.link, machine.warm)
+
+
+def spreads(op: Operator, machine: Machine) -> tuple[float, float]:
+    """Return the ln-scale sigmas below and above the expected time."""
+    band = machine.band(_FORMS[op.KIND].calibration, op.KIND, static_dtype(op))
+    return -math.log(minimum(band.p10, 1.0)) / _Z80, math.log(maximum(band.p90, 1.0)) / _Z80
+
+
+def operator_cost(op: Operator, machine: Machine) -> OperatorCost:
+    """Return bound, expected time and band of one operator: ``bound <= p10 <= expected <= p90``."""
+    bound = bound_of(op, machine)
+    low, high = spreads(op, machine)
+    return OperatorCost(bound, maximum(expected_s(op, machine), bound.time_s), low, high)

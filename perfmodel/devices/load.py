@@ -1,0 +1,133 @@
+"""From spec files to devices."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from perfmodel.devices.model import UNLIMITED_DOMAIN, Device, Link, MemoryTier, Peak
+from perfmodel.devices.schema import DEVICE_RULE, SCHEMA
+from perfmodel.errors import Fault, SpecError
+from perfmodel.specs.locate import USER_FOLDERS, find_spec, list_specs
+from perfmodel.specs.provenance import sources_of
+from perfmodel.specs.schema import read_spec
+from perfmodel.specs.yaml_strict import Node, parse_yaml, read_text
+
+KIND = "hardware_specs"
+
+
+def list_devices() -> tuple[str, ...]:
+    """Return the names of all devices of the library and the user's folders, sorted, without parsing their files."""
+    return list_specs(KIND, "device")
+
+
+def load_device(name_or_path: str | Path) -> Device:
+    """Return a device by its name ("h100-sxm"), an alias ("NVIDIA H100 SXM5"), or the path of its file.
+
+    Raises :class:`UnknownNameError` with the nearest names, or :class:`SpecError` with all faults of the file.
+    """
+    path = _find(str(name_or_path), os.environ.get(USER_FOLDERS, ""))
+    try:
+        stamp = path.stat().st_mtime_ns
+    except OSError as error:
+        _find.cache_clear()
+        raise SpecError(f"cannot be read: {error.strerror}", str(path)) from None
+    return _load(path, stamp)
+
+
+@lru_cache(maxsize=512)
+def _find(name: str, user_folders: str) -> Path:
+    """Return a device's file; remembered, because a table of scenarios names the same few devices in each row."""
+    return find_spec(KIND, name, "device")
+
+
+@lru_cache(maxsize=512)
+def _load(path: Path, stamp: int) -> Device:
+    text = read_text(path)
+    return _device(parse_yaml(text, str(path)), str(path), _hash(text))
+
+
+def device_from_mapping(mapping: Mapping[str, Any], path: str = "<mapping>") -> Device:
+    """Return a device from plain values in the shape of a device file; :class:`SpecError` with all their faults."""
+    return _device(Node.of(mapping), path, _hash(json.dumps(mapping, sort_keys=True, default=str)))
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _device(node: Node, path: str, spec_hash: str) -> Device:
+    values, cited = read_spec(DEVICE_RULE, node, path, SCHEMA)
+    _check_tiers(node, values, path)
+    chip = values["chip"]
+    process = chip.get("process")
+    return Device(
+        name=values["name"],
+        vendor=values["vendor"],
+        kind=values["kind"],
+        architecture=values["architecture"],
+        released=values["released"],
+        core_count=chip["cores"],
+        clock_hz=chip["clock"],
+        max_clock_hz=chip.get("max_clock", chip["clock"]),
+        peaks=_peaks(values["peaks"]),
+        memory=tuple(_tier(tier) for tier in values["memory"]),
+        links=tuple(_link(link) for link in values.get("links", ())),
+        power_w=values.get("power"),
+        idle_power_w=values.get("idle_power"),
+        process_nm=None if process is None else round(process * 1e9, 6),
+        aliases=tuple(values.get("aliases", ())),
+        notes=tuple(values.get("notes", ())),
+        sources=sources_of(values["sources"]),
+        field_sources=tuple(cited.items()),
+        spec_hash=spec_hash,
+        path=path,
+    )
+
+
+def _check_tiers(node: Node, values: Mapping[str, Any], path: str) -> None:
+    """Refuse what a table of rules cannot say: one main memory, with a bandwidth; scale-up links with a domain."""
+    for i, link in enumerate(values.get("links", ())):
+        if link["scope"] == "scale_up" and "domain" not in link:
+            at = ((node.mapping or {})["links"].items or [])[i]
+            fault = Fault(at.line, at.column, f"links[{i}].domain", "missing required key 'domain' of a scale_up link")
+            raise SpecError.of(path, [fault])
+    at = (node.mapping or {})["memory"]
+    main = [i for i, tier in enumerate(values["memory"]) if tier["role"] == "main"]
+    if len(main) != 1:
+        fault = Fault(at.line, at.column, "memory", f"must have exactly one tier with 'role: main', not {len(main)}")
+        raise SpecError.of(path, [fault])
+    if "bandwidth" not in values["memory"][main[0]]:
+        field = f"memory[{main[0]}].bandwidth"
+        raise SpecError.of(path, [Fault(at.line, at.column, field, "missing required key 'bandwidth' of main memory")])
+
+
+def _peaks(engines: Mapping[str, Mapping[str, Any]]) -> tuple[Peak, ...]:
+    found: list[Peak] = []
+    for engine, dtypes in engines.items():
+        for dtype, rates in dtypes.items():
+            by_sparsity: Mapping[str, float] = rates if isinstance(rates, Mapping) else {"dense": rates}
+            found += [Peak(engine, dtype, sparsity, rate) for sparsity, rate in by_sparsity.items()]
+    return tuple(found)
+
+
+def _tier(values: Mapping[str, Any]) -> MemoryTier:
+    return MemoryTier(
+        values["name"], values["role"], values["capacity"], values.get("bandwidth"), values.get("partitions", 1)
+    )
+
+
+def _link(values: Mapping[str, Any]) -> Link:
+    return Link(
+        name=values["name"],
+        scope=values["scope"],
+        topology=values["topology"],
+        bandwidth_bytes_per_s=values["bandwidth"],
+        domain_size=values.get("domain", UNLIMITED_DOMAIN if values["scope"] == "scale_out" else 1),
+        latency_s=values.get("latency"),
+    )

@@ -1,0 +1,141 @@
+"""What a device is: frozen dataclasses of SI floats, the validated view of one file of hardware_specs/."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from perfmodel.errors import InputError, did_you_mean
+from perfmodel.specs.provenance import Source
+
+UNLIMITED_DOMAIN = 1_000_000
+"""Domain size of a network: as many devices as anyone joins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """Peak rate of one engine ("tensor": matrix units, "vector": SIMT/SIMD) at one dtype; a multiply-add is 2 flops.
+
+    ``sparsity`` is "dense" or "2:4" (half of the weights are structural zeros that are not multiplied).
+    """
+
+    engine: str
+    dtype: str
+    sparsity: str
+    flops_per_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryTier:
+    """One level of memory; ``partitions`` counts the parts of a split cache, each close to a part of the cores."""
+
+    name: str
+    role: str
+    capacity_bytes: float
+    bandwidth_bytes_per_s: float | None = None
+    partitions: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A way to other devices: ``bandwidth_bytes_per_s`` is that of one device in one direction, all its lanes together.
+
+    ``domain_size`` counts the devices that it joins without crossing a slower link.
+    """
+
+    name: str
+    scope: str
+    topology: str
+    bandwidth_bytes_per_s: float
+    domain_size: int
+    latency_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Device:
+    """One accelerator, as its spec file states it.
+
+    ``core_count`` counts SMs, CUs, Xe-cores or tensor cores. ``clock_hz`` is the clock at which the tensor peaks hold,
+    ``max_clock_hz`` the highest boost; ``power_w`` is the board limit. ``field_sources`` names for each number the id
+    of its entry in ``sources``; ``spec_hash`` identifies the file's content.
+    """
+
+    name: str
+    vendor: str
+    kind: str
+    architecture: str
+    released: str
+    core_count: int
+    clock_hz: float
+    max_clock_hz: float
+    peaks: tuple[Peak, ...]
+    memory: tuple[MemoryTier, ...]
+    links: tuple[Link, ...]
+    power_w: float | None
+    idle_power_w: float | None
+    process_nm: float | None
+    aliases: tuple[str, ...]
+    notes: tuple[str, ...]
+    sources: tuple[Source, ...]
+    field_sources: tuple[tuple[str, str], ...]
+    spec_hash: str
+    path: str
+
+    @cached_property
+    def _rates(self) -> dict[tuple[str, str, str], float]:
+        return {(peak.engine, peak.dtype, peak.sparsity): peak.flops_per_s for peak in self.peaks}
+
+    def peak_flops_per_s(self, dtype: str, engine: str = "tensor", sparsity: str = "dense") -> float:
+        """Return the peak rate; :class:`InputError` with what the device has, if it has no such peak."""
+        found = self._rates.get((engine, dtype, sparsity))
+        if found is not None:
+            return found
+        have = ", ".join(f"{e}/{d}/{s}" for e, d, s in self._rates)
+        hint = did_you_mean(dtype, {d for _, d, _ in self._rates})
+        raise InputError(f"{self.name} has no {sparsity} {dtype} peak on its {engine} engine{hint}; it has {have}")
+
+    def has_peak(self, dtype: str, engine: str = "tensor", sparsity: str = "dense") -> bool:
+        """Say whether the device states such a peak."""
+        return (engine, dtype, sparsity) in self._rates
+
+    def dtypes(self, engine: str = "tensor", sparsity: str = "dense") -> tuple[str, ...]:
+        """Return the dtypes of an engine, in the order of the spec file."""
+        return tuple(d for e, d, s in self._rates if (e, s) == (engine, sparsity))
+
+    @cached_property
+    def main_memory(self) -> MemoryTier:
+        """The memory that holds weights and KV cache."""
+        return next(tier for tier in self.memory if tier.role == "main")
+
+    @cached_property
+    def last_level_cache(self) -> MemoryTier | None:
+        """The cache in front of the main memory, or None."""
+        return next((tier for tier in self.memory if tier.role == "last_level_cache"), None)
+
+    @property
+    def main_bandwidth_bytes_per_s(self) -> float:
+        """Datasheet bandwidth of the main memory."""
+        bandwidth = self.main_memory.bandwidth_bytes_per_s
+        if bandwidth is None:
+            raise InputError(f"{self.name} states no bandwidth of its main memory")
+        return bandwidth
+
+    @property
+    def l2_partitions(self) -> int:
+        """Parts into which the last-level cache is split (1 if it is whole, or if there is none)."""
+        return self.last_level_cache.partitions if self.last_level_cache else 1
+
+    def link(self, scope: str, ranks: int = 1, topology: str | None = None) -> Link | None:
+        """Return the first link of a scope whose domain holds ``ranks`` devices (and of a topology, if named), or None.
+
+        A spec file lists the usual link of a scope first.
+        """
+        for link in self.links:
+            if link.scope == scope and link.domain_size >= ranks and topology in (None, link.topology):
+                return link
+        return None
+
+    def source_of(self, field: str) -> Source | None:
+        """Return the source of a number by its path in the spec file, such as ``"peaks.tensor.bfloat16.dense"``."""
+        found = dict(self.field_sources).get(field)
+        return next((source for source in self.sources if source.id == found), None)

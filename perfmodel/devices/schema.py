@@ -1,0 +1,87 @@
+"""The shape of a device file, ``schema: device/1``, as a table of rules."""
+
+from __future__ import annotations
+
+from perfmodel.specs.provenance import SOURCES_RULE
+from perfmodel.specs.schema import Block, Date, Either, Listing, Quantity, Table, Text, Whole
+
+SCHEMA = "device/1"
+
+KINDS = ("gpu", "tpu", "npu", "apu", "cpu", "soc", "edge", "fpga", "systolic", "pim", "wafer", "dataflow")
+ARCHITECTURES = (
+    "volta",
+    "turing",
+    "ampere",
+    "ada",
+    "hopper",
+    "blackwell",
+    "blackwell-workstation",
+    "cdna2",
+    "cdna3",
+    "cdna4",
+    "battlemage",
+    "tpu-v5e",
+    "tpu-v5p",
+    "tpu-v6e",
+)
+"""Architectures: a calibration family each; a new device of a new architecture adds its word here."""
+
+ENGINES = ("tensor", "vector")
+DTYPES = ("float64", "float32", "tf32", "float16", "bfloat16", "fp8", "fp6", "fp4", "int8", "int4")
+SPARSITIES = ("dense", "2:4")
+ROLES = ("main", "last_level_cache", "cache", "scratchpad", "host", "storage")
+SCOPES = ("scale_up", "scale_out", "host")
+TOPOLOGIES = (
+    "nvswitch",
+    "nvlink-pair",
+    "fully-connected",
+    "pcie",
+    "c2c",
+    "torus-2d",
+    "torus-3d",
+    "network",
+)
+
+_RATE = Quantity("flops_per_s")
+_PEAK = Either(_RATE, Table(_RATE, SPARSITIES, least=1))
+
+_MEMORY = Block(
+    {"name": Text(), "role": Text(ROLES), "capacity": Quantity("bytes")},
+    {"bandwidth": Quantity("bytes_per_s"), "partitions": Whole()},
+)
+_LINK = Block(
+    {
+        "name": Text(),
+        "scope": Text(SCOPES),
+        "topology": Text(TOPOLOGIES),
+        "bandwidth": Quantity("bytes_per_s"),
+    },
+    {"domain": Whole(), "latency": Quantity("seconds")},
+)
+_CHIP = Block(
+    {"cores": Whole(), "clock": Quantity("hertz")},
+    {"max_clock": Quantity("hertz"), "process": Quantity("metres")},
+)
+
+DEVICE_RULE = Block(
+    {
+        "schema": Text(),
+        "name": Text(),
+        "vendor": Text(),
+        "kind": Text(KINDS),
+        "architecture": Text(ARCHITECTURES),
+        "released": Date(),
+        "chip": _CHIP,
+        "peaks": Table(Table(_PEAK, DTYPES, least=1), ENGINES, least=1),
+        "memory": Listing(_MEMORY, least=1),
+        "sources": SOURCES_RULE,
+    },
+    {
+        "aliases": Listing(Text()),
+        "power": Quantity("watts"),
+        "idle_power": Quantity("watts"),
+        "links": Listing(_LINK),
+        "notes": Listing(Text()),
+    },
+)
+"""Every key of a device file: the required ones, then the optional ones; every block may have ``source``."""

@@ -1,0 +1,1 @@
+"""Fits the closed forms of :mod:`perfmodel.cost` on measured kernels and writes ``hardware_specs/calibration/``."""

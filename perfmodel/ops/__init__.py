@@ -1,0 +1,50 @@
+"""Operators: shapes in, typed counts out. One file per operator family; importing this package registers them all."""
+
+from perfmodel.ops.attention import AttentionDecode, AttentionPrefill, MlaDecode, MlaPrefill
+from perfmodel.ops.base import OPERATORS, Operator, register
+from perfmodel.ops.collectives import AllGather, AllReduce, AllToAll, Collective, ReduceScatter, SendRecv
+from perfmodel.ops.elementwise import (
+    Activation,
+    Add,
+    AddRmsNorm,
+    Embedding,
+    GatedActivation,
+    LayerNorm,
+    Quantise,
+    RmsNorm,
+    Rope,
+    Softmax,
+)
+from perfmodel.ops.linear import Linear
+from perfmodel.ops.moe import Experts
+from perfmodel.ops.routing import Routing, parse_routing
+
+__all__ = [
+    "OPERATORS",
+    "Activation",
+    "Add",
+    "AddRmsNorm",
+    "AllGather",
+    "AllReduce",
+    "AllToAll",
+    "AttentionDecode",
+    "AttentionPrefill",
+    "Collective",
+    "Embedding",
+    "Experts",
+    "GatedActivation",
+    "LayerNorm",
+    "Linear",
+    "MlaDecode",
+    "MlaPrefill",
+    "Operator",
+    "Quantise",
+    "ReduceScatter",
+    "RmsNorm",
+    "Rope",
+    "Routing",
+    "SendRecv",
+    "Softmax",
+    "parse_routing",
+    "register",
+]

@@ -1,0 +1,130 @@
+"""An estimate as one JSON-ready object: what the command line prints and reports are made of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from perfmodel import __version__
+from perfmodel.serving.rows import utilisation
+from perfmodel.serving.step import Time
+
+if TYPE_CHECKING:
+    from perfmodel.api import Estimate
+
+SCHEMA = "perfmodel/estimate/1"
+
+
+def estimate_report(estimate: Estimate) -> dict[str, Any]:
+    """Return the JSON object of an estimate; what is not modelled yet is null, never zero."""
+    phases = estimate.answer.phases
+    return {
+        "schema": SCHEMA,
+        "version": __version__,
+        "inputs": _inputs(estimate),
+        "ttft_s": _time(phases.ttft),
+        "tpot_s": _time(phases.tpot),
+        "e2e_s": _time(phases.e2e),
+        "step_s": _time(estimate.step_s),
+        "tokens_per_s": estimate.tokens_per_s,
+        "tokens_per_s_per_device": estimate.tokens_per_s_per_device,
+        "requests_per_s": estimate.requests_per_s,
+        "joules_per_token": None,
+        "usd_per_million_tokens": None,
+        "memory_bytes_per_device": float(estimate.memory.used_bytes),
+        "memory": _memory(estimate),
+        "fits": estimate.fits,
+        "bottleneck": estimate.bottleneck,
+        **_utilisation(estimate),
+        "running": float(phases.running),
+        "waiting": float(phases.waiting),
+        "operators": estimate.operator_rows(),
+        "device": _device(estimate),
+        "notes": notes(estimate),
+        "spec_hashes": {"model": estimate.model.spec_hash, "device": estimate.device.spec_hash},
+    }
+
+
+def _time(time: Time | None) -> dict[str, float] | None:
+    if time is None:
+        return None
+    return {name: float(getattr(time, name)) for name in ("expected", "bound", "p10", "p90")}
+
+
+def _inputs(e: Estimate) -> dict[str, Any]:
+    q, p = e.setup.question, e.setup.decode.precisions
+    plan = e.setup.decode.plan
+    found: dict[str, Any] = {
+        "model": e.model.name, "device": e.device.name, "batch": e.batch, "input_tokens": e.input_tokens,
+        "output_tokens": e.output_tokens, "tp": plan.tp, "ep": plan.ep, "attention_dp": plan.attention_dp,
+        "moe_tp": int(plan.expert_tp), "dp": plan.dp, "precision": p.linear.name, "moe_precision": p.experts.name,
+        "kv_precision": p.cache.dtype, "phase": q.phase, "static": q.static, "engine": q.engine, "mode": q.mode,
+        "routing": q.routing, "devices": e.setup.devices,
+    }  # fmt: skip
+    for name, pool in (("prefill", q.prefill_pool), ("decode", q.decode_pool)):
+        if pool is not None:
+            found |= {
+                f"{name}_workers": pool.workers, f"{name}_tp": pool.plan.tp,
+                f"{name}_attention_dp": pool.plan.attention_dp, f"{name}_moe_tp": int(pool.plan.expert_tp),
+                f"{name}_ep": pool.plan.ep,
+            }  # fmt: skip
+    return found
+
+
+def _memory(e: Estimate) -> dict[str, float]:
+    m, sizes = e.memory, e.setup.memory
+    step_tokens = min(e.input_tokens, 8192)
+    groups = max(1.0, float(e.answer.phases.running) / float(sizes.plan.attention_dp) / e.setup.replicas)
+    return {
+        "capacity_bytes": float(m.capacity_bytes),
+        "weights_bytes": float(m.weights_bytes),
+        "kv_bytes": float(m.kv_bytes),
+        "activation_bytes": float(m.activation_bytes),
+        "overhead_bytes": float(m.overhead_bytes),
+        "free_bytes": float(m.free_bytes),
+        "largest_batch": float(e.answer.most_running) * e.setup.replicas,
+        "longest_context_tokens": float(sizes.longest_context(groups, step_tokens)),
+    }
+
+
+def _utilisation(e: Estimate) -> dict[str, float | None]:
+    chip, precisions = e.setup.decode.machine.chip, e.setup.decode.precisions
+    peak = float(chip.peak_flops_per_s(precisions.linear.compute))
+    found: dict[str, float | None] = {"mfu": None, "mbu": None, "prefill_mfu": None}
+    bandwidth = float(chip.memory_bandwidth_bytes_per_s)
+    if step := e.answer.phases.prefill:
+        found["prefill_mfu"] = found["mfu"] = utilisation(step, peak, bandwidth)[0]
+        found["mbu"] = utilisation(step, peak, bandwidth)[1]
+    if step := e.answer.phases.decode:
+        found["mfu"], found["mbu"] = utilisation(step, peak, bandwidth)
+    return found
+
+
+def _device(e: Estimate) -> dict[str, Any]:
+    machine = e.setup.decode.machine
+    return {
+        "name": e.device.name,
+        "peak_flops_per_s": {k: float(v) for k, v in machine.chip.peaks.items()},
+        "memory_bandwidth_bytes_per_s": float(machine.chip.memory_bandwidth_bytes_per_s),
+        "memory_bytes": float(machine.chip.memory_bytes),
+        "link_bandwidth_bytes_per_s": float(machine.link.bandwidth_bytes_per_s) if machine.link else None,
+    }
+
+
+def notes(e: Estimate) -> list[str]:
+    """Return what a reader should know: fallbacks, replication, memory that is short, requests that wait."""
+    found: list[str] = []
+    p, q = e.setup.decode.precisions, e.setup.question
+    asked = {"linear layers": (p.linear, q.precision), "experts": (p.experts, q.moe_precision or q.precision)}
+    for what, (form, name) in asked.items():
+        if name and form.weight.bits < form.activation.bits and "_wo" not in name and "a16" not in name:
+            found.append(
+                f"{e.device.name} has no {name} matrix unit: {what} keep {name} weights and compute in {form.compute}"
+            )
+    if not e.fits:
+        missing = -float(e.memory.free_bytes) / 1e9
+        found.append(f"does not fit: {max(missing, 0.0):.1f} GB too much per device (at the sequences asked for)")
+    if float(e.answer.phases.waiting) >= 1 and q.phase == "serve":
+        found.append(
+            f"memory holds {float(e.answer.phases.running):.0f} of {e.batch} requests at once; the others wait in a queue"
+        )
+    return found

@@ -1,0 +1,64 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from perfmodel.errors import InputError
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text as UTF-8, whole or not at all; raises :class:`InputError` where no file can be written."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: str | Path, data: bytes) -> None:
+    """Write bytes, whole or not at all; raises :class:`InputError` where no file can be written."""
+    with whole_file(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def whole_file(path: str | Path) -> Iterator[BinaryIO]:
+    """Open a file for writing that takes the place of ``path`` only when the block ends without an error.
+
+    What was there stays until then. A link is followed; a pipe or a device such as ``/dev/null`` is written directly.
+    """
+    target = _checked(Path(path).expanduser())
+    try:
+        if target.exists() and not target.is_file():
+            with target.open("wb") as stream:
+                yield stream
+        else:
+            yield from _replacing(target)
+    except OSError as error:
+        raise InputError(f"cannot write '{path}': {error.strerror or error}") from error
+
+
+def _replacing(target: Path) -> Iterator[BinaryIO]:
+    temporary = target.parent / f".perfmodel-{secrets.token_hex(6)}.tmp"
+    try:
+        with temporary.open("xb") as file:
+            yield file
+        if target.exists():
+            shutil.copymode(target, temporary)
+        os.replace(temporary, target)
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _checked(path: Path) -> Path:
+    """Return where to write, links followed; a folder, or a file in a folder that is not there, is an error."""
+    if path.is_dir():
+        raise InputError(f"cannot write '{path}': it is a folder; name a file in it, such as '{path / 'report'}'")
+    target = Path(os.path.realpath(path))
+    if not target.parent.is_dir():
+        raise InputError(f"cannot write '{path}': there is no folder '{target.parent}'; make it first")
+    return target

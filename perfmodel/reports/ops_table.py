@@ -1,0 +1,91 @@
+"""The operators of an estimate as rows: for CSV as they are, for people by phase and by time."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from perfmodel.reports.text import Report, Row, amount
+
+SCENARIO_COLUMNS: tuple[str, ...] = ("model", "device", "batch", "input_tokens", "output_tokens")
+"""The inputs that are repeated in every row of an estimate's CSV."""
+
+OPERATOR_COLUMNS: tuple[str, ...] = (
+    "phase",
+    "name",
+    "part",
+    "kind",
+    "dtype",
+    "repeat",
+    "flops",
+    "bytes",
+    "link_bytes",
+    "arithmetic_intensity_flops_per_byte",
+    "bound_s",
+    "p10_s",
+    "expected_s",
+    "p90_s",
+    "compute_s",
+    "memory_s",
+    "link_s",
+    "share",
+    "bottleneck",
+)
+"""The columns of one operator: all its repetitions together, ``share`` of the expected time of its phase."""
+
+ESTIMATE_COLUMNS: tuple[str, ...] = SCENARIO_COLUMNS + OPERATOR_COLUMNS
+"""The columns of an estimate's CSV, in order."""
+
+
+class Phase(NamedTuple):
+    """The operators of one phase, the slowest first, and the sums of their expected and bound times in seconds."""
+
+    name: str
+    rows: list[Row]
+    expected_s: float
+    bound_s: float
+
+
+def operators_of(report: Report) -> list[Row]:
+    """Return the operators in the order of the estimate."""
+    return list(report.get("operators") or ())
+
+
+def phases(report: Report) -> list[Phase]:
+    """Return the phases in the order of the estimate, each with its operators, the slowest first."""
+    groups: dict[str, list[Row]] = {}
+    for row in operators_of(report):
+        groups.setdefault(str(row.get("phase") or "step"), []).append(row)
+    return [_phase(name, rows) for name, rows in groups.items()]
+
+
+def _phase(name: str, rows: list[Row]) -> Phase:
+    ordered = sorted(rows, key=lambda row: -amount(row.get("expected_s")))
+    return Phase(name, ordered, _sum(rows, "expected_s"), _sum(rows, "bound_s"))
+
+
+def _sum(rows: list[Row], column: str) -> float:
+    return sum(amount(row.get(column)) for row in rows)
+
+
+def share(row: Row, phase: Phase) -> float:
+    """Return an operator's part of the expected time of its phase, from the row or else from the times."""
+    if row.get("share") is not None:
+        return amount(row["share"])
+    return amount(row.get("expected_s")) / phase.expected_s if phase.expected_s else 0.0
+
+
+def folded(phase: Phase, most: int) -> tuple[list[Row], Row | None]:
+    """Return the slowest operators, and one row for all others together if there are more than ``most``."""
+    if len(phase.rows) <= most:
+        return phase.rows, None
+    shown, others = phase.rows[: most - 1], phase.rows[most - 1 :]
+    total: dict[str, Any] = {column: _sum(others, column) for column in OPERATOR_COLUMNS if column.endswith("_s")}
+    shares = sum(share(row, phase) for row in others)
+    return shown, {**total, "phase": phase.name, "name": f"{len(others)} others", "part": "other", "share": shares}
+
+
+def estimate_rows(report: Report) -> list[dict[str, Any]]:
+    """Return the CSV of an estimate: a row per operator, each with the main inputs; keys: :data:`ESTIMATE_COLUMNS`."""
+    inputs: Row = report.get("inputs") or {}
+    asked = {column: inputs.get(column) for column in SCENARIO_COLUMNS}
+    return [asked | {column: row.get(column) for column in OPERATOR_COLUMNS} for row in operators_of(report)]

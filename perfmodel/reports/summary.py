@@ -1,0 +1,177 @@
+"""The answer of an estimate in words: what was asked, how fast, how much memory, and what limits it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from perfmodel.reports.text import MISSING, Report, Row, amount, listed, number, percent, plain, quantity, seconds, size
+
+BANDS: tuple[str, ...] = ("bound", "p10", "expected", "p90")
+"""The answers of every time, from the fastest on."""
+
+MEANING = (
+    "bound: no run of this plan on this device is faster on average; "
+    "expected: what a good implementation reaches; p10 to p90: the error band of the expected value."
+)
+"""What the words of :data:`BANDS` mean."""
+
+_TIMES = (
+    ("ttft_s", "TTFT", "time to first token"),
+    ("tpot_s", "TPOT", "time per output token after the first"),
+    ("e2e_s", "E2E", "a whole request"),
+    ("step_s", "Step", "one step of the machine"),
+)
+_MEMORY_PARTS = (
+    ("weights_bytes", "weights"),
+    ("kv_bytes", "KV cache"),
+    ("activation_bytes", "activations"),
+    ("overhead_bytes", "overhead"),
+)
+_QUIET = {"tp": 1, "ep": 1, "attention_dp": 1, "moe_tp": 1, "pp": 1, "cp": 1, "dp": 1, "mode": "agg", "devices": 1}
+_QUIET |= {"phase": "serve", "routing": "uniform", "static": False, "engine": ""}
+
+
+class Time(NamedTuple):
+    """One time of the answer: short name, what it is, and its answers in seconds by the names in :data:`BANDS`."""
+
+    name: str
+    meaning: str
+    answers: dict[str, float | None]
+
+    def text(self, band: str) -> str:
+        """Return one of the answers with its unit."""
+        return seconds(self.answers.get(band))
+
+
+def inputs_of(report: Report) -> Row:
+    """Return what was asked."""
+    return report.get("inputs") or {}
+
+
+def title(report: Report) -> str:
+    """Return what runs on what, such as ``"llama-3.1-8b on 2 × h100-sxm"``."""
+    inputs = inputs_of(report)
+    devices = number(inputs.get("devices")) or 1
+    count = f"{devices:.0f} × " if devices > 1 else ""
+    return f"{inputs.get('model', 'a model')} on {count}{inputs.get('device', 'a device')}"
+
+
+def scenario(report: Report) -> str:
+    """Return the lengths, the batch and every choice that is not the default, in one line."""
+    inputs = inputs_of(report)
+    said = [f"batch {plain(inputs.get('batch'))}", f"{plain(inputs.get('input_tokens'))} tokens in"]
+    said += [f"{plain(inputs.get('output_tokens'))} tokens out"] if number(inputs.get("output_tokens")) else []
+    said += [str(inputs["precision"])] if inputs.get("precision") else []
+    said += [_choice(key, inputs[key]) for key in _QUIET if key in inputs and _is_loud(key, inputs[key])]
+    return ", ".join(said)
+
+
+def _is_loud(key: str, value: object) -> bool:
+    return value is not None and value != _QUIET[key] and key != "devices"
+
+
+def _choice(key: str, value: object) -> str:
+    return key if value is True else f"{key} {value}"
+
+
+def times(report: Report) -> list[Time]:
+    """Return the times that the estimate has, the first token first."""
+    found = [(name, meaning, report.get(key)) for key, name, meaning in _TIMES]
+    return [Time(name, meaning, {band: number(row.get(band)) for band in BANDS}) for name, meaning, row in found if row]
+
+
+def rates(report: Report) -> list[tuple[str, str]]:
+    """Return throughput, energy and price as pairs of a name and a text, without what is not known."""
+    rows = [
+        ("throughput", _rate(report.get("tokens_per_s"), "tokens/s")),
+        ("per device", _rate(report.get("tokens_per_s_per_device"), "tokens/s")),
+        ("requests", _rate(report.get("requests_per_s"), "requests/s")),
+        ("energy", _rate(report.get("joules_per_token"), "J/token")),
+        ("price", _rate(report.get("usd_per_million_tokens"), "USD per million tokens")),
+    ]
+    return [(name, text) for name, text in rows if text != MISSING]
+
+
+def _rate(value: object, unit: str) -> str:
+    return MISSING if number(value) is None else f"{plain(value)} {unit}"
+
+
+def memory_of(report: Report) -> Row:
+    """Return the memory of one device."""
+    return report.get("memory") or {}
+
+
+def memory_parts(report: Report) -> list[tuple[str, float]]:
+    """Return what takes memory on one device, as pairs of a name and bytes."""
+    memory = memory_of(report)
+    return [(name, amount(memory.get(key))) for key, name in _MEMORY_PARTS if number(memory.get(key)) is not None]
+
+
+def used_bytes(report: Report) -> float | None:
+    """Return the memory that one device needs."""
+    stated = number(report.get("memory_bytes_per_device"))
+    parts = memory_parts(report)
+    return stated if stated is not None else sum(part for _, part in parts) if parts else None
+
+
+def fit(report: Report) -> str:
+    """Return ``"fits"`` or ``"does not fit"``, and by how much."""
+    if report.get("fits") is None:
+        return MISSING
+    memory = memory_of(report)
+    used, capacity = used_bytes(report), number(memory.get("capacity_bytes"))
+    if not report["fits"]:
+        over = max((used or 0) - (capacity or 0), -amount(memory.get("free_bytes")))
+        return f"does not fit: {size(over)} too much" if capacity and over > 0 else "does not fit"
+    free = number(memory.get("free_bytes"))
+    return f"fits: {size(free)} free of {size(capacity)}" if free is not None and free >= 0 and capacity else "fits"
+
+
+def limit(report: Report) -> str:
+    """Return what bounds the estimate and how busy compute (MFU) and memory (MBU) are."""
+    shares = [(name, percent(report.get(key))) for key, name in (("mfu", "MFU"), ("mbu", "MBU"))]
+    said = ", ".join(f"{name} {text}" for name, text in shares if text != MISSING)
+    return f"{report.get('bottleneck') or MISSING}" + (f" ({said})" if said else "")
+
+
+def queue(report: Report) -> str:
+    """Return how many requests run and wait, or an empty text if none waits."""
+    waiting = number(report.get("waiting"))
+    return f"{plain(report.get('running'))} running, {plain(waiting)} waiting" if waiting else ""
+
+
+def room(report: Report) -> list[tuple[str, str]]:
+    """Return the largest batch and the longest context that the memory holds, where known."""
+    memory = memory_of(report)
+    rows = [
+        ("largest batch", plain(memory.get("largest_batch"))),
+        ("longest context", _rate(memory.get("longest_context_tokens"), "tokens")),
+    ]
+    return [(name, text) for name, text in rows if text != MISSING]
+
+
+def memory_sentence(report: Report) -> str:
+    """Return one sentence: how much of the memory is taken, by what, and what still fits."""
+    used, capacity = used_bytes(report), number(memory_of(report).get("capacity_bytes"))
+    if used is None or not capacity:
+        return "The memory of this plan is not known."
+    largest = [f"{name} {size(part)}" for name, part in sorted(memory_parts(report), key=lambda item: -item[1]) if part]
+    taken = f"{size(used)} of {size(capacity)}" + (f", mostly {listed(largest[:2])}" if largest else "")
+    if report.get("fits") is False:
+        over = max(used - capacity, -amount(memory_of(report).get("free_bytes")))
+        return f"It does not fit: one device would need {taken}" + (f"; {size(over)} too much." if over > 0 else ".")
+    extra = listed([f"the {name} that fits is {text}" for name, text in room(report)])
+    return f"One device needs {taken} ({percent(used / capacity)})" + (f"; {extra}." if extra else ".")
+
+
+def datasheet(report: Report) -> list[tuple[str, str]]:
+    """Return the datasheet of the device, as pairs of a name and a text with its unit."""
+    device: Row = report.get("device") or {}
+    peaks: Row = device.get("peak_flops_per_s") or {}
+    rows = [(f"{dtype} peak", quantity(peak, "flops_per_s")) for dtype, peak in peaks.items()]
+    rows += [
+        ("memory bandwidth", quantity(device.get("memory_bandwidth_bytes_per_s"), "bytes_per_s")),
+        ("memory", size(device.get("memory_bytes"))),
+        ("link bandwidth", quantity(device.get("link_bandwidth_bytes_per_s"), "bytes_per_s")),
+    ]
+    return [(name, text) for name, text in rows if text != MISSING]

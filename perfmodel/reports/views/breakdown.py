@@ -1,0 +1,122 @@
+"""Where the time goes: the operators of each phase by time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from perfmodel.reports.ops_table import Phase, folded, phases, share
+from perfmodel.reports.text import Report, Row, amount, percent, seconds
+from perfmodel.reports.views.style import axis, base_layout, escaped, part_colour, time_scale
+from perfmodel.reports.views.view import Plot, Table, View
+
+_MOST_BARS = 16
+_ROW_PX = 26
+_CAPTION = (
+    "Bars are expected times of all repetitions together, whiskers go from p10 to p90, a white diamond is the bound."
+)
+
+
+def breakdown_view(report: Report) -> View:
+    """Return the time of each operator, by phase, with its bound and its band."""
+    groups = phases(report)
+    timed = [phase for phase in groups if phase.expected_s]
+    finding = "; ".join(_clause(phase) for phase in timed)
+    text = f"{finding}." if finding else "The estimate has no operators with a time: there is nothing to draw."
+    return View("breakdown", "Time by operator", text, [_plot(p) for p in timed], _table(groups), _CAPTION if timed else "")
+
+
+def _clause(phase: Phase) -> str:
+    """Return what takes most of a phase, and what limits most of its time."""
+    slowest = phase.rows[0]
+    by_limit: dict[str, float] = {}
+    for row in phase.rows:
+        limit = str(row.get("bottleneck") or "something unknown")
+        by_limit[limit] = by_limit.get(limit, 0.0) + amount(row.get("expected_s"))
+    limit, spent = max(by_limit.items(), key=lambda item: item[1])
+    return (
+        f"{slowest.get('name')} takes {percent(share(slowest, phase))} of the {phase.name}'s "
+        f"{seconds(phase.expected_s)}, and {limit} limits {percent(spent / phase.expected_s)} of them"
+    )
+
+
+def _plot(phase: Phase) -> Plot:
+    shown, others = folded(phase, _MOST_BARS)
+    rows = [row for row in [*shown, others] if row is not None]
+    size_s, unit = time_scale(max(amount(row.get("expected_s")) for row in rows))
+    labels = [f"{escaped(row.get('name'))}  {percent(share(row, phase))}" for row in rows]
+    layout = base_layout(
+        xaxis=axis(f"expected time, {unit}", rangemode="tozero", fixedrange=True),
+        yaxis=axis("", autorange="reversed", type="category", categoryarray=labels, showgrid=False, fixedrange=True),
+        barmode="overlay",
+        bargap=0.3,
+        margin={"l": 8, "r": 16, "t": 36, "b": 44},
+    )
+    data = [*_bars(rows, labels, size_s), _bounds(rows, labels, size_s)]
+    spoken = f"{phase.name}: expected time of {len(rows)} operators, with bound and error band"
+    heading = f"{phase.name}: {seconds(phase.expected_s)} expected, {seconds(phase.bound_s)} bound"
+    return Plot(f"plot-breakdown-{phase.name}", heading, spoken, 92 + _ROW_PX * len(rows), data, layout)
+
+
+def _bars(rows: list[Row], labels: list[str], size_s: float) -> list[dict[str, Any]]:
+    """Return a trace of bars for each part of the model, so that the legend names its colour."""
+    groups: dict[str, list[tuple[str, Row]]] = {}
+    for label, row in zip(labels, rows, strict=True):
+        groups.setdefault(str(row.get("part") or "other"), []).append((label, row))
+    return [_bar_trace(part, found, size_s) for part, found in groups.items()]
+
+
+def _bar_trace(part: str, found: list[tuple[str, Row]], size_s: float) -> dict[str, Any]:
+    times = [amount(row.get("expected_s")) for _, row in found]
+    above = [max(amount(row.get("p90_s")) - time, 0.0) for time, (_, row) in zip(times, found, strict=True)]
+    below = [max(time - amount(row.get("p10_s")), 0.0) for time, (_, row) in zip(times, found, strict=True)]
+    return {
+        "type": "bar",
+        "orientation": "h",
+        "name": escaped(part),
+        "y": [label for label, _ in found],
+        "x": [time / size_s for time in times],
+        "marker": {"color": part_colour(part)},
+        "error_x": {
+            "type": "data",
+            "symmetric": False,
+            "array": [time / size_s for time in above],
+            "arrayminus": [time / size_s for time in below],
+            "color": "#333333",
+            "thickness": 1.3,
+            "width": 4,
+        },
+        "text": [_hover(row) for _, row in found],
+        "textposition": "none",
+        "hovertemplate": "%{text}<extra></extra>",
+    }
+
+
+def _hover(row: Row) -> str:
+    lines = [f"<b>{escaped(row.get('name'))}</b> ({escaped(row.get('part'))})"]
+    lines += [f"{name} {seconds(row.get(f'{name}_s'))}" for name in ("bound", "p10", "expected", "p90")]
+    lines += [f"limited by {escaped(row['bottleneck'])}"] if row.get("bottleneck") else []
+    return "<br>".join(lines)
+
+
+def _bounds(rows: list[Row], labels: list[str], size_s: float) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": "bound",
+        "y": labels,
+        "x": [amount(row.get("bound_s")) / size_s for row in rows],
+        "marker": {"symbol": "diamond", "size": 9, "color": "#ffffff", "line": {"color": "#000000", "width": 1.2}},
+        "hoverinfo": "skip",
+    }
+
+
+def _table(groups: list[Phase]) -> Table:
+    headers = ("operator", "phase", "part", "limited by", "repeat", "share", "bound", "p10", "expected", "p90")
+    rows = [_cells(row, phase) for phase in groups for row in phase.rows]
+    return Table(headers, rows, frozenset({0, 1, 2, 3}))
+
+
+def _cells(row: Row, phase: Phase) -> tuple[str, ...]:
+    texts = [str(row.get(key) or "-") for key in ("name", "part", "bottleneck")]
+    bands = [seconds(row.get(f"{name}_s")) for name in ("bound", "p10", "expected", "p90")]
+    return (texts[0], phase.name, *texts[1:], str(row.get("repeat") or "-"), percent(share(row, phase)), *bands)

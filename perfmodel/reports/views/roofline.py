@@ -1,0 +1,236 @@
+"""The roofline: what each operator reaches against what the peaks and the memory bandwidth allow."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from perfmodel.reports.ops_table import Phase, operators_of, phases, share
+from perfmodel.reports.text import Report, Row, number, percent, plain, quantity, seconds
+from perfmodel.reports.views.labels import Box, place_labels
+from perfmodel.reports.views.style import (
+    GREY,
+    PHASE_SYMBOLS,
+    axis,
+    base_layout,
+    decades,
+    escaped,
+    part_colour,
+)
+from perfmodel.reports.views.view import Plot, Table, View
+
+_LABELS_PER_PHASE = 3
+_HEIGHT_PX = 520
+_CAPTION = (
+    "Each mark is one operator, larger the more of its phase's time it takes. The height is what it reaches at its "
+    "expected time; the sloped line is the memory bandwidth, a flat line the peak of a data type. "
+    "Operators without arithmetic or without memory traffic, such as collectives, are in the table only."
+)
+
+
+class _Point(NamedTuple):
+    row: Row
+    phase: Phase
+    intensity: float
+    rate: float
+    ideal_s: float | None
+    by_memory: bool
+
+
+class _Machine(NamedTuple):
+    """Memory bandwidth and the peaks of the data types that the operators use, both in SI units."""
+
+    bandwidth: float | None
+    peaks: dict[str, float]
+
+
+def roofline_view(report: Report) -> View:
+    """Return the roofline of an estimate: arithmetic intensity against FLOP/s, a point per operator."""
+    machine = _machine(report)
+    groups = phases(report)
+    points = [point for phase in groups for row in phase.rows if (point := _point(row, phase, machine)) is not None]
+    plots = [_plot(points, machine)] if points else []
+    finding = _finding(points, groups)
+    return View("roofline", "Roofline", finding, plots, _table(groups, machine), _CAPTION if plots else "")
+
+
+def _machine(report: Report) -> _Machine:
+    device: Row = report.get("device") or {}
+    peaks: Row = device.get("peak_flops_per_s") or {}
+    used = dict.fromkeys(str(row.get("dtype")) for row in operators_of(report) if number(row.get("flops")))
+    known = {dtype: peak for dtype in used if (peak := number(peaks.get(dtype)))}
+    return _Machine(number(device.get("memory_bandwidth_bytes_per_s")) or None, known)
+
+
+def _point(row: Row, phase: Phase, machine: _Machine) -> _Point | None:
+    """Return where an operator stands, or None if it has no arithmetic, no traffic or no time."""
+    flops, traffic, time_s = (number(row.get(key)) for key in ("flops", "bytes", "expected_s"))
+    if not flops or not traffic or not time_s:
+        return None
+    compute_s, memory_s = _least_times(row, machine)
+    known = [time for time in (compute_s, memory_s) if time is not None]
+    by_memory = (memory_s or 0) > (compute_s or 0)
+    return _Point(row, phase, flops / traffic, flops / time_s, max(known) if known else None, by_memory)
+
+
+def _least_times(row: Row, machine: _Machine) -> tuple[float | None, float | None]:
+    """Return the least time of an operator by the peak of its data type and by the memory bandwidth, where known."""
+    flops, traffic = number(row.get("flops")), number(row.get("bytes"))
+    peak = machine.peaks.get(str(row.get("dtype")))
+    compute_s = flops / peak if flops is not None and peak else None
+    memory_s = traffic / machine.bandwidth if traffic is not None and machine.bandwidth else None
+    return compute_s, memory_s
+
+
+def _finding(points: list[_Point], groups: list[Phase]) -> str:
+    if not points:
+        return "No operator has both arithmetic and memory traffic: there is nothing to draw."
+    clauses = [_clause(phase, [point for point in points if point.phase is phase]) for phase in groups]
+    text = "; ".join(clause for clause in clauses if clause)
+    return f"{text}." if text else "The device's peaks are not known: there are no roofs to compare with."
+
+
+def _clause(phase: Phase, points: list[_Point]) -> str:
+    """Return which roof most of a phase's time stands under, and how close to it, each weighted by time."""
+    rated = [point for point in points if point.ideal_s is not None]
+    if not rated or not phase.expected_s:
+        return ""
+    under = {side: [point for point in rated if point.by_memory is side] for side in (True, False)}
+    spent = {side: sum(point.row["expected_s"] for point in found) for side, found in under.items()}
+    side = spent[True] >= spent[False]
+    reached = sum(point.ideal_s or 0.0 for point in under[side]) / spent[side]
+    roof = "memory slope" if side else "compute roof"
+    part = percent(spent[side] / phase.expected_s)
+    return f"{part} of the {phase.name} time is spent under the {roof}, at {percent(reached)} of it"
+
+
+def _plot(points: list[_Point], machine: _Machine) -> Plot:
+    rates = [point.rate for point in points] + list(machine.peaks.values())
+    ridges = [peak / machine.bandwidth for peak in machine.peaks.values()] if machine.bandwidth else []
+    intensities = [point.intensity for point in points] + ridges
+    area = Box(min(intensities) / 3, min(rates) / 3, max(intensities) * 8, max(rates) * 2.5)
+    layout = base_layout(
+        xaxis=axis("arithmetic intensity, FLOP per byte of main memory", **decades(area.left, area.right, "")),
+        yaxis=axis("", **decades(area.bottom, area.top, "flops_per_s")),
+        annotations=_roof_names(machine, area),
+        margin={"l": 12, "r": 12, "t": 36, "b": 48},
+    )
+    data = [*_roofs(machine, area), *_marks(points), *_names(points, area)]
+    label = f"Roofline: {len(points)} operators by arithmetic intensity and FLOP/s under the roofs of the device"
+    return Plot("plot-roofline", "", label, _HEIGHT_PX, data, layout)
+
+
+def _roofs(machine: _Machine, area: Box) -> list[dict[str, Any]]:
+    lines = [_roof(area, peak, machine.bandwidth) for peak in machine.peaks.values()]
+    if machine.bandwidth and not lines:
+        lines = [([area.left, area.right], [area.left * machine.bandwidth, area.right * machine.bandwidth])]
+    style = {"mode": "lines", "line": {"color": GREY, "width": 2}, "showlegend": False, "hoverinfo": "skip"}
+    return [{"type": "scatter", "x": x, "y": y, **style} for x, y in lines]
+
+
+def _roof(area: Box, peak: float, bandwidth: float | None) -> tuple[list[float], list[float]]:
+    if not bandwidth:
+        return [area.left, area.right], [peak, peak]
+    return [area.left, peak / bandwidth, area.right], [area.left * bandwidth, peak, peak]
+
+
+def _roof_names(machine: _Machine, area: Box) -> list[dict[str, Any]]:
+    """Return the names of the roofs, on the flat ones at the right, over the slope at its left."""
+    names = [
+        _note(area.right, peak, f"{escaped(dtype)} {quantity(peak, 'flops_per_s')}", xanchor="right", yanchor="bottom")
+        for dtype, peak in machine.peaks.items()
+    ]
+    if machine.bandwidth:
+        x = max(area.left * 1.15, area.bottom / machine.bandwidth * 1.3)
+        text = f"memory {quantity(machine.bandwidth, 'bytes_per_s')}"
+        names.append(_note(x, x * machine.bandwidth * 1.5, text, xanchor="left", yanchor="bottom"))
+    return names
+
+
+def _note(x: float, y: float, text: str, **anchors: str) -> dict[str, Any]:
+    from math import log10
+
+    return {"x": round(log10(x), 4), "y": round(log10(y), 4), "text": text, "showarrow": False, **anchors}
+
+
+def _marks(points: list[_Point]) -> list[dict[str, Any]]:
+    """Return one trace for each phase and part, so that the legend can hide it."""
+    groups: dict[tuple[str, str], list[_Point]] = {}
+    for point in points:
+        groups.setdefault((point.phase.name, str(point.row.get("part") or "other")), []).append(point)
+    return [_trace(phase, part, found) for (phase, part), found in groups.items()]
+
+
+def _trace(phase: str, part: str, points: list[_Point]) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": f"{escaped(phase)}: {escaped(part)}",
+        "x": [point.intensity for point in points],
+        "y": [point.rate for point in points],
+        "text": [_hover(point) for point in points],
+        "hovertemplate": "%{text}<extra></extra>",
+        "marker": {
+            "symbol": PHASE_SYMBOLS.get(phase, "square"),
+            "color": part_colour(part),
+            "size": [round(9 + 20 * share(point.row, point.phase) ** 0.5, 1) for point in points],
+            "opacity": 0.9,
+            "line": {"color": "#ffffff", "width": 1},
+        },
+    }
+
+
+def _hover(point: _Point) -> str:
+    row = point.row
+    lines = [
+        f"<b>{escaped(row.get('name'))}</b> ({escaped(point.phase.name)}, {escaped(row.get('part'))})",
+        f"{percent(share(row, point.phase))} of the phase, limited by {escaped(row.get('bottleneck'))}",
+        f"expected {seconds(row.get('expected_s'))} ({seconds(row.get('p10_s'))} to {seconds(row.get('p90_s'))})",
+        f"bound {seconds(row.get('bound_s'))}",
+        f"{plain(point.intensity)} FLOP/byte, {quantity(point.rate, 'flops_per_s')}, {_of_roof(point)} of its roof",
+    ]
+    return "<br>".join(lines)
+
+
+def _of_roof(point: _Point) -> str:
+    return "-" if point.ideal_s is None else percent(point.ideal_s / point.row["expected_s"])
+
+
+def _names(points: list[_Point], area: Box) -> list[dict[str, Any]]:
+    """Return the names of the slowest operators of each phase, where they have room (the page hides them on phones)."""
+    slow: list[_Point] = []
+    for phase in dict.fromkeys(point.phase.name for point in points):
+        slow += [point for point in points if point.phase.name == phase][:_LABELS_PER_PHASE]
+    slow.sort(key=lambda point: -share(point.row, point.phase))
+    wanted = [(point.intensity, point.rate, str(point.row.get("name"))) for point in slow]
+    placed = place_labels(wanted, [(point.intensity, point.rate) for point in points], area)
+    if not placed:
+        return []
+    return [
+        {
+            "type": "scatter",
+            "mode": "text",
+            "x": [label.x for label in placed],
+            "y": [label.y for label in placed],
+            "text": [escaped(label.text) for label in placed],
+            "textposition": [label.position for label in placed],
+            "textfont": {"size": 12},
+            "showlegend": False,
+            "hoverinfo": "skip",
+        }
+    ]
+
+
+def _table(groups: list[Phase], machine: _Machine) -> Table:
+    headers = ("operator", "phase", "part", "dtype", "FLOP", "memory traffic", "FLOP/byte", "FLOP/s reached", "of roof")
+    rows = [_cells(row, phase, machine) for phase in groups for row in phase.rows]
+    return Table(headers, rows, frozenset({0, 1, 2, 3}))
+
+
+def _cells(row: Row, phase: Phase, machine: _Machine) -> tuple[str, ...]:
+    point = _point(row, phase, machine)
+    texts = [str(row.get(key) or "-") for key in ("name", "part", "dtype")]
+    amounts = [quantity(row.get("flops"), "flops"), quantity(row.get("bytes"), "bytes")]
+    reached = [plain(point.intensity), quantity(point.rate, "flops_per_s"), _of_roof(point)] if point else ["-"] * 3
+    return (texts[0], phase.name, *texts[1:], *amounts, *reached)
+
+

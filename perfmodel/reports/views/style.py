@@ -1,0 +1,87 @@
+"""How figures look: Okabe-Ito colours without its red, neutral lines, and axes that suit light and dark pages.
+
+Texts, grids and lines over them get their colours from the page's style sheet, which knows whether it is dark; what is
+given here is for both and for images saved from the figure.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from typing import Any
+
+from perfmodel.reports.text import quantity
+
+BLUE, ORANGE, GREEN, PURPLE, SKY, GREY = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#7f7f7f"
+
+PART_COLOURS = {"attention": BLUE, "ffn": ORANGE, "head": GREEN, "embedding": PURPLE}
+"""The colour of each part of a model; a part that is not named is grey."""
+
+PHASE_SYMBOLS = {"prefill": "circle", "decode": "diamond"}
+"""The marker of each phase; another phase is a square."""
+
+FONT = {"family": "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif", "size": 13}
+
+
+def part_colour(part: object) -> str:
+    """Return the colour of a part of the model."""
+    return PART_COLOURS.get(str(part), GREY)
+
+
+def ink_on(colour: str) -> str:
+    """Return black or white, whichever reads better on a colour."""
+    red, green, blue = (int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5))
+    luminance = 0.2126 * red**2.2 + 0.7152 * green**2.2 + 0.0722 * blue**2.2
+    return "#ffffff" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.05 else "#000000"
+
+
+def base_layout(**more: Any) -> dict[str, Any]:
+    """Return the layout that all figures share, with ``more`` over it."""
+    layout: dict[str, Any] = {
+        "font": {**FONT, "color": "#333333"},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "margin": {"l": 12, "r": 16, "t": 12, "b": 48},
+        "dragmode": False,
+        "hovermode": "closest",
+        "hoverlabel": {"bgcolor": "#222222", "bordercolor": "#222222", "font": {**FONT, "color": "#ffffff"}},
+        "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.0, "yanchor": "bottom"},
+    }
+    return layout | more
+
+
+def axis(title: str, **more: Any) -> dict[str, Any]:
+    """Return an axis with a thin grid and margins that grow with its labels, with ``more`` over it."""
+    return {
+        "title": {"text": title, "standoff": 10},
+        "automargin": True,
+        "gridcolor": "#d9d9d9",
+        "zeroline": False,
+        "fixedrange": False,
+        **more,
+    }
+
+
+def decades(low: float, high: float, dimension: str) -> dict[str, Any]:
+    """Return a logarithmic axis over ``low`` to ``high`` with a label at every power of ten, unit included."""
+    powers = range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)
+    texts = [quantity(10.0**power, dimension) if dimension else f"{10.0**power:,g}" for power in powers]
+    return {
+        "type": "log",
+        "range": [round(math.log10(low), 4), round(math.log10(high), 4)],
+        "tickvals": [10.0**power for power in powers],
+        "ticktext": texts,
+    }
+
+
+def escaped(text: object) -> str:
+    """Return a text that plotly shows as it is, rather than reading tags in it."""
+    return html.escape(str(text), quote=False)
+
+
+def time_scale(largest_s: float) -> tuple[float, str]:
+    """Return the unit that suits times up to ``largest_s``: its length in seconds and its name."""
+    for size_s, unit in ((1.0, "s"), (1e-3, "ms")):
+        if largest_s >= size_s:
+            return size_s, unit
+    return 1e-6, "µs"

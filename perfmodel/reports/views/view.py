@@ -1,0 +1,39 @@
+"""What a view is: a finding in words, figures, and the table of their data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of texts; the columns in ``texts`` (the first, unless told) are aligned left, the others right."""
+
+    headers: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+    texts: frozenset[int] = frozenset({0})
+
+
+@dataclass(frozen=True)
+class Plot:
+    """One plotly figure as plain data: its element's id, a heading (or none), a spoken name, and its height."""
+
+    div_id: str
+    heading: str
+    label: str
+    height_px: int
+    data: list[dict[str, Any]]
+    layout: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class View:
+    """A section of a page: ``finding`` is one sentence from the data; without plots it says why there are none."""
+
+    anchor: str
+    title: str
+    finding: str
+    plots: list[Plot]
+    table: Table
+    caption: str = ""

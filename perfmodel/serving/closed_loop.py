@@ -1,0 +1,126 @@
+"""Requests in a closed loop: a constant number in flight, each finished one replaced at once."""
+
+from __future__ import annotations
+
+from perfmodel.calibration import Band
+from perfmodel.numeric import Number, maximum, minimum
+from perfmodel.serving.framework import Framework, banded
+from perfmodel.plan.layout import StepShape
+from perfmodel.serving.phases import Phases, added, decode_span, decode_steps, prefill_step
+from perfmodel.serving.step import Deployment, StepTime, Time, decode_bound, step_bound
+
+
+def alone(deployment: Deployment, input_tokens: Number, output_tokens: Number) -> tuple[Number, Number]:
+    """Return the bounds of TTFT and TPOT: one request prefilled and decoded alone on an idle replica."""
+    first, last = decode_span(input_tokens, output_tokens)
+    ttft = step_bound(deployment, StepShape(1, input_tokens, input_tokens))
+    return ttft, decode_bound(deployment, 1, first, last)
+
+
+def aggregated(
+    deployment: Deployment,
+    framework: Framework,
+    in_flight: Number,
+    most_running: Number,
+    input_tokens: Number,
+    output_tokens: Number,
+) -> Phases:
+    """Return the steady state of one replica that mixes prefill and decode in its steps.
+
+    With n requests running in g attention groups, every group prefills one prompt in a mixed step: ``mix = prefill(g)
+    + decode attention(n)``, which adds ``extra = mix - decode(n)`` to a decode step. While a request decodes O tokens
+    each other one of its group is prefilled once, so ``TPOT = decode(n) + extra*(n/g - 1)/O``. A new request waits for
+    the steps under way and for others that arrive with it: ``TTFT = host + a*mix + k*(n/g - 1)*extra``. Requests that
+    find no room in memory wait for one to finish: ``(N - n)/throughput``.
+
+    Source: Little's law; the shares a and k are fitted on measured serving runs. Omits chunked prefill's token budget.
+    """
+    c, groups = framework.coefficients, deployment.plan.attention_dp
+    running = minimum(in_flight, maximum(most_running, 1.0))
+    others = maximum(running / groups - 1.0, 0.0)
+    prefill = prefill_step(deployment, groups, input_tokens)
+    decode = decode_steps(deployment, running, input_tokens, output_tokens)
+    ttft_bound, tpot_bound = alone(deployment, input_tokens, output_tokens)
+    plain = framework.decode(decode.time)
+    busy = framework.prefill(prefill.time)
+    mix = busy.expected + decode.attention_s * minimum(others, 1.0)
+    extra = maximum(mix - plain.expected, 0.0)
+    tpot = plain.expected + extra * others / output_tokens
+    first = c["first_host_us"] * 1e-6 + c["mix_share"] * mix + c["queue_share"] * others * extra
+    steps = maximum(output_tokens - 1.0, 0.0)
+    cycle = first + steps * tpot
+    waits = (in_flight - running) * cycle / running
+    ttft_time = _time(ttft_bound, first + waits, busy, framework.ttft_band)
+    tpot_time = _time(tpot_bound, tpot, plain, framework.tpot_band)
+    rate = running / cycle
+    return Phases(
+        ttft_time, tpot_time, added(ttft_time, tpot_time, steps), rate, rate * output_tokens, running,
+        in_flight - running, prefill, decode,
+    )  # fmt: skip
+
+
+def disaggregated(
+    prefill_pool: Deployment,
+    decode_pool: Deployment,
+    workers: tuple[Number, Number],
+    framework: Framework,
+    in_flight: Number,
+    most_running: Number,
+    input_tokens: Number,
+    output_tokens: Number,
+) -> Phases:
+    """Return the steady state of separate prefill and decode workers; all figures are of the whole deployment.
+
+    Decode sees ``n = N/decode workers`` each: ``TPOT = decode(n)``. A prefill worker takes g prompts (one an attention
+    group) in ``W``; the pool cannot start more than ``workers*g/W`` a second, so ``TTFT = max(host + a*W + k*queue*W,
+    N/rate - (O-1)*TPOT)`` with queue the requests a prefill slot would hold if all came at once. Omits the transfer of
+    the cache (it overlaps with the prefill of later layers).
+    """
+    c = framework.coefficients
+    running = minimum(in_flight / workers[1], maximum(most_running, 1.0))
+    groups = prefill_pool.plan.attention_dp
+    prefill = prefill_step(prefill_pool, groups, input_tokens)
+    decode = decode_steps(decode_pool, running, input_tokens, output_tokens)
+    ttft_bound, _ = alone(prefill_pool, input_tokens, output_tokens)
+    _, tpot_bound = alone(decode_pool, input_tokens, output_tokens)
+    busy, tpot = framework.prefill(prefill.time), framework.decode(decode.time)
+    slots = workers[0] * groups
+    steps = maximum(output_tokens - 1.0, 0.0)
+    decoding = running * workers[1]
+    queue = maximum(decoding / slots - 1.0, 0.0)
+    first = c["first_host_us"] * 1e-6 + busy.expected * (c["mix_share"] + c["queue_share"] * queue)
+    first = maximum(first, decoding * busy.expected / slots - steps * tpot.expected)
+    cycle = first + steps * tpot.expected
+    waits = (in_flight - decoding) * cycle / decoding
+    ttft_time = _time(ttft_bound, first + waits, busy, framework.ttft_band)
+    tpot_time = _time(tpot_bound, tpot.expected, tpot, framework.tpot_band)
+    rate = decoding / cycle
+    return Phases(
+        ttft_time, tpot_time, added(ttft_time, tpot_time, steps), rate, rate * output_tokens, decoding,
+        in_flight - decoding, prefill, decode,
+    )  # fmt: skip
+
+
+def _time(bound: Number, expected: Number, kernels: Time, band: Band | None) -> Time:
+    """Return a time whose band is the framework's, or else the relative band of the kernels behind it."""
+    if band is not None:
+        return banded(bound, expected, band)
+    expected = maximum(expected, bound)
+    low, high = kernels.p10 / kernels.expected, kernels.p90 / kernels.expected
+    return Time(bound, expected, maximum(expected * low, bound), expected * high)
+
+
+def bottlenecks(step: StepTime, count: int) -> list[str]:
+    """Return which resource bounds a step, for each of ``count`` rows."""
+    import numpy as np
+
+    parts = step.bound_parts
+    rows = [np.broadcast_to(np.asarray(p, dtype=float), (count,)) for p in (parts.compute_s, parts.memory_s, parts.link_s)]
+    return [("compute", "memory", "link")[i] for i in np.stack(rows).argmax(axis=0)]
+
+
+def bottleneck(step: StepTime) -> str:
+    """Return which resource bounds a step: compute, memory or link (plain numbers only)."""
+    parts = step.bound_parts
+    named = {"compute": parts.compute_s, "memory": parts.memory_s, "link": parts.link_s}
+    return max(named, key=lambda name: named[name])

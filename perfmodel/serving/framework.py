@@ -1,0 +1,57 @@
+"""What a serving framework adds to the kernels: host time between steps, waiting for slots, and its error bands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from perfmodel.calibration import Band, Coefficients, load_calibration
+from perfmodel.numeric import Number, maximum
+from perfmodel.serving.step import Time
+
+
+@dataclass(frozen=True)
+class Framework:
+    """Coefficients of one serving framework ("" is bare kernels) in one mode (agg, disagg, static).
+
+    ``decode_stretch`` and ``decode_host_s``: a decode step takes ``stretch*kernels + host``; the same for prefill.
+    ``first_host_s``, ``mix_share``, ``queue_share``: TTFT of a closed loop is ``first_host + mix_share*mix +
+    queue_share*(requests - 1)*extra``, mix being a step with one prompt in it and extra what the prompt adds.
+    """
+
+    engine: str
+    mode: str
+    coefficients: Coefficients
+    ttft_band: Band | None
+    tpot_band: Band | None
+
+    def decode(self, kernels: Time) -> Time:
+        """Return the time of a decode step with the framework around it."""
+        return self._around(kernels, "decode", self.tpot_band)
+
+    def prefill(self, kernels: Time) -> Time:
+        """Return the time of a prefill step with the framework around it."""
+        return self._around(kernels, "prefill", self.ttft_band)
+
+    def _around(self, kernels: Time, kind: str, band: Band | None) -> Time:
+        stretch, host = self.coefficients[f"{kind}_stretch"], self.coefficients[f"{kind}_host_us"] * 1e-6
+        expected = maximum(kernels.expected * stretch + host, kernels.bound)
+        if band is not None:
+            return banded(kernels.bound, expected, band)
+        low, high = (maximum(t * stretch + host, kernels.bound) for t in (kernels.p10, kernels.p90))
+        return Time(kernels.bound, expected, low, high)
+
+
+def banded(bound: Number, expected: Number, band: Band) -> Time:
+    """Return a time with a band given by factors, cut off at the bound."""
+    expected = maximum(expected, bound)
+    return Time(bound, expected, maximum(expected * band.p10, bound), expected * band.p90)
+
+
+def load_framework(engine: str, mode: str, *, loop: bool) -> Framework:
+    """Return the framework's coefficients; without an engine only kernels count and bands come from the kernels."""
+    calibration = load_calibration("serving")
+    situation = {"engine": engine, "mode": mode}
+    if not (engine and loop):
+        return Framework(engine, mode, calibration.coefficients(**situation), None, None)
+    bands = [calibration.band(measured="true", metric=metric, **situation) for metric in ("ttft", "tpot")]
+    return Framework(engine, mode, calibration.coefficients(**situation), *bands)

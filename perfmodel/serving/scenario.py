@@ -1,0 +1,179 @@
+"""A question, checked once and asked for many lengths and batches: what stays fixed, and the answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from perfmodel.cost.machine import domain_size, machine_for
+from perfmodel.devices import Device
+from perfmodel.errors import InputError, PlanError, did_you_mean
+from perfmodel.numeric import Number, maximum, minimum
+from perfmodel.ops.routing import Routing, parse_routing
+from perfmodel.plan.memory import MemoryModel, MemoryUse
+from perfmodel.plan.parallelism import Plan, validate_plan
+from perfmodel.plan.precision import choose_precisions
+from perfmodel.serving.closed_loop import aggregated, disaggregated
+from perfmodel.serving.framework import Framework, load_framework
+from perfmodel.serving.phases import Phases, static_batch
+from perfmodel.serving.step import Deployment
+from perfmodel.workloads.spec import LanguageModel
+
+PHASES = ("serve", "prefill", "decode")
+ENGINES = ("", "vllm", "sglang", "trtllm")
+MODES = ("agg", "disagg")
+STEP_TOKENS = 8192.0
+"""Most tokens that an engine puts into one step: the default token budget of vLLM, SGLang and TensorRT-LLM."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """``workers`` equal groups of devices that run one phase of a disaggregated deployment."""
+
+    workers: int
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class Question:
+    """All of a question but its numbers (batch and lengths). Precisions None: what the checkpoint says."""
+
+    plan: Plan = Plan()
+    precision: str | None = None
+    moe_precision: str | None = None
+    kv_precision: str | None = None
+    phase: str = "serve"
+    static: bool = False
+    engine: str = ""
+    mode: str = "agg"
+    routing: str = "uniform"
+    prefill_pool: Pool | None = None
+    decode_pool: Pool | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Times and rates of a deployment, and the memory of its fullest device; rates are of the whole deployment."""
+
+    phases: Phases
+    memory: MemoryUse
+    most_running: Number
+    devices: Number
+    fits: Number
+
+    @property
+    def requests_per_s(self) -> Number:
+        """Return finished requests a second."""
+        return self.phases.requests_per_s
+
+    @property
+    def tokens_per_s(self) -> Number:
+        """Return output tokens a second (phase prefill: input tokens are ``requests_per_s`` times the input)."""
+        return self.phases.output_tokens_per_s
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A checked question: everything that does not depend on batch and lengths."""
+
+    question: Question
+    decode: Deployment
+    prefill: Deployment
+    framework: Framework
+    memory: MemoryModel
+    replicas: int
+    devices: int
+
+    def answer(self, batch: Number, input_tokens: Number, output_tokens: Number) -> Answer:
+        """Return the answer for ``batch`` requests in flight over the whole deployment (static: started together)."""
+        q = self.question
+        length = input_tokens + output_tokens
+        most = maximum(self.memory.largest_batch(length, minimum(input_tokens, STEP_TOKENS)), 0.0)
+        per_replica = maximum(batch / self.replicas, 1.0)
+        if q.phase != "serve" or q.static:
+            found = static_batch(self.decode, self.framework, per_replica, input_tokens, output_tokens, q.phase)
+            found = _times(found, minimum(batch * 1.0, self.replicas * 1.0))
+            fits = per_replica <= most
+        elif q.prefill_pool and q.decode_pool:
+            workers = (q.prefill_pool.workers, q.decode_pool.workers)
+            found = disaggregated(
+                self.prefill, self.decode, workers, self.framework, maximum(batch, workers[1]), most, input_tokens,
+                output_tokens,
+            )  # fmt: skip
+            fits = most >= 1
+        else:
+            found = aggregated(self.decode, self.framework, per_replica, most, input_tokens, output_tokens)
+            found = _times(found, minimum(batch * 1.0, self.replicas * 1.0))
+            fits = most >= 1
+        return Answer(found, self._memory(found, input_tokens, length), most, self.devices, fits)
+
+    def _memory(self, found: Phases, input_tokens: Number, length: Number) -> MemoryUse:
+        workers = self.question.decode_pool.workers if self.question.decode_pool else self.replicas
+        held = found.running / workers / self.memory.plan.attention_dp
+        return self.memory.use(maximum(held, 1.0), length, minimum(input_tokens, STEP_TOKENS))
+
+
+def _times(one: Phases, replicas: Number) -> Phases:
+    return replace(
+        one,
+        requests_per_s=one.requests_per_s * replicas,
+        output_tokens_per_s=one.output_tokens_per_s * replicas,
+        running=one.running * replicas,
+        waiting=one.waiting * replicas,
+    )
+
+
+@lru_cache(maxsize=512)
+def prepare(model: LanguageModel, device: Device, question: Question) -> Setup:
+    """Check a question and return its setup.
+
+    Errors: :class:`InputError` for a word that is not known, :class:`PlanError` for a plan that cannot be.
+    """
+    _check_words(question)
+    if question.mode == "disagg":
+        return _prepare_pools(model, device, question)
+    deployment = _deployment(model, device, question, question.plan)
+    loop = question.phase == "serve" and not question.static
+    framework = load_framework(question.engine, "agg" if loop else "static", loop=loop)
+    memory = _memory_model(deployment, device)
+    replicas = int(question.plan.dp)
+    return Setup(question, deployment, deployment, framework, memory, replicas, int(question.plan.devices))
+
+
+def _prepare_pools(model: LanguageModel, device: Device, q: Question) -> Setup:
+    if q.prefill_pool is None or q.decode_pool is None:
+        raise PlanError("mode disagg needs both pools: prefill_* and decode_* workers, tp, attention_dp, moe_tp, ep")
+    if q.phase != "serve" or q.static:
+        raise PlanError("mode disagg serves in a closed loop; use phase serve without static")
+    prefill, decode = (_deployment(model, device, q, pool.plan) for pool in (q.prefill_pool, q.decode_pool))
+    devices = sum(int(p.workers * p.plan.devices) for p in (q.prefill_pool, q.decode_pool))
+    framework = load_framework(q.engine, "disagg", loop=True)
+    return Setup(q, decode, prefill, framework, _memory_model(decode, device), 1, devices)
+
+
+def _deployment(model: LanguageModel, device: Device, q: Question, plan: Plan) -> Deployment:
+    validate_plan(model, plan, domain_size(device))
+    machine = machine_for(device, int(plan.devices_per_replica), q.engine)
+    peaks = frozenset(machine.chip.peaks)
+    precisions = choose_precisions(model, peaks, q.precision, q.moe_precision, q.kv_precision)
+    return Deployment(model, machine, plan, precisions, _routing(q.routing))
+
+
+def _memory_model(deployment: Deployment, device: Device) -> MemoryModel:
+    return MemoryModel(deployment.model, deployment.plan, deployment.precisions, device.main_memory.capacity_bytes)
+
+
+@lru_cache(maxsize=16)
+def _routing(text: str) -> Routing:
+    return parse_routing(text)
+
+
+def _check_words(q: Question) -> None:
+    for what, value, known in (("phase", q.phase, PHASES), ("engine", q.engine, ENGINES), ("mode", q.mode, MODES)):
+        if value not in known:
+            names = ", ".join(k or '""' for k in known)
+            extra = "; training is not modelled yet" if value in ("train", "training") else ""
+            raise InputError(f"unknown {what} '{value}'{did_you_mean(value, known)} (one of {names}){extra}")
+
+
+__all__ = ["ENGINES", "MODES", "PHASES", "Answer", "Pool", "Question", "Setup", "prepare"]

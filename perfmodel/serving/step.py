@@ -1,0 +1,218 @@
+"""The time of one model step: its operators one after the other, its bound and its band."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from perfmodel.cost.bounds import Bound
+from perfmodel.cost.machine import Machine
+from perfmodel.cost.operator_cost import bound_of, expected_s, spreads
+from perfmodel.numeric import Number, exp, floor, maximum, minimum, sqrt, where
+from perfmodel.ops import AttentionDecode, MlaDecode, Operator
+from perfmodel.plan.layout import StepOperator, StepShape, step_operators
+from perfmodel.plan.parallelism import Plan
+from perfmodel.plan.precision import Precisions
+from perfmodel.ops.routing import Routing
+from perfmodel.workloads.spec import LanguageModel
+
+SAME_CLASS_CORRELATION = 1.0
+CROSS_CLASS_CORRELATION = 0.5
+"""Errors of one class of kernels on one device go together; between classes half of the variance is shared."""
+
+_NODES = ((-0.7745966692414834, 5 / 18), (0.0, 8 / 18), (0.7745966692414834, 5 / 18))
+"""Gauss-Legendre points and weights on [-1, 1], weights summing to one."""
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A model on a machine under a plan: all that stays fixed while lengths and batch vary."""
+
+    model: LanguageModel
+    machine: Machine
+    plan: Plan
+    precisions: Precisions
+    routing: Routing = Routing("power_law", 1.01)
+
+    def operators(self, shape: StepShape) -> list[StepOperator]:
+        """Return the operators of one step on the busiest device."""
+        return step_operators(self.model, self.plan, self.precisions, shape, self.routing)
+
+
+@dataclass(frozen=True)
+class Time:
+    """One duration with its two answers and the band around the expected one, in seconds."""
+
+    bound: Number
+    expected: Number
+    p10: Number
+    p90: Number
+
+
+@dataclass(frozen=True)
+class TimedOperator:
+    """An operator of a step with its times for all repetitions; ``context`` is where it was evaluated."""
+
+    step: StepOperator
+    bound: Bound
+    expected_s: Number
+    spread_low: float
+    spread_high: float
+
+
+@dataclass(frozen=True)
+class StepTime:
+    """A step's time and its operators. ``attention_s`` is the expected time of decode attention alone."""
+
+    time: Time
+    operators: tuple[TimedOperator, ...]
+    attention_s: Number
+    bound_parts: Bound
+
+
+def _is_decode_attention(op: Operator) -> bool:
+    return isinstance(op, (AttentionDecode, MlaDecode))
+
+
+def step_time(deployment: Deployment, shape: StepShape) -> StepTime:
+    """Return the time of one step: ``sum repeat*t_op``; bound: the busiest resource if all overlap perfectly.
+
+    ``bound = max(sum compute, sum memory, sum link)`` over the step's operators.
+    """
+    rows = [_timed(step, deployment.machine) for step in deployment.operators(shape)]
+    parts = sum_bounds((row.bound, row.step.repeat) for row in rows)
+    return _assembled(rows, parts, parts.time_s)
+
+
+def decode_time(deployment: Deployment, sequences: Number, first: Number, last: Number) -> StepTime:
+    """Return the mean decode step while each sequence's cache grows from ``first`` to ``last`` tokens.
+
+    Only attention depends on the cache. Expected: its mean by three-point Gauss-Legendre quadrature. Bound: the exact
+    mean of ``max(compute, memory)``, each linear in the cache between the windows of the model; the link's part does
+    not depend on it. It equals the literal mean unless the link bounds some of the steps only.
+    """
+    shape = StepShape(decodes=sequences, decode_context=(first + last) * 0.5)
+    rows: list[TimedOperator] = []
+    for step in deployment.operators(shape):
+        row = _timed(step, deployment.machine)
+        if _is_decode_attention(step.operator):
+            mean = _mean_over(step.operator, deployment.machine, first, last)
+            row = TimedOperator(step, row.bound, maximum(mean, row.bound.time_s), row.spread_low, row.spread_high)
+        rows.append(row)
+    parts = sum_bounds((row.bound, row.step.repeat) for row in rows)
+    mean_bound = _mean_decode_bound([row.step for row in rows], deployment.machine, first, last)
+    return _assembled(rows, parts, mean_bound)
+
+
+def step_bound(deployment: Deployment, shape: StepShape) -> Number:
+    """Return the bound of :func:`step_time` alone."""
+    machine = deployment.machine
+    return sum_bounds((bound_of(s.operator, machine), s.repeat) for s in deployment.operators(shape)).time_s
+
+
+def decode_bound(deployment: Deployment, sequences: Number, first: Number, last: Number) -> Number:
+    """Return the bound of :func:`decode_time` alone."""
+    steps = deployment.operators(StepShape(decodes=sequences, decode_context=first))
+    return _mean_decode_bound(steps, deployment.machine, first, last)
+
+
+def _timed(step: StepOperator, machine: Machine) -> TimedOperator:
+    bound = bound_of(step.operator, machine)
+    expected = maximum(expected_s(step.operator, machine), bound.time_s)
+    return TimedOperator(step, bound, expected, *spreads(step.operator, machine))
+
+
+def _assembled(rows: Sequence[TimedOperator], parts: Bound, bound_s: Number) -> StepTime:
+    expected: Number = 0.0
+    attention: Number = 0.0
+    for row in rows:
+        seconds = row.step.repeat * row.expected_s
+        expected = expected + seconds
+        if _is_decode_attention(row.step.operator):
+            attention = attention + seconds
+    expected = maximum(expected, bound_s)
+    low, high = combined_spread(rows)
+    time = Time(bound_s, expected, maximum(expected * low, bound_s), expected * high)
+    return StepTime(time, tuple(rows), attention, parts)
+
+
+def _mean_over(op: Operator, machine: Machine, first: Number, last: Number) -> Number:
+    middle, half = (first + last) * 0.5, (last - first) * 0.5
+    mean: Number = 0.0
+    for node, weight in _NODES:
+        mean = mean + weight * expected_s(op.with_numbers(kv_tokens=middle + node * half), machine)
+    return mean
+
+
+def sum_bounds(parts: Iterable[tuple[Bound, float]]) -> Bound:
+    """Return each resource's time over several operators, each with its number of repetitions."""
+    compute: Number = 0.0
+    memory: Number = 0.0
+    link: Number = 0.0
+    for bound, repeat in parts:
+        compute = compute + repeat * bound.compute_s
+        memory = memory + repeat * bound.memory_s
+        link = link + repeat * bound.link_s
+    return Bound(compute, memory, link)
+
+
+def _mean_decode_bound(steps: Sequence[StepOperator], machine: Machine, first: Number, last: Number) -> Number:
+    fixed = sum_bounds((bound_of(s.operator, machine), s.repeat) for s in steps if not _is_decode_attention(s.operator))
+    moving = [s for s in steps if _is_decode_attention(s.operator)]
+
+    def at(context: Number) -> Bound:
+        found = [(fixed, 1.0)]
+        for step in moving:
+            found.append((bound_of(step.operator.with_numbers(kv_tokens=context), machine), step.repeat))
+        return sum_bounds(found)
+
+    windows = sorted({w for s in moving if (w := getattr(s.operator, "window", 0))})
+    mean: Number = 0.0
+    start = first
+    for edge in [*windows, None]:
+        end = last if edge is None else minimum(maximum(start - 1.0, edge), last)
+        points = end - start + 1.0
+        share = points / (last - first + 1.0)
+        mean = mean + share * _mean_of_maximum(at(start), at(maximum(end, start)), maximum(points, 1.0))
+        start = end + 1.0
+    return maximum(mean, fixed.link_s)
+
+
+def _mean_of_maximum(a: Bound, b: Bound, steps: Number) -> Number:
+    """Return the mean over ``steps`` equidistant points from a to b of ``max(compute, memory)``, each linear."""
+    memory = (a.memory_s + b.memory_s) * 0.5
+    return memory + _mean_positive(a.compute_s - a.memory_s, b.compute_s - b.memory_s, steps)
+
+
+def _mean_positive(d0: Number, d1: Number, steps: Number) -> Number:
+    """Return the mean of ``max(0, d)`` over ``steps`` equidistant points from d0 to d1: an arithmetic series."""
+    top = maximum(d0, d1)
+    pitch = (top - minimum(d0, d1)) / maximum(steps - 1.0, 1.0)
+    positive = minimum(floor(maximum(top, 0.0) / maximum(pitch, 1e-300)) + 1.0, steps)
+    return where(top > 0.0, (positive * top - pitch * positive * (positive - 1.0) * 0.5) / steps, 0.0)
+
+
+def combined_spread(rows: Sequence[TimedOperator]) -> tuple[Number, Number]:
+    """Return the factors p10/expected and p90/expected of a sum of correlated operators.
+
+    ``sigma^2 = sum_ij w_i w_j rho_ij sigma_i sigma_j`` over classes of operators, w their shares of the time, rho 1
+    within a class and :data:`CROSS_CLASS_CORRELATION` between classes.
+    """
+    weights: dict[str, list[Number]] = {}
+    everything: Number = 0.0
+    for row in rows:
+        seconds = row.step.repeat * row.expected_s
+        everything = everything + seconds
+        low, high = weights.get(row.step.operator.KIND, [0.0, 0.0])
+        weights[row.step.operator.KIND] = [low + seconds * row.spread_low, high + seconds * row.spread_high]
+    factors: list[Number] = []
+    for side, sign in ((0, -1.0), (1, 1.0)):
+        total: Number = 0.0
+        squares: Number = 0.0
+        for parts in weights.values():
+            total = total + parts[side]
+            squares = squares + parts[side] * parts[side]
+        rho = CROSS_CLASS_CORRELATION
+        sigma = sqrt(rho * total * total + (SAME_CLASS_CORRELATION - rho) * squares) / maximum(everything, 1e-300)
+        factors.append(exp(sign * 1.2815515655446004 * sigma))
+    return factors[0], factors[1]

@@ -1,0 +1,194 @@
+"""The factorial sweep: one compiled kernel a plan, evaluated over batch x input x output in chunks."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from perfmodel.arguments import whole
+from perfmodel.devices import Device, load_device
+from perfmodel.errors import InputError, PerfmodelError
+from perfmodel.numeric import Number
+from perfmodel.plan.parallelism import Plan
+from perfmodel.readings.staged import StagedGrid, stage
+from perfmodel.serving.scenario import Answer, Question, Setup, prepare
+from perfmodel.serving.step import Time
+from perfmodel.workloads.library import load_model
+from perfmodel.workloads.spec import LanguageModel
+
+PLAN_AXES = ("tp", "ep", "attention_dp", "dp")
+NUMBER_AXES = ("batch", "input_tokens", "output_tokens")
+LARGEST_IN_MEMORY = 50_000_000
+Progress = Callable[[int, "int | None"], None]
+
+
+@dataclass
+class Sweep:
+    """The answers of a factorial grid.
+
+    ``axes`` maps each axis to its values, in the order of the dimensions of every array in ``columns``. Points of
+    plans that cannot be hold NaN; ``problems`` lists those plans with their reasons. ``columns`` is empty when the
+    answers went to a file.
+    """
+
+    model: str
+    device: str
+    axes: dict[str, list[int]]
+    columns: dict[str, Any] = field(default_factory=dict[str, Any])
+    problems: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Return the length of each axis."""
+        return tuple(len(v) for v in self.axes.values())
+
+    @property
+    def points(self) -> int:
+        """Return how many points the grid has."""
+        return _product(self.shape)
+
+    def rows(self, limit: int | None = None) -> Iterator[dict[str, Any]]:
+        """Yield the points that have an answer, as plain rows."""
+        import numpy as np
+
+        answered = np.flatnonzero(~np.isnan(next(iter(self.columns.values())).ravel())) if self.columns else []
+        for place in answered[:limit]:
+            index = np.unravel_index(place, self.shape)
+            point = {name: values[i] for (name, values), i in zip(self.axes.items(), index, strict=True)}
+            yield point | {name: _plain(column[index]) for name, column in self.columns.items()}
+
+
+def sweep(
+    model: str | Path | LanguageModel,
+    device: str | Path | Device,
+    *,
+    batch: Iterable[int] = (1,),
+    input_tokens: Iterable[int] = (1024,),
+    output_tokens: Iterable[int] = (256,),
+    tp: Iterable[int] = (1,),
+    ep: Iterable[int] = (1,),
+    attention_dp: Iterable[int] = (1,),
+    dp: Iterable[int] = (1,),
+    out: str | Path | None = None,
+    expected: bool = True,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Sweep:
+    """Return the full factorial grid of answers, or stream it to the CSV file ``out``.
+
+    ``expected=False`` gives bounds and memory only. ``options`` are those of :func:`perfmodel.estimate`.
+
+    Errors: :class:`PerfmodelError` for an unknown name or value; a plan that cannot be is in ``problems``.
+    """
+    workload = model if isinstance(model, LanguageModel) else load_model(str(model))
+    machine = device if isinstance(device, Device) else load_device(str(device))
+    axes = {name: _axis(name, values) for name, values in zip((*PLAN_AXES, *NUMBER_AXES), (tp, ep, attention_dp, dp, batch, input_tokens, output_tokens), strict=True)}  # fmt: skip
+    result = Sweep(workload.name, machine.name, axes)
+    if out is None and result.points > LARGEST_IN_MEMORY:
+        raise InputError(f"{result.points:,} points are too many to hold; give a file (out=, --csv) to stream them to")
+    grids = _grids(workload, machine, result, expected, options)
+    if out is not None:
+        from perfmodel.sweeps.stream import stream_csv
+
+        stream_csv(Path(out), result, grids, progress)
+    else:
+        _collect(result, grids, progress)
+    return result
+
+
+@dataclass(frozen=True)
+class PlanGrid:
+    """The compiled grid of one plan: where it lies on the plan axes, its values there, and the columns' names."""
+
+    place: tuple[int, ...]
+    plan: tuple[int, ...]
+    columns: tuple[str, ...]
+    grid: StagedGrid
+
+
+def _grids(
+    model: LanguageModel, device: Device, result: Sweep, expected: bool, options: Mapping[str, Any]
+) -> Iterator[PlanGrid]:
+    sizes = [range(len(result.axes[name])) for name in PLAN_AXES]
+    solvable = 0
+    first: PerfmodelError | None = None
+    for place in itertools.product(*sizes):
+        values = tuple(result.axes[name][i] for name, i in zip(PLAN_AXES, place, strict=True))
+        plan = Plan(**dict(zip(PLAN_AXES, values, strict=True)))
+        try:
+            setup = prepare(model, device, Question(plan=plan, **options))
+        except PerfmodelError as error:
+            first = first or error
+            text = " ".join(f"{name}={v}" for name, v in zip(PLAN_AXES, values, strict=True))
+            result.problems.append((text, str(error)))
+            continue
+        solvable += 1
+        names = column_names(setup, expected)
+        grid = stage(_traced(setup, expected), {name: result.axes[name] for name in NUMBER_AXES})
+        yield PlanGrid(place, values, names, grid)
+    if not solvable and first is not None:
+        raise first
+
+
+def _traced(setup: Setup, expected: bool) -> Callable[..., list[Number]]:
+    return lambda batch, input_tokens, output_tokens: [
+        value for _, value in _columns(setup, setup.answer(batch, input_tokens, output_tokens), expected, input_tokens)
+    ]
+
+
+def column_names(setup: Setup, expected: bool) -> tuple[str, ...]:
+    """Return the names of a setup's columns, with their units."""
+    return tuple(name for name, _ in _columns(setup, setup.answer(1, 16, 16), expected, 16))
+
+
+def _columns(setup: Setup, answer: Answer, expected: bool, input_tokens: Number) -> list[tuple[str, Number]]:
+    found: list[tuple[str, Number]] = []
+    parts = ("expected", "bound", "p10", "p90") if expected else ("bound",)
+    for name in ("ttft", "tpot", "e2e"):
+        time: Time | None = getattr(answer.phases, name)
+        if time is not None:
+            found += [(f"{name}_s" if p == "expected" else f"{name}_{p}_s", getattr(time, p)) for p in parts]
+    if expected:
+        tokens = answer.tokens_per_s * (input_tokens if setup.question.phase == "prefill" else 1.0)
+        found += [("tokens_per_s", tokens), ("tokens_per_s_per_device", tokens / setup.devices)]
+        found += [("requests_per_s", answer.requests_per_s)]
+    used: Number = answer.memory.used_bytes
+    return [*found, ("memory_bytes_per_device", used), ("largest_batch", answer.most_running * setup.replicas)]
+
+
+def _collect(result: Sweep, grids: Iterator[PlanGrid], progress: Progress | None) -> None:
+    import numpy as np
+
+    done = 0
+    for plan in grids:
+        for name in plan.columns:
+            result.columns.setdefault(name, np.full(result.shape, np.nan))
+        targets = [result.columns[name][plan.place] for name in plan.columns]
+        for where, values in plan.grid.chunks():
+            for target, value in zip(targets, values, strict=True):
+                target[where] = value
+            if progress:
+                done += values[0].size
+                progress(done, result.points)
+
+
+def _axis(name: str, values: Iterable[int]) -> list[int]:
+    found = [whole(name, v) for v in ([values] if isinstance(values, int) else values)]
+    if not found:
+        raise InputError(f"{name} has no values")
+    return found
+
+
+def _product(sizes: Sequence[int]) -> int:
+    result = 1
+    for size in sizes:
+        result *= size
+    return result
+
+
+def _plain(value: Any) -> Any:
+    number = float(value)
+    return number if number == number else None

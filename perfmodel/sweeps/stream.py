@@ -1,0 +1,51 @@
+"""A sweep streamed to a CSV file, chunk by chunk, in memory bounded by the chunk."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from perfmodel.errors import InputError
+
+if TYPE_CHECKING:
+    from perfmodel.sweeps.grid import PlanGrid, Sweep
+
+
+def stream_csv(path: Path, result: Sweep, grids: Iterator[PlanGrid], progress: Callable[[int, int | None], None] | None) -> None:
+    """Write one row a point: plan and number axes first, then the columns; the file appears when it is whole."""
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise InputError(f"cannot write '{path}': " + ("it is a folder" if path.is_dir() else "its folder is missing"))
+    handle, name = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}.")
+    os.close(handle)
+    opened: Any = gzip.open(name, "wt", newline="") if path.suffix == ".gz" else open(name, "w", newline="")  # noqa: SIM115
+    try:
+        with opened as out:
+            _write(out, result, grids, progress)
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _write(out: Any, result: Sweep, grids: Iterator[PlanGrid], progress: Callable[[int, int | None], None] | None) -> None:
+    import numpy as np
+
+    done, header = 0, None
+    axes = list(result.axes)
+    for plan in grids:
+        if header is None:
+            header = [*axes, *plan.columns]
+            out.write(",".join(header) + "\n")
+        for where, values in plan.grid.chunks():
+            points = np.meshgrid(*(v.ravel()[w] for v, w in zip(plan.grid.values, where, strict=True)), indexing="ij")
+            table = np.column_stack([*(p.ravel() for p in points), *(v.ravel() for v in values)])
+            prefix = ",".join(str(v) for v in plan.plan)
+            form = prefix + ",%d" * len(points) + ",%.7g" * len(values)
+            np.savetxt(out, table, fmt=form)
+            done += len(table)
+            if progress:
+                progress(done, result.points)

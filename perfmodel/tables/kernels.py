@@ -1,0 +1,214 @@
+"""``perfmodel kernels``: rows of single operators, as kernel benchmarks time them, and their predicted latency."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+from perfmodel import ops
+from perfmodel.cost.facts import chip_facts
+from perfmodel.cost.links import link_for
+from perfmodel.cost.machine import Machine
+from perfmodel.cost.operator_cost import operator_cost
+from perfmodel.devices import load_device
+from perfmodel.errors import InputError, did_you_mean
+from perfmodel.formats import find_cache_encoding, find_format, runnable_format
+from perfmodel.numeric import Number
+from perfmodel.ops import OPERATORS, Operator
+from perfmodel.ops.routing import parse_routing
+from perfmodel.tables.stream import Job, Progress, Row, Summary, number, process, word
+
+OUTPUTS = ("latency_us", "bound_us", "p10_us", "p90_us", "bottleneck", "flops", "bytes", "error")
+BACKENDS = ("", "trtllm", "vllm", "sglang", "nccl")
+TIMINGS = ("cuda_graph", "kernel", "nccl_tests", "wall")
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """How a row of one op becomes an operator: its numeric columns with defaults, and a maker of the operator."""
+
+    columns: tuple[tuple[str, float | None, float], ...]
+    statics: Callable[[Row], tuple[Hashable, ...]]
+    build: Callable[[Sequence[Number], tuple[Any, ...], frozenset[str]], Operator]
+
+
+@dataclass(frozen=True)
+class _Key:
+    op: str
+    device: str
+    backend: str
+    timing: str
+    dtype: str
+    statics: tuple[Hashable, ...]
+
+
+def run_kernels(source: str, target: str, progress: Progress | None = None) -> Summary:
+    """Read kernels (a CSV path or ``-``), write their predictions beside them, and say how many were answered.
+
+    Columns in and out are those of the command's contract; unknown columns are carried through. The bound charges
+    memory only for bytes that cannot stay in the last-level cache between repetitions of the kernel.
+    """
+    return process(source, target, OUTPUTS, _prepare, _evaluate, progress)
+
+
+def _prepare(row: Row) -> Job:
+    op = word(row, "op", None)
+    if op not in _KINDS:
+        raise InputError(f"unknown op '{op}'{did_you_mean(op, _KINDS)} (known: {', '.join(_KINDS)})")
+    kind = _KINDS[op]
+    numbers = tuple(number(row, name, default, least) for name, default, least in kind.columns)
+    backend, timing = word(row, "backend"), word(row, "timing", "cuda_graph")
+    for what, value, known in (("backend", backend, BACKENDS), ("timing", timing, TIMINGS)):
+        if value not in known:
+            raise InputError(f"unknown {what} '{value}'{did_you_mean(value, known)} (known: {', '.join(filter(None, known))})")
+    device = load_device(word(row, "device", None)).name
+    return Job(_Key(op, device, backend, timing, word(row, "dtype", "bfloat16"), kind.statics(row)), numbers)
+
+
+def _evaluate(key: Hashable, numbers: Any) -> Mapping[str, Any]:
+    assert isinstance(key, _Key)
+    chip = _chip(key.device)
+    machine = Machine(chip, _link(key), key.backend, key.timing, warm=True)
+    peaks = frozenset(chip.peaks)
+    op = _KINDS[key.op].build(list(numbers), (*key.statics, key.dtype), peaks)
+    cost, counts = operator_cost(op, machine), op.counts()
+    repeats = _kernel_count(key)
+    parts = (cost.bound.compute_s, cost.bound.memory_s, cost.bound.link_s)
+    return {
+        "latency_us": cost.expected_s * 1e6 * repeats,
+        "bound_us": cost.bound_s * 1e6,
+        "p10_us": cost.p10_s * 1e6 * repeats,
+        "p90_us": cost.p90_s * 1e6 * repeats,
+        "bottleneck": _names_of_largest(parts, numbers.shape[1]),
+        "flops": counts.total_flops(),
+        "bytes": counts.total_bytes() + counts.total_bytes("link") * 0.5,
+        "error": "",
+    }
+
+
+def _kernel_count(key: _Key) -> float:
+    del key
+    return 1.0
+
+
+def _names_of_largest(parts: tuple[Number, ...], count: int) -> list[str]:
+    import numpy as np
+
+    stacked = np.stack([np.broadcast_to(np.asarray(p, dtype=float), (count,)) for p in parts])
+    return [("compute", "memory", "link")[i] for i in stacked.argmax(axis=0)]
+
+
+@lru_cache(maxsize=128)
+def _chip(device: str) -> Any:
+    return chip_facts(load_device(device))
+
+
+def _link(key: _Key) -> Any:
+    if key.op not in _COLLECTIVES:
+        return None
+    ranks_per_node, topology = key.statics
+    return link_for(load_device(key.device), str(topology), int(str(ranks_per_node)))
+
+
+def _columns(*names: str, **defaults: float) -> tuple[tuple[str, float | None, float], ...]:
+    return tuple((name, defaults.get(name), 0 if name == "window" else 1) for name in names)
+
+
+def _flag(row: Row, name: str, default: bool) -> bool:
+    return word(row, name, str(default)).lower() in ("true", "1", "1.0", "yes")
+
+
+def _linear(x: Sequence[Number], s: tuple[Any, ...], peaks: frozenset[str]) -> Operator:
+    quantises, dtype = s
+    return ops.Linear(*x, format=_named(runnable_format(dtype, peaks), dtype), quantises_input=quantises)
+
+
+def _named(form: Any, dtype: str) -> Any:
+    return replace(form, name=find_format(dtype).name)
+
+
+def _arithmetic(dtype: str, peaks: frozenset[str]) -> str:
+    return runnable_format(dtype, peaks).compute
+
+
+def _prefill(x: Sequence[Number], s: tuple[Any, ...], peaks: frozenset[str]) -> Operator:
+    causal, kv_dtype, dtype = s
+    cache = find_cache_encoding(kv_dtype or dtype)
+    return ops.AttentionPrefill(*x, causal=causal, dtype=_arithmetic(dtype, peaks), cache=cache)
+
+
+def _decode(x: Sequence[Number], s: tuple[Any, ...], peaks: frozenset[str]) -> Operator:
+    kv_dtype, dtype = s
+    return ops.AttentionDecode(*x, dtype=_arithmetic(dtype, peaks), cache=find_cache_encoding(kv_dtype or dtype))
+
+
+def _mla_prefill(x: Sequence[Number], s: tuple[Any, ...], peaks: frozenset[str]) -> Operator:
+    kv_dtype, dtype = s
+    return ops.MlaPrefill(*x, dtype=_arithmetic(dtype, peaks), cache=find_cache_encoding(kv_dtype or dtype))
+
+
+def _mla_decode(x: Sequence[Number], s: tuple[Any, ...], peaks: frozenset[str]) -> Operator:
+    kv_dtype, dtype = s
+    return ops.MlaDecode(*x, dtype=_arithmetic(dtype, peaks), cache=find_cache_encoding(kv_dtype or dtype))
+
+
+def _experts(x: Sequence[Number], s: tuple[Any, ...], peaks: frozenset[str]) -> Operator:
+    distribution, gated, dtype = s
+    form = _named(runnable_format(dtype, peaks), dtype)
+    return ops.Experts(*x, format=form, routing=parse_routing(distribution), gated=gated)
+
+
+def _row_wise(kind: str) -> Callable[[Sequence[Number], tuple[Any, ...], frozenset[str]], Operator]:
+    def build(x: Sequence[Number], s: tuple[Any, ...], peaks: frozenset[str]) -> Operator:
+        del peaks
+        return OPERATORS[kind](*x, element_bytes=4.0 if s[-1] == "float32" else 2.0)  # type: ignore[call-arg]
+
+    return build
+
+
+def _collective(kind: str) -> Callable[[Sequence[Number], tuple[Any, ...], frozenset[str]], Operator]:
+    def build(x: Sequence[Number], s: tuple[Any, ...], peaks: frozenset[str]) -> Operator:
+        del peaks
+        ranks_per_node, topology, dtype = s
+        return OPERATORS[kind](*x, ranks_per_node, topology, dtype)  # type: ignore[call-arg]
+
+    return build
+
+
+def _kv(row: Row) -> str:
+    return word(row, "kv_dtype")
+
+
+_COLLECTIVES = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all", "send_recv")
+_ROW_WISE = ("rmsnorm", "layernorm", "activation", "gated_activation", "add", "softmax")
+_MLA_DIMS = {"kv_lora_rank": 512.0, "rope_dim": 64.0, "nope_dim": 128.0, "v_dim": 128.0}
+_KINDS: dict[str, _Kind] = {
+    "gemm": _Kind(_columns("m", "n", "k"), lambda r: (_flag(r, "includes_quantisation", False),), _linear),
+    "attention_prefill": _Kind(
+        _columns("batch", "q_tokens", "kv_tokens", "heads", "kv_heads", "head_dim", "window", window=0),
+        lambda r: (_flag(r, "causal", True), _kv(r)), _prefill,
+    ),
+    "attention_decode": _Kind(
+        _columns("batch", "kv_tokens", "heads", "kv_heads", "head_dim", "window", window=0), lambda r: (_kv(r),), _decode
+    ),
+    "mla_prefill": _Kind(
+        _columns("batch", "q_tokens", "kv_tokens", "heads", "kv_lora_rank", "rope_dim", "nope_dim", "v_dim", **_MLA_DIMS),
+        lambda r: (_kv(r),), _mla_prefill,
+    ),
+    "mla_decode": _Kind(
+        _columns("batch", "q_tokens", "kv_tokens", "heads", "kv_lora_rank", "rope_dim", q_tokens=1, **_MLA_DIMS),
+        lambda r: (_kv(r),), _mla_decode,
+    ),
+    "moe": _Kind(
+        _columns("tokens", "hidden", "intermediate", "topk", "experts", "tp", "ep", tp=1, ep=1),
+        lambda r: (word(r, "distribution", "uniform"), _flag(r, "gated", True)), _experts,
+    ),
+    **{k: _Kind(_columns("rows", "cols"), lambda r: (int(number(r, "kernels", 1)),), _row_wise(k)) for k in _ROW_WISE},
+    **{
+        k: _Kind(_columns("ranks", "bytes"), lambda r: (int(number(r, "ranks_per_node", 0, 0)), word(r, "topology")),
+                 _collective(k))
+        for k in _COLLECTIVES
+    },
+}  # fmt: skip

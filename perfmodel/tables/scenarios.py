@@ -1,0 +1,127 @@
+"""``perfmodel run``: rows of deployments, and their predicted latency, throughput and memory."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from perfmodel.arguments import truth
+from perfmodel.devices import load_device
+from perfmodel.errors import PerfmodelError, PlanError
+from perfmodel.plan.parallelism import Plan
+from perfmodel.serving.closed_loop import bottlenecks
+from perfmodel.serving.scenario import Answer, Pool, Question, Setup, prepare
+from perfmodel.serving.step import Time
+from perfmodel.tables.stream import Job, Progress, Row, Summary, number, process, word
+from perfmodel.workloads.library import load_model
+
+_METRICS = ("ttft", "tpot", "e2e")
+OUTPUTS = (
+    *(f"{m}_ms" for m in _METRICS),
+    *(f"{m}_{q}_ms" for m in _METRICS for q in ("bound", "p10", "p90")),
+    "tokens_per_s", "tokens_per_s_per_device", "requests_per_s", "joules_per_token", "usd_per_million_tokens",
+    "memory_gb_per_device", "fits", "bottleneck", "error",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Key:
+    model: str
+    device: str
+    question: Question
+
+
+def run_scenarios(source: str, target: str, *, static: bool = False, progress: Progress | None = None) -> Summary:
+    """Read scenarios (a CSV path or ``-``), write the answers beside them, and say how many were answered.
+
+    Columns in and out are those of the command's contract; unknown columns are carried through. ``static`` starts all
+    requests of every row together.
+    """
+    return process(source, target, OUTPUTS, lambda row: _prepare(row, static), _evaluate, progress)
+
+
+def _prepare(row: Row, static: bool) -> Job:
+    mode = word(row, "mode", "agg")
+    question = Question(
+        plan=_plan(row) if mode != "disagg" else Plan(),
+        precision=word(row, "precision") or None,
+        moe_precision=word(row, "moe_precision") or None,
+        kv_precision=word(row, "kv_precision") or None,
+        phase=word(row, "phase", "serve"),
+        static=static or truth("column static", word(row, "static", "false")),
+        engine=word(row, "engine").lower(),
+        mode=mode,
+        routing=word(row, "routing", "uniform"),
+        prefill_pool=_pool(row, "prefill") if mode == "disagg" else None,
+        decode_pool=_pool(row, "decode") if mode == "disagg" else None,
+    )
+    key = _Key(word(row, "model", None), word(row, "device", None), question)
+    _setup(key)  # a model, device or plan that cannot be is this row's error
+    outputs = number(row, "output_tokens", 1.0 if question.phase == "prefill" else None)
+    return Job(key, (number(row, "batch", 1), number(row, "input_tokens", None), outputs))
+
+
+def _plan(row: Row, prefix: str = "") -> Plan:
+    def size(name: str, default: float = 1) -> int:
+        return int(number(row, prefix + name, default))
+
+    for name, meaning in (("pp", "pipeline parallelism"), ("cp", "context parallelism")):
+        if size(name) > 1:
+            raise PlanError(f"{prefix}{name} {size(name)}: {meaning} is not modelled yet; use {prefix}{name} 1")
+    moe_tp = int(number(row, prefix + "moe_tp", 0, least=0)) or None
+    return Plan(size("tp"), size("attention_dp"), size("ep"), moe_tp, 1 if prefix else size("dp"))
+
+
+def _pool(row: Row, name: str) -> Pool:
+    return Pool(int(number(row, f"{name}_workers", 1)), _plan(row, f"{name}_"))
+
+
+@lru_cache(maxsize=4096)
+def _setup_or_reason(key: _Key) -> Setup | PerfmodelError:
+    try:
+        return prepare(load_model(_model_name(key.model)), load_device(key.device), key.question)
+    except PerfmodelError as error:  # cached, so that a bad model in 100,000 rows is read once
+        return error
+
+
+def _model_name(text: str) -> str:
+    return str(Path(text)) if "/" in text and Path(text).exists() else text
+
+
+def _setup(key: _Key) -> Setup:
+    found = _setup_or_reason(key)
+    if isinstance(found, PerfmodelError):
+        raise found
+    return found
+
+
+def _evaluate(key: Hashable, numbers: Any) -> Mapping[str, Any]:
+    assert isinstance(key, _Key)
+    setup = _setup(key)
+    answer = setup.answer(*numbers)
+    step = answer.phases.decode or answer.phases.prefill
+    assert step is not None
+    factor = numbers[1] if key.question.phase == "prefill" else 1.0
+    columns: dict[str, Any] = {
+        "tokens_per_s": answer.tokens_per_s * factor,
+        "tokens_per_s_per_device": answer.tokens_per_s * factor / setup.devices,
+        "requests_per_s": answer.requests_per_s,
+        "memory_gb_per_device": answer.memory.used_bytes / 1e9,
+        "fits": answer.fits,
+        "bottleneck": bottlenecks(step, numbers.shape[1]),
+        "error": "",
+    }
+    return columns | _times(answer)
+
+
+def _times(answer: Answer) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name in _METRICS:
+        time: Time | None = getattr(answer.phases, name)
+        if time is not None:
+            found[f"{name}_ms"] = time.expected * 1e3
+            found |= {f"{name}_{q}_ms": getattr(time, q) * 1e3 for q in ("bound", "p10", "p90")}
+    return found

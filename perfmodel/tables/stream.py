@@ -1,0 +1,237 @@
+"""Reading rows in chunks, grouping those that share a formula, and writing results in order."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import math
+import os
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from perfmodel.errors import InputError, PerfmodelError
+
+Row = dict[str, str]
+Progress = Callable[[int, "int | None"], None]
+CHUNK_ROWS = 10_000
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass
+class Summary:
+    """How many rows came in, were answered and failed, and why."""
+
+    rows: int = 0
+    answered: int = 0
+    failed: int = 0
+    reasons: Counter[str] = field(default_factory=Counter[str])
+
+
+@dataclass(frozen=True)
+class Job:
+    """One row made ready: the key of the formula that it shares with others, and its numbers."""
+
+    key: Hashable
+    numbers: tuple[float, ...]
+
+
+def number(row: Mapping[str, str], name: str, default: float | None = None, least: float = 1) -> float:
+    """Return a whole number of a row; empty takes the default. Errors: :class:`InputError` that names the column."""
+    text = (row.get(name) or "").strip()
+    if text in ("", "nan", "NaN", "None"):
+        if default is None:
+            raise InputError(f"column {name} is empty")
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        raise InputError(f"column {name}: '{text}' is not a number") from None
+    if not math.isfinite(value) or value != math.floor(value) or not least <= value <= 1e15:
+        raise InputError(f"column {name}: '{text}' is not a whole number of at least {least:g}")
+    return value
+
+
+def word(row: Mapping[str, str], name: str, default: str | None = "") -> str:
+    """Return a text of a row; empty takes the default (None: it must be there)."""
+    text = (row.get(name) or "").strip()
+    if text in ("", "nan", "NaN", "None"):
+        if default is None:
+            raise InputError(f"column {name} is empty")
+        return default
+    return text
+
+
+def process(
+    source: str,
+    target: str,
+    outputs: Sequence[str],
+    prepare: Callable[[Row], Job],
+    evaluate: Callable[[Hashable, Any], Mapping[str, Any]],
+    progress: Progress | None,
+) -> Summary:
+    """Stream a table through: ``prepare`` a row, ``evaluate`` all rows of a key at once, write them in their order.
+
+    ``evaluate`` gets the key and an array of shape (numbers, rows), and returns a column of values for each output.
+    A row that fails gets its reason in ``error``. The target appears only when all is written.
+    """
+    summary = Summary()
+    with _reader(source) as stream:
+        reader = csv.DictReader(stream)
+        names = _checked_header(reader.fieldnames, source)
+        carried = {n: f"measured_{n}" if n in outputs and n != "error" else n for n in names if n != "error"}
+        with _writer(target) as out:
+            writer = csv.writer(out, lineterminator="\n")
+            writer.writerow([*carried.values(), *outputs])
+            for rows in _chunks(reader):
+                for row, values in zip(rows, _answers(rows, outputs, prepare, evaluate, summary), strict=True):
+                    writer.writerow([*(defused(row.get(n) or "") for n in carried), *values])
+                if progress:
+                    progress(summary.rows, None)
+    return summary
+
+
+def _checked_header(names: Sequence[str] | None, source: str) -> list[str]:
+    if not names:
+        raise InputError(f"{source} is empty: the first row must name the columns")
+    doubled = [n for n, count in Counter(names).items() if count > 1]
+    if doubled:
+        raise InputError(f"{source} has the column '{doubled[0]}' twice")
+    return list(names)
+
+
+def _chunks(reader: Iterator[Any]) -> Iterator[list[Row]]:
+    chunk: list[Row] = []
+    for row in reader:
+        chunk.append(row)
+        if len(chunk) == CHUNK_ROWS:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _answers(
+    rows: Sequence[Row],
+    outputs: Sequence[str],
+    prepare: Callable[[Row], Job],
+    evaluate: Callable[[Hashable, Any], Mapping[str, Any]],
+    summary: Summary,
+) -> list[list[Any]]:
+    import numpy as np
+
+    answers: list[list[Any]] = [[]] * len(rows)
+    groups: dict[Hashable, list[tuple[int, tuple[float, ...]]]] = {}
+    for i, row in enumerate(rows):
+        try:
+            if None in row:
+                raise InputError("the row has more cells than the header")
+            job = prepare(row)
+            groups.setdefault(job.key, []).append((i, job.numbers))
+        except PerfmodelError as error:
+            answers[i] = _refused(outputs, error, summary)
+    for key, jobs in groups.items():
+        places = [i for i, _ in jobs]
+        try:
+            columns = evaluate(key, np.array([numbers for _, numbers in jobs], dtype=float).T)
+        except PerfmodelError as error:
+            for i in places:
+                answers[i] = _refused(outputs, error, summary)
+            continue
+        texts = [_texts(columns.get(name), len(places)) for name in outputs]
+        for j, i in enumerate(places):
+            answers[i] = [t[j] for t in texts]
+            summary.answered += not answers[i][-1]
+            summary.failed += bool(answers[i][-1])
+            if answers[i][-1]:
+                summary.reasons[answers[i][-1]] += 1
+    summary.rows += len(rows)
+    return answers
+
+
+def _refused(outputs: Sequence[str], error: PerfmodelError, summary: Summary) -> list[Any]:
+    reason = " ".join(str(error).split())
+    summary.failed += 1
+    summary.reasons[reason] += 1
+    return [*[""] * (len(outputs) - 1), reason]
+
+
+def _texts(column: Any, count: int) -> list[str]:
+    """Return the cells of an output column: None is empty, a scalar holds for all rows."""
+    if column is None:
+        return [""] * count
+    if isinstance(column, str):
+        return [column] * count
+    values = column if isinstance(column, list) else list(_flat(column, count))
+    return [v if isinstance(v, str) else _number_text(v) for v in values]
+
+
+def _flat(column: Any, count: int) -> Any:
+    import numpy as np
+
+    return np.broadcast_to(np.asarray(column, dtype=object), (count,))
+
+
+def _number_text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, (bool,)) or type(value).__name__ in ("bool_", "bool"):
+        return "True" if value else "False"
+    return f"{float(value):.7g}" if math.isfinite(float(value)) else ""
+
+
+def defused(text: str) -> str:
+    """Return a cell that no spreadsheet takes for a formula: numbers stay, other leading = + - @ get an apostrophe."""
+    if not text.startswith(_FORMULA_STARTS):
+        return text
+    try:
+        float(text)
+    except ValueError:
+        return "'" + text
+    return text
+
+
+@contextmanager
+def _reader(source: str) -> Iterator[IO[str]]:
+    if source == "-":
+        yield sys.stdin
+        return
+    path = Path(source)
+    if not path.is_file():
+        raise InputError(f"no file '{source}'" + (" (it is a folder)" if path.is_dir() else ""))
+    opened: IO[str]
+    if path.suffix == ".gz":
+        opened = io.TextIOWrapper(gzip.open(path, "rb"), encoding="utf-8-sig", newline="")
+    else:
+        opened = path.open(encoding="utf-8-sig", newline="")
+    try:
+        with opened:
+            yield opened
+    except (UnicodeDecodeError, csv.Error, gzip.BadGzipFile, EOFError) as error:
+        raise InputError(f"{source} is not a UTF-8 CSV file: {error}") from None
+
+
+@contextmanager
+def _writer(target: str) -> Iterator[IO[str]]:
+    if target == "-":
+        yield sys.stdout
+        return
+    path = Path(target)
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise InputError(f"cannot write '{target}': " + ("it is a folder" if path.is_dir() else "its folder is missing"))
+    handle, name = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}.")
+    os.close(handle)
+    opened: Any = gzip.open(name, "wt", encoding="utf-8", newline="") if path.suffix == ".gz" else open(name, "w", encoding="utf-8", newline="")  # noqa: SIM115
+    try:
+        with opened as out:
+            yield out
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    finally:
+        Path(name).unlink(missing_ok=True)

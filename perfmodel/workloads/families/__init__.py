@@ -1,0 +1,15 @@
+"""Model families: one file each, which reads the config of its ``model_type``; a new family is one more import."""
+
+from __future__ import annotations
+
+from perfmodel.workloads.families import deepseek as deepseek
+from perfmodel.workloads.families import gpt_oss as gpt_oss
+from perfmodel.workloads.families import llama as llama
+from perfmodel.workloads.families import minimax as minimax
+from perfmodel.workloads.families import mistral as mistral
+from perfmodel.workloads.families import mixtral as mixtral
+from perfmodel.workloads.families import qwen as qwen
+from perfmodel.workloads.families import qwen_moe as qwen_moe
+from perfmodel.workloads.families.registry import ADAPTERS, Adapter, Layer, Skeleton
+
+__all__ = ["ADAPTERS", "Adapter", "Layer", "Skeleton"]

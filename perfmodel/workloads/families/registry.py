@@ -1,0 +1,67 @@
+"""The registry of model families: how the config of each ``model_type`` is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from perfmodel.workloads.families.fields import ConfigFields
+from perfmodel.workloads.spec import DenseFfn, GroupedQueryAttention, LatentAttention, MoeFfn
+
+
+class Layer(NamedTuple):
+    """One decoder layer, in the order of the config."""
+
+    attention: GroupedQueryAttention | LatentAttention
+    ffn: DenseFfn | MoeFfn
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """What an adapter makes of a config: the shapes, without names, formats and provenance."""
+
+    hidden: int
+    vocabulary: int
+    layers: tuple[Layer, ...]
+    tied_embeddings: bool
+    maximum_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """How one ``model_type`` is read.
+
+    ``defaults`` are the values that transformers' config class takes for keys that are left out
+    (``transformers`` says which version they were read in); ``ignored`` are keys of this family that change no count.
+    """
+
+    model_type: str
+    architecture: str
+    transformers: str
+    read: Callable[[ConfigFields], Skeleton]
+    defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    ignored: frozenset[str] = frozenset()
+
+
+ADAPTERS: dict[str, Adapter] = {}
+_Read = Callable[[ConfigFields], Skeleton]
+
+
+def register(
+    model_type: str,
+    architecture: str,
+    *,
+    transformers: str,
+    defaults: Mapping[str, Any] | None = None,
+    ignored: frozenset[str] = frozenset(),
+) -> Callable[[_Read], _Read]:
+    """Decorator: enter the reader of a ``model_type``; a second one of the same type raises."""
+
+    def enter(read: _Read) -> _Read:
+        if model_type in ADAPTERS:
+            raise ValueError(f"model family '{model_type}' is registered twice")
+        ADAPTERS[model_type] = Adapter(model_type, architecture, transformers, read, defaults or {}, ignored)
+        return read
+
+    return enter

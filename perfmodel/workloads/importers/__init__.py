@@ -1,0 +1,1 @@
+"""Importers: model files of other tools to workloads."""

@@ -1,0 +1,155 @@
+"""Hugging Face ``config.json`` to a workload: by the adapter of its ``model_type``, refused where not understood."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from perfmodel.errors import ImportRefused
+from perfmodel.workloads.families import ADAPTERS, Adapter, Layer, Skeleton
+from perfmodel.workloads.families.fields import ConfigFields, ConfigSource
+from perfmodel.workloads.families.known_keys import COMMON, IRRELEVANT, MULTI_TOKEN_PREDICTION, says_nothing
+from perfmodel.workloads.importers.json_config import ConfigFile, read_config_file
+from perfmodel.workloads.quantisation import read_quantisation
+from perfmodel.workloads.spec import LanguageModel, LayerGroup, Quantisation
+
+_BASES = {"bfloat16": "bfloat16", "float16": "float16", "half": "float16", "float32": "float32", "float": "float32"}
+_MOST_NAMED = 12
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A config as read: the shapes with their formats, and the keys that decided them."""
+
+    family: str
+    skeleton: Skeleton
+    quantisation: Quantisation
+    used: frozenset[str]
+
+
+def load_hf_model(path: str | Path, name: str | None = None) -> LanguageModel:
+    """Return the model of a config.json, or of the folder that holds it.
+
+    Quantisation is read from the config's ``quantization_config`` and from hf_quant_config.json (or
+    ``<name>_hf_quant_config.json``) beside it. A config that names no dtype is taken as bfloat16.
+
+    Errors: :class:`SpecError` for a bad value, with file and field; :class:`ImportRefused` for a ``model_type``, field
+    or quantisation that is not understood.
+    """
+    found = read_config_file(path)
+    imported = read_config(found.config, found.separate)
+    return language_model(imported, name or found.name, source=str(found.path), spec_hash=found.hash, path=found.path)
+
+
+def read_config(
+    config: ConfigSource, separate: ConfigSource | None = None, quantisation: Quantisation | None = None
+) -> Imported:
+    """Return what a config says; ``quantisation`` overrides what it and the ``separate`` file say of formats."""
+    adapter = _adapter(config)
+    fields = ConfigFields(config, adapter.defaults)
+    _check_architecture(fields, adapter)
+    skeleton = adapter.read(fields)
+    _refuse_unknown_keys(fields, adapter)
+    base = _base(fields)
+    block = _quantisation_block(config)
+    stored = quantisation or read_quantisation(block, separate, skeleton.layers, base, skeleton.tied_embeddings)
+    return Imported(adapter.model_type, skeleton, stored, frozenset(fields.used))
+
+
+def language_model(
+    imported: Imported, name: str, *, source: str = "", spec_hash: str = "", path: str | Path = ""
+) -> LanguageModel:
+    """Return the workload of an imported config; equal layers become one group, in order of first appearance."""
+    skeleton = imported.skeleton
+    return LanguageModel(
+        name=name,
+        family=imported.family,
+        hidden=skeleton.hidden,
+        vocabulary=skeleton.vocabulary,
+        layers=_grouped(skeleton.layers),
+        tied_embeddings=skeleton.tied_embeddings,
+        maximum_tokens=skeleton.maximum_tokens,
+        quantisation=imported.quantisation,
+        source=source,
+        spec_hash=spec_hash,
+        path=str(path),
+    )
+
+
+def _grouped(layers: Sequence[Layer]) -> tuple[LayerGroup, ...]:
+    counts: dict[Layer, int] = {}
+    for layer in layers:
+        counts[layer] = counts.get(layer, 0) + 1
+    return tuple(LayerGroup(count, layer.attention, layer.ffn) for layer, count in counts.items())
+
+
+def _adapter(config: ConfigSource) -> Adapter:
+    """Return the adapter of the config's ``model_type``; refuse another type with the fields that make it special."""
+    model_type = config.values.get("model_type")
+    if model_type is None:
+        raise config.fault("model_type", "is missing: this is no Hugging Face model config")
+    if not isinstance(model_type, str):
+        raise config.fault("model_type", f"must be a text, not {model_type!r:.40}")
+    if model_type not in ADAPTERS:
+        raise _unknown_family(config, model_type)
+    return ADAPTERS[model_type]
+
+
+def _unknown_family(config: ConfigSource, model_type: str) -> ImportRefused:
+    odd = _special_fields(config)
+    special = f"; fields not understood: {_listed(odd)}" if odd else ""
+    supported = ", ".join(sorted(ADAPTERS))
+    return config.refusal(f"model_type '{model_type[:60]}' is not supported (supported: {supported}){special}")
+
+
+def _special_fields(config: ConfigSource) -> list[str]:
+    """Return the keys, those of ``text_config`` included, that no adapter reads and that are not irrelevant."""
+    known = IRRELEVANT | COMMON | MULTI_TOKEN_PREDICTION
+    values, text = config.values, config.values.get("text_config")
+    inner = [f"text_config.{key}" for key in _odd(text, known)] if isinstance(text, dict) else []
+    return [key for key in _odd(values, known) if key != "text_config"] + inner
+
+
+def _odd(values: object, known: frozenset[str]) -> list[str]:
+    items = values.items() if isinstance(values, dict) else ()
+    return [key for key, value in items if key not in known and not key.startswith("_") and not says_nothing(value)]
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(name[:60] for name in names[:_MOST_NAMED])
+    return f"{shown} and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else shown
+
+
+def _check_architecture(fields: ConfigFields, adapter: Adapter) -> None:
+    """Refuse another head than the language model's (a classifier, a reward model)."""
+    names = fields.words("architectures")
+    if names and adapter.architecture not in names:
+        raise fields.refusal("architectures", f"only {adapter.architecture} is understood")
+
+
+def _refuse_unknown_keys(fields: ConfigFields, adapter: Adapter) -> None:
+    known = IRRELEVANT | adapter.ignored | fields.used
+    odd = _odd(fields.source.values, known)
+    if odd:
+        text = _listed([f"{fields.source.prefix}{key}" for key in odd])
+        raise fields.source.refusal(f"fields not understood in a {adapter.model_type}: {text}")
+
+
+def _base(fields: ConfigFields) -> str:
+    """Return the 16-bit type of what is not quantised."""
+    name = (fields.word("dtype", "torch_dtype") or "bfloat16").removeprefix("torch.")
+    if name not in _BASES:
+        key = "dtype" if fields.given("dtype") else "torch_dtype"
+        raise fields.refusal(key, f"is not understood (understood: {', '.join(_BASES)})")
+    return _BASES[name]
+
+
+def _quantisation_block(config: ConfigSource) -> ConfigSource | None:
+    for key in ("quantization_config", "compression_config"):
+        if not says_nothing(config.values.get(key)):
+            return config.nested(key)
+    return None
+
+
+__all__ = ["ConfigFile", "Imported", "language_model", "load_hf_model", "read_config"]
