@@ -12,14 +12,12 @@ from perfmodel.devices import Device, load_device
 from perfmodel.plan.memory import MemoryUse
 from perfmodel.plan.parallelism import Plan
 from perfmodel.serving.closed_loop import bottleneck
-from perfmodel.serving.rows import operator_rows, utilisation
+from perfmodel.serving.compiled import CompiledAnswers
+from perfmodel.serving.rows import operator_rows
 from perfmodel.serving.scenario import Answer, Pool, Question, Setup, prepare
 from perfmodel.serving.step import StepTime, Time
 from perfmodel.workloads.library import load_model
 from perfmodel.workloads.spec import LanguageModel
-
-SCHEMA = "perfmodel/estimate/1"
-
 
 @dataclass(frozen=True)
 class Estimate:
@@ -33,8 +31,21 @@ class Estimate:
 
     @cached_property
     def answer(self) -> Answer:
-        """The plain answer behind the estimate."""
-        return self.setup.answer(self.batch, self.input_tokens, self.output_tokens)
+        """The answer with the steps and operators behind its times."""
+        return self.setup.answer(*self._numbers)
+
+    @cached_property
+    def _quick(self) -> Answer:
+        return _compiled(self.setup).answer(*self._numbers)
+
+    @cached_property
+    def bounds_s(self) -> tuple[float | None, float | None, float | None]:
+        """Bounds of TTFT, TPOT and E2E alone, without the expected times."""
+        return _compiled(self.setup).bounds(*self._numbers)
+
+    @property
+    def _numbers(self) -> tuple[float, float, float]:
+        return float(self.batch), float(self.input_tokens), float(self.output_tokens)
 
     @property
     def model(self) -> LanguageModel:
@@ -44,17 +55,17 @@ class Estimate:
     @property
     def ttft_s(self) -> Time | None:
         """Time to first token; None for phase decode."""
-        return self.answer.phases.ttft
+        return self._quick.phases.ttft
 
     @property
     def tpot_s(self) -> Time | None:
         """Mean time per output token after the first; None for phase prefill."""
-        return self.answer.phases.tpot
+        return self._quick.phases.tpot
 
     @property
     def e2e_s(self) -> Time | None:
         """Time from arrival to the last token."""
-        return self.answer.phases.e2e
+        return self._quick.phases.e2e
 
     @property
     def step_s(self) -> Time:
@@ -65,7 +76,7 @@ class Estimate:
     def tokens_per_s(self) -> float:
         """Output tokens a second of the whole deployment (phase prefill: input tokens)."""
         factor = self.input_tokens if self.setup.question.phase == "prefill" else 1.0
-        return float(self.answer.tokens_per_s) * factor
+        return float(self._quick.tokens_per_s) * factor
 
     @property
     def tokens_per_s_per_device(self) -> float:
@@ -75,17 +86,17 @@ class Estimate:
     @property
     def requests_per_s(self) -> float:
         """Finished requests a second of the whole deployment."""
-        return float(self.answer.requests_per_s)
+        return float(self._quick.requests_per_s)
 
     @property
     def memory(self) -> MemoryUse:
         """Memory of the fullest device."""
-        return self.answer.memory
+        return self._quick.memory
 
     @property
     def fits(self) -> bool:
         """Whether the weights and the requests (serve: at least one) fit."""
-        return bool(self.answer.fits)
+        return bool(self._quick.fits)
 
     @property
     def energy_j(self) -> None:
@@ -161,6 +172,18 @@ def estimate(
         _model(model), _device(device), question, whole("batch", batch), whole("input_tokens", input_tokens),
         whole("output_tokens", output_tokens),
     )  # fmt: skip
+
+
+def _compiled(setup: Setup) -> CompiledAnswers:
+    found = _COMPILED.get(id(setup))
+    if found is None or found.setup is not setup:
+        if len(_COMPILED) >= 1024:
+            _COMPILED.clear()
+        found = _COMPILED[id(setup)] = CompiledAnswers(setup)
+    return found
+
+
+_COMPILED: dict[int, CompiledAnswers] = {}
 
 
 def estimate_question(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
+from perfmodel.cost.bounds import Bound
 from perfmodel.errors import InputError, did_you_mean
+from perfmodel.plan.layout import StepOperator, StepShape
 from perfmodel.serving.scenario import Setup
-from perfmodel.serving.step import Deployment, StepTime
+from perfmodel.serving.step import Deployment, step_parts
 
 METRICS = ("ttft", "tpot", "e2e")
 
@@ -35,13 +38,26 @@ SYMBOLS = {
 
 @dataclass(frozen=True)
 class Explanation:
-    """A metric as mathematics: sympy expressions of bound and expected time, and what each symbol means and is."""
+    """A metric as mathematics, in seconds.
+
+    ``bound = max(compute, memory, link)`` with the parts at the mean cache length (sympy); ``expected`` is the whole
+    calibrated form (sympy, long). ``symbols`` maps each name to (symbol, value, unit, meaning); ``composition`` says in words how the
+    metric is made of steps, and ``operators`` lists the steps' operators with their counts in n (sequences in the step)
+    and c (cached tokens of each).
+    """
 
     metric: str
     bound: Any
-    expected: Any
+    parts: dict[str, Any]
+    expected_of: Callable[[], Any]
     symbols: dict[str, tuple[Any, float, str, str]]
-    steps: list[str]
+    composition: list[str]
+    operators: list[dict[str, Any]]
+
+    @cached_property
+    def expected(self) -> Any:
+        """The whole calibrated form; built when asked for, because it is long."""
+        return self.expected_of()
 
 
 def explain(
@@ -66,12 +82,72 @@ def explain(
             numbers[name] = symbol
         else:
             changed = _with_symbol(changed, known.field, symbol)
-    answer = changed.answer(numbers["batch"], numbers["input_tokens"], numbers["output_tokens"])
-    time = getattr(answer.phases, metric)
-    if time is None:
+    lengths = numbers["batch"], numbers["input_tokens"], numbers["output_tokens"]
+    if metric == {"prefill": "tpot", "decode": "ttft"}.get(setup.question.phase):
         raise InputError(f"phase {setup.question.phase} has no {metric}")
-    steps = _steps(answer.phases.prefill, "prefill") + _steps(answer.phases.decode, "decode")
-    return Explanation(metric, sympy.sympify(time.bound), sympy.sympify(time.expected), table, steps)
+
+    def expected() -> Any:
+        return sympy.sympify(getattr(changed.answer(*lengths).phases, metric).expected)
+
+    parts = _bound_parts(changed, metric, *lengths)
+    return Explanation(
+        metric, _largest(parts), parts, expected, table, _composition(setup, metric),
+        _operators(setup, metric),
+    )  # fmt: skip
+
+
+def _bound_parts(setup: Setup, metric: str, batch: Any, input_tokens: Any, output_tokens: Any) -> dict[str, Any]:
+    """Return each resource's time at the mean cache length; a served request is bounded as if it were alone."""
+    import sympy
+
+    together = setup.question.static or setup.question.phase != "serve"
+    sequences = batch / setup.replicas if together else 1
+    ttft = step_parts(setup.prefill, StepShape(sequences, input_tokens, input_tokens))
+    context = input_tokens + output_tokens * sympy.Rational(1, 2)
+    tpot = step_parts(setup.decode, StepShape(decodes=sequences, decode_context=context))
+    steps = output_tokens - 1
+    found = {
+        "ttft": ttft,
+        "tpot": tpot,
+        "e2e": Bound(*(getattr(ttft, f) + steps * getattr(tpot, f) for f in ("compute_s", "memory_s", "link_s"))),
+    }[metric]
+    named = {"compute": found.compute_s, "memory": found.memory_s, "link": found.link_s}
+    return {name: sympy.N(sympy.expand(value), 6) for name, value in named.items() if value != 0}
+
+
+def _largest(parts: dict[str, Any]) -> Any:
+    import sympy
+
+    values = list(parts.values())
+    return sympy.Max(*values, evaluate=False) if len(values) > 1 else values[0]
+
+
+def _composition(setup: Setup, metric: str) -> list[str]:
+    if setup.question.static or setup.question.phase != "serve":
+        lines = {
+            "ttft": "TTFT = prefill step of the whole batch",
+            "tpot": "TPOT = mean decode step of the whole batch, its cache growing from I+1 to I+O-1 tokens",
+            "e2e": "E2E = TTFT + (O-1)*TPOT",
+        }
+        return [lines[metric]]
+    if setup.question.mode == "disagg":
+        lines = {
+            "ttft": "TTFT = max(host + (a + k*queue)*prefill(g), pool's limit N*prefill(g)/slots - (O-1)*TPOT)",
+            "tpot": "TPOT = decode(n), n = requests of one decode worker",
+            "e2e": "E2E = TTFT + (O-1)*TPOT",
+        }
+        return [lines[metric]]
+    lines = {
+        "ttft": "TTFT = host + a*mix + k*(n/g - 1)*extra + (B - n)/throughput",
+        "tpot": "TPOT = decode(n) + extra*(n/g - 1)/O",
+        "e2e": "E2E = TTFT + (O-1)*TPOT",
+    }
+    return [
+        lines[metric],
+        "mix = prefill(g) + decode attention(n); extra = max(mix - decode(n), 0): what a prompt adds to a decode step",
+        "n = requests running in a replica (in flight, as far as memory holds them); g = attention groups",
+        "bound: the request alone on an idle machine",
+    ]
 
 
 def _check(setup: Setup, metric: str, symbols: Sequence[str]) -> None:
@@ -110,18 +186,31 @@ def _substituted(deployment: Deployment, field: str, symbol: Any) -> Deployment:
     return replace(deployment, machine=replace(machine, chip=chip))
 
 
-def _steps(step: StepTime | None, phase: str) -> list[str]:
-    """Return one line an operator: how often it runs, its counts in the symbols, its least time."""
-    lines: list[str] = []
-    for row in step.operators if step else ():
-        counts = row.step.operator.counts()
-        flops, moved = counts.total_flops(), counts.total_bytes() + counts.total_bytes("link") * 0.5
-        lines.append(f"{phase} {row.step.name}: {row.step.repeat:g} x [ flops = {_short(flops)} ; bytes = {_short(moved)} ]")
-    return lines
-
-
-def _short(value: Any) -> str:
+def _operators(setup: Setup, metric: str) -> list[dict[str, Any]]:
     import sympy
 
-    expression = sympy.sympify(value)
-    return str(sympy.N(expression, 5)) if not expression.has(sympy.Piecewise, sympy.Min, sympy.Max) else str(expression)
+    n, c = sympy.Symbol("n", positive=True), sympy.Symbol("c", positive=True)
+    rows: list[dict[str, Any]] = []
+    if metric in ("ttft", "e2e") and setup.question.phase != "decode":
+        rows += _rows("prefill", setup.prefill.operators(StepShape(n, c, c)))
+    if metric in ("tpot", "e2e") and setup.question.phase != "prefill":
+        rows += _rows("decode", setup.decode.operators(StepShape(decodes=n, decode_context=c)))
+    return rows
+
+
+def _rows(phase: str, steps: Sequence[StepOperator]) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for step in steps:
+        counts = step.operator.counts()
+        link = counts.total_bytes("link") * 0.5
+        rows.append(
+            {"phase": phase, "name": step.name, "repeat": step.repeat, "flops": _tidy(counts.total_flops()),
+             "bytes": _tidy(counts.total_bytes()), "link_bytes": _tidy(link)}
+        )  # fmt: skip
+    return rows
+
+
+def _tidy(value: Any) -> Any:
+    import sympy
+
+    return sympy.N(sympy.factor_terms(sympy.sympify(value)), 6)

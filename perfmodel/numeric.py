@@ -100,6 +100,11 @@ def where(condition: Number, if_true: Number, if_false: Number) -> Number:
     return _arithmetic(condition, if_true, if_false).where(condition, if_true, if_false)
 
 
+def both(a: Number, b: Number) -> Number:
+    """Return a condition that holds where both conditions hold (``and`` would branch)."""
+    return where(a, where(b, 1.0, 0.0), 0.0) > 0.5
+
+
 def ceil(a: Number) -> Number:
     """Round up to a whole number."""
     return _arithmetic(a).unary("ceil", a)

@@ -42,6 +42,9 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:
         if (text := _usage(error)) is None:
             raise
+        if type(error).__name__ == "NoArgsIsHelpError":
+            print(error, file=sys.stderr)
+            return BAD_INPUT
         return _failed(text, BAD_INPUT)
     return code if isinstance(code, int) else 0
 
@@ -59,4 +62,5 @@ def _usage(error: Exception) -> str | None:
     if say is None:
         return None
     where = getattr(getattr(error, "ctx", None), "command_path", "perfmodel")
-    return f"{say()} (see '{where} --help')"
+    text = say().rstrip(".")
+    return f"{text[:1].lower()}{text[1:]} (see '{where} --help')"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -10,39 +9,36 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 
-def without_pydantic(parameters: Iterable[Any]) -> None:
-    """Make parameters take their values as they are written: our own checks turn words into numbers.
+def without_pydantic(parameters: list[Any]) -> list[Any]:
+    """Return the parameters, made to take their values as they are written: our own checks turn words into numbers.
 
     Typer would import pydantic to validate that a string is one, which takes longer than the answer.
     """
     for parameter in parameters:
         parameter.process_value = partial(_process, parameter)
+    return parameters
 
 
 def _process(parameter: Any, ctx: Any, value: Any) -> Any:
     if value is None and (parameter.multiple or parameter.nargs == -1):
         value = ()
     if parameter.required and parameter.value_is_missing(value):
-        shown = parameter.metavar or parameter.name
-        named = f"option '{parameter.opts[0]}'" if parameter.opts[0].startswith("-") else f"argument '{shown}'"
-        raise typer.BadParameter(f"missing {named}", ctx=ctx)
+        return type(parameter).process_value(parameter, ctx, value)  # which raises the usual error
     return value if parameter.callback is None else parameter.callback(ctx, parameter, value)
 
 
 class PlainCommand(TyperCommand):
     """A command whose parameters are all words, lists of words and flags."""
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        without_pydantic(self.params)
-        return super().parse_args(ctx, args)
+    def get_params(self, ctx: Any) -> list[Any]:
+        return without_pydantic(super().get_params(ctx))
 
 
 class PlainGroup(TyperGroup):
     """A group of such commands."""
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        without_pydantic(self.params)
-        return super().parse_args(ctx, args)
+    def get_params(self, ctx: Any) -> list[Any]:
+        return without_pydantic(super().get_params(ctx))
 
 
 def new_app(help_text: str | None = None) -> typer.Typer:

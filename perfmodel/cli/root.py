@@ -10,11 +10,10 @@ from importlib import import_module
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 from typer.main import get_command
 
 from perfmodel import __version__
-from perfmodel.cli.plain import without_pydantic
+from perfmodel.cli.plain import PlainGroup
 
 COMMANDS = {
     "estimate": "estimate",
@@ -42,7 +41,7 @@ standard output, notes, progress and errors to standard error.
 """
 
 
-class Commands(TyperGroup):
+class Commands(PlainGroup):
     """A group that imports a sub-command when it is asked for: each start pays for one command, not for all."""
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -63,10 +62,6 @@ class Commands(TyperGroup):
             _forget_output()
             raise typer.Exit from None
         return found
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        without_pydantic(self.params)
-        return super().parse_args(ctx, args)
 
 
 def _forget_output() -> None:

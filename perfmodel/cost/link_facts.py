@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from perfmodel.devices.model import Device, Link
+from perfmodel.errors import InputError
 from perfmodel.numeric import Number
 
 DEFAULT_NIC_BYTES_PER_S = 50e9
@@ -44,3 +46,35 @@ def domain_of(topology: str, ranks_per_node: Number, default: Number) -> Number:
     if topology.startswith("multi-node"):
         return ranks_per_node
     return 2 if "pairwise" in topology else default
+
+
+def link_of_topology(device: Device, topology: str, ranks_per_node: int) -> LinkFacts:
+    """Return the link facts of a device in a topology named as in measured data.
+
+    ``nvswitch*``, ``*fully-connected*`` and anything else: the device's first scale-up link. ``pcie*``: its PCIe link.
+    ``pairwise-nvlink+pcie``: pairs on the bridge, PCIe between them. ``multi-node(x)``: domains of ``ranks_per_node``
+    as x, the device's NIC between them.
+
+    Errors: :class:`InputError` if the device has no such link.
+    """
+    several = topology.startswith("multi-node")
+    base = topology.removeprefix("multi-node(").removesuffix(")")
+    inner = _link(device, base)
+    outer = device.link("scale_out")
+    if "pairwise" in base and not several:
+        outer = _link(device, "pcie")
+    size = domain_of(topology, ranks_per_node, 4 if base.endswith("fully-connected-4") else inner.domain_size)
+    outer_bandwidth = outer.bandwidth_bytes_per_s if outer else DEFAULT_NIC_BYTES_PER_S
+    return LinkFacts(inner.bandwidth_bytes_per_s, inner.latency_s or 0.0, topology, size, outer_bandwidth)
+
+
+def _link(device: Device, base: str) -> Link:
+    if "pairwise" in base:
+        found = device.link("scale_up", 2, "nvlink-pair")
+    elif base.startswith("pcie"):
+        found = device.link("scale_up", 1, "pcie") or device.link("host", 1, "pcie")
+    else:
+        found = device.link("scale_up")
+    if found is None:
+        raise InputError(f"{device.name} has no link for the topology '{base}'")
+    return found

@@ -8,6 +8,7 @@ from functools import lru_cache
 from perfmodel.calibration import Band, Coefficients, load_calibration
 from perfmodel.cost.facts import ChipFacts, chip_facts
 from perfmodel.cost.link_facts import LinkFacts
+from perfmodel.cost.links import link_for
 from perfmodel.devices import Device
 from perfmodel.errors import PlanError
 
@@ -62,10 +63,14 @@ def machine_for(device: Device, devices_per_replica: int = 1, backend: str = "",
 def _step_link(device: Device, ranks: int) -> LinkFacts | None:
     if ranks == 1:
         return None
-    link = device.link("scale_up", ranks) or device.link("host", ranks)
+    domain = domain_size(device)
+    if ranks > domain and device.link("scale_out") is None:
+        raise PlanError(f"{device.name} joins at most {domain} devices and has no network beyond; {ranks} are too many")
+    link = device.link("scale_up", min(ranks, domain)) or device.link("host")
     if link is None:
-        raise PlanError(f"{device.name} has no link that joins {ranks} devices; its largest domain has {domain_size(device)}")
-    return LinkFacts(link.bandwidth_bytes_per_s, link.latency_s or 0.0, link.topology, link.domain_size)
+        raise PlanError(f"{device.name} has no link to other devices; use one device a replica and dp for more")
+    topology = "pairwise-nvlink+pcie" if link.topology == "nvlink-pair" else link.topology
+    return link_for(device, f"multi-node({topology})" if ranks > domain else topology, domain if ranks > domain else 0)
 
 
 def domain_size(device: Device) -> int:

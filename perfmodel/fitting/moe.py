@@ -128,8 +128,8 @@ def offsets_of(frame: Any) -> list[Offset]:
     """Return every offset that the rows can tell something about."""
     found: list[Offset] = []
     for keys, coefficients, width in _OFFSETS:
-        for values in frame.groupby(list(keys)).groups:
-            when = tuple(zip(keys, values if isinstance(values, tuple) else (values,), strict=True))
+        for values in sorted(set(zip(*(frame[key] for key in keys), strict=True))):
+            when = tuple(zip(keys, values, strict=True))
             found += [Offset(when, coefficient, width) for coefficient in coefficients]
     return found
 

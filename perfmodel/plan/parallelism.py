@@ -46,13 +46,13 @@ def validate_plan(model: LanguageModel, plan: Plan, domain_size: int) -> None:
 
 
 def plan_problem(model: LanguageModel, plan: Plan, domain_size: int) -> str | None:
-    """Return why a plan cannot be (which dimension divides what, the domain's size), or None."""
+    """Return why a plan cannot be, or None: which dimension divides what, and tp within the scale-up domain.
+
+    Attention groups and experts may spread over several domains; their collectives then cross the network.
+    """
     per_replica = int(plan.devices_per_replica)
-    if per_replica > domain_size:
-        return (
-            f"tp {int(plan.tp)} x attention_dp {int(plan.attention_dp)} = {per_replica} devices leave the scale-up "
-            f"domain of {domain_size}; use at most {domain_size} a replica and more replicas (dp)"
-        )
+    if plan.tp > domain_size:
+        return f"tp {int(plan.tp)} leaves the scale-up domain of {domain_size} devices; split further by attention_dp, ep or dp"
     moe_devices = plan.expert_tp * plan.ep
     if moe_devices != plan.devices_per_replica:
         return (

@@ -7,7 +7,7 @@ import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, BinaryIO, Protocol, TextIO, runtime_checkable
+from typing import IO, Any, BinaryIO, Protocol, TextIO, cast, runtime_checkable
 
 from perfmodel.errors import InputError
 from perfmodel.reports.files import whole_file
@@ -49,7 +49,7 @@ def _write_file(file: BinaryIO, rows: Iterable[Mapping[str, Any]], columns: Sequ
     import gzip
 
     with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as stream:
-        _write_bytes(stream, rows, columns)
+        _write_bytes(cast(IO[bytes], stream), rows, columns)
 
 
 def _write_bytes(file: IO[bytes], rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:

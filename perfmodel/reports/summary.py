@@ -49,10 +49,10 @@ def inputs_of(report: Report) -> Row:
 
 
 def title(report: Report) -> str:
-    """Return what runs on what, such as ``"llama-3.1-8b on 2 × h100-sxm"``."""
+    """Return what runs on what, such as ``"llama-3.1-8b on 2 x h100-sxm"``."""
     inputs = inputs_of(report)
     devices = number(inputs.get("devices")) or 1
-    count = f"{devices:.0f} × " if devices > 1 else ""
+    count = f"{devices:.0f} x " if devices > 1 else ""
     return f"{inputs.get('model', 'a model')} on {count}{inputs.get('device', 'a device')}"
 
 

@@ -40,8 +40,9 @@ def quantity(value: object, dimension: str) -> str:
 
 
 def seconds(value: object) -> str:
-    """Return a time, such as ``"12.4 ms"``."""
-    return quantity(value, "seconds")
+    """Return a time with all three digits, such as ``"12.0 ms"``."""
+    mantissa, _, unit = quantity(value, "seconds").partition(" ")
+    return f"{float(mantissa):#.3g}".rstrip(".") + f" {unit}" if unit and "e" not in mantissa else mantissa
 
 
 def size(value: object) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perfmodel.calibration import Band
+from perfmodel.calibration import Band, Coefficients
 from perfmodel.numeric import Number, maximum, minimum
 from perfmodel.serving.framework import Framework, banded
 from perfmodel.plan.layout import StepShape
@@ -35,28 +35,43 @@ def aggregated(
 
     Source: Little's law; the shares a and k are fitted on measured serving runs. Omits chunked prefill's token budget.
     """
-    c, groups = framework.coefficients, deployment.plan.attention_dp
+    groups = deployment.plan.attention_dp
     running = minimum(in_flight, maximum(most_running, 1.0))
-    others = maximum(running / groups - 1.0, 0.0)
     prefill = prefill_step(deployment, groups, input_tokens)
     decode = decode_steps(deployment, running, input_tokens, output_tokens)
     ttft_bound, tpot_bound = alone(deployment, input_tokens, output_tokens)
-    plain = framework.decode(decode.time)
-    busy = framework.prefill(prefill.time)
-    mix = busy.expected + decode.attention_s * minimum(others, 1.0)
-    extra = maximum(mix - plain.expected, 0.0)
-    tpot = plain.expected + extra * others / output_tokens
-    first = c["first_host_us"] * 1e-6 + c["mix_share"] * mix + c["queue_share"] * others * extra
+    plain, busy = framework.decode(decode.time), framework.prefill(prefill.time)
+    ttft, tpot = mixed_times(
+        framework.coefficients, plain.expected, busy.expected, decode.attention_s, running, groups, in_flight, output_tokens
+    )
     steps = maximum(output_tokens - 1.0, 0.0)
-    cycle = first + steps * tpot
-    waits = (in_flight - running) * cycle / running
-    ttft_time = _time(ttft_bound, first + waits, busy, framework.ttft_band)
+    ttft_time = _time(ttft_bound, ttft, busy, framework.ttft_band)
     tpot_time = _time(tpot_bound, tpot, plain, framework.tpot_band)
-    rate = running / cycle
+    rate = in_flight / (ttft + steps * tpot)
     return Phases(
         ttft_time, tpot_time, added(ttft_time, tpot_time, steps), rate, rate * output_tokens, running,
         in_flight - running, prefill, decode,
     )  # fmt: skip
+
+
+def mixed_times(
+    c: Coefficients,
+    decode_s: Number,
+    prefill_s: Number,
+    attention_s: Number,
+    running: Number,
+    groups: Number,
+    in_flight: Number,
+    output_tokens: Number,
+) -> tuple[Number, Number]:
+    """Return (TTFT, TPOT) of :func:`aggregated` from the times of its steps; the fit of its coefficients reads it too."""
+    others = maximum(running / groups - 1.0, 0.0)
+    mix = prefill_s + attention_s * minimum(others, 1.0)
+    extra = maximum(mix - decode_s, 0.0)
+    tpot = decode_s + c["share_of_extra"] * extra * others / output_tokens
+    first = c["first_host_us"] * 1e-6 + c["mix_share"] * mix + c["queue_share"] * others * extra
+    cycle = first + maximum(output_tokens - 1.0, 0.0) * tpot
+    return first + (in_flight - running) * cycle / running, tpot
 
 
 def disaggregated(
@@ -76,7 +91,6 @@ def disaggregated(
     N/rate - (O-1)*TPOT)`` with queue the requests a prefill slot would hold if all came at once. Omits the transfer of
     the cache (it overlaps with the prefill of later layers).
     """
-    c = framework.coefficients
     running = minimum(in_flight / workers[1], maximum(most_running, 1.0))
     groups = prefill_pool.plan.attention_dp
     prefill = prefill_step(prefill_pool, groups, input_tokens)
@@ -84,21 +98,35 @@ def disaggregated(
     ttft_bound, _ = alone(prefill_pool, input_tokens, output_tokens)
     _, tpot_bound = alone(decode_pool, input_tokens, output_tokens)
     busy, tpot = framework.prefill(prefill.time), framework.decode(decode.time)
-    slots = workers[0] * groups
+    decoding, slots = running * workers[1], workers[0] * groups
+    ttft = pooled_ttft(
+        framework.coefficients, tpot.expected, busy.expected, decoding, slots, in_flight, output_tokens
+    )
     steps = maximum(output_tokens - 1.0, 0.0)
-    decoding = running * workers[1]
-    queue = maximum(decoding / slots - 1.0, 0.0)
-    first = c["first_host_us"] * 1e-6 + busy.expected * (c["mix_share"] + c["queue_share"] * queue)
-    first = maximum(first, decoding * busy.expected / slots - steps * tpot.expected)
-    cycle = first + steps * tpot.expected
-    waits = (in_flight - decoding) * cycle / decoding
-    ttft_time = _time(ttft_bound, first + waits, busy, framework.ttft_band)
+    ttft_time = _time(ttft_bound, ttft, busy, framework.ttft_band)
     tpot_time = _time(tpot_bound, tpot.expected, tpot, framework.tpot_band)
-    rate = decoding / cycle
+    rate = in_flight / (ttft + steps * tpot.expected)
     return Phases(
         ttft_time, tpot_time, added(ttft_time, tpot_time, steps), rate, rate * output_tokens, decoding,
         in_flight - decoding, prefill, decode,
     )  # fmt: skip
+
+
+def pooled_ttft(
+    c: Coefficients,
+    decode_s: Number,
+    prefill_s: Number,
+    decoding: Number,
+    slots: Number,
+    in_flight: Number,
+    output_tokens: Number,
+) -> Number:
+    """Return the TTFT of :func:`disaggregated` from the times of its steps; the fit of its coefficients reads it too."""
+    steps = maximum(output_tokens - 1.0, 0.0)
+    queue = maximum(decoding / slots - 1.0, 0.0)
+    first = c["first_host_us"] * 1e-6 + prefill_s * (c["mix_share"] + c["queue_share"] * queue)
+    first = maximum(first, decoding * prefill_s / slots - steps * decode_s)
+    return first + (in_flight - decoding) * (first + steps * decode_s) / decoding
 
 
 def _time(bound: Number, expected: Number, kernels: Time, band: Band | None) -> Time:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import NamedTuple
 
 from perfmodel.cost.machine import domain_size, machine_for
 from perfmodel.devices import Device
@@ -15,8 +16,9 @@ from perfmodel.plan.parallelism import Plan, validate_plan
 from perfmodel.plan.precision import choose_precisions
 from perfmodel.serving.closed_loop import aggregated, disaggregated
 from perfmodel.serving.framework import Framework, load_framework
-from perfmodel.serving.phases import Phases, static_batch
-from perfmodel.serving.step import Deployment
+from perfmodel.plan.layout import StepShape
+from perfmodel.serving.phases import Phases, decode_span, static_batch
+from perfmodel.serving.step import Deployment, decode_bound, step_bound
 from perfmodel.workloads.spec import LanguageModel
 
 PHASES = ("serve", "prefill", "decode")
@@ -107,6 +109,23 @@ class Setup:
             fits = most >= 1
         return Answer(found, self._memory(found, input_tokens, length), most, self.devices, fits)
 
+    def bounds(
+        self, batch: Number, input_tokens: Number, output_tokens: Number
+    ) -> tuple[Number | None, Number | None, Number | None]:
+        """Return the bounds of TTFT, TPOT and E2E alone, as :meth:`answer` has them (None: not asked for)."""
+        q = self.question
+        together = q.static or q.phase != "serve"
+        sequences = maximum(batch / self.replicas, 1.0) if together else 1.0
+        steps = maximum(output_tokens - 1.0, 0.0)
+        ttft = tpot = None
+        if q.phase != "decode":
+            ttft = step_bound(self.prefill, StepShape(sequences, input_tokens, input_tokens))
+        if q.phase != "prefill":
+            tpot = decode_bound(self.decode, sequences, *decode_span(input_tokens, output_tokens))
+        if ttft is None or tpot is None:
+            return ttft, tpot, ttft if tpot is None else tpot * steps
+        return ttft, tpot, ttft + tpot * steps
+
     def _memory(self, found: Phases, input_tokens: Number, length: Number) -> MemoryUse:
         workers = self.question.decode_pool.workers if self.question.decode_pool else self.replicas
         held = found.running / workers / self.memory.plan.attention_dp
@@ -123,12 +142,33 @@ def _times(one: Phases, replicas: Number) -> Phases:
     )
 
 
-@lru_cache(maxsize=512)
 def prepare(model: LanguageModel, device: Device, question: Question) -> Setup:
-    """Check a question and return its setup.
+    """Check a question and return its setup, the same object when asked again.
 
     Errors: :class:`InputError` for a word that is not known, :class:`PlanError` for a plan that cannot be.
     """
+    key = (id(model), id(device), question)  # hashing a model and a device takes longer than answering
+    found = _SETUPS.get(key)
+    if found is None:
+        if len(_SETUPS) >= _MOST_SETUPS:
+            _SETUPS.clear()
+        found = _SETUPS[key] = _Kept(model, device, _prepare(model, device, question))
+    return found.setup
+
+
+class _Kept(NamedTuple):
+    """A setup with what its key stands for, kept alive so that no id is used twice."""
+
+    model: LanguageModel
+    device: Device
+    setup: Setup
+
+
+_SETUPS: dict[tuple[int, int, Question], _Kept] = {}
+_MOST_SETUPS = 4096
+
+
+def _prepare(model: LanguageModel, device: Device, question: Question) -> Setup:
     _check_words(question)
     if question.mode == "disagg":
         return _prepare_pools(model, device, question)

@@ -106,8 +106,13 @@ def decode_time(deployment: Deployment, sequences: Number, first: Number, last: 
 
 def step_bound(deployment: Deployment, shape: StepShape) -> Number:
     """Return the bound of :func:`step_time` alone."""
+    return step_parts(deployment, shape).time_s
+
+
+def step_parts(deployment: Deployment, shape: StepShape) -> Bound:
+    """Return the least time of each resource in a step."""
     machine = deployment.machine
-    return sum_bounds((bound_of(s.operator, machine), s.repeat) for s in deployment.operators(shape)).time_s
+    return sum_bounds((bound_of(s.operator, machine), s.repeat) for s in deployment.operators(shape))
 
 
 def decode_bound(deployment: Deployment, sequences: Number, first: Number, last: Number) -> Number:

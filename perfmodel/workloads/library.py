@@ -14,7 +14,7 @@ from perfmodel.specs.schema import Block, Flag, Listing, Text, describe, read_sp
 from perfmodel.specs.yaml_strict import Node, parse_yaml, read_text
 from perfmodel.workloads.families.fields import ConfigSource
 from perfmodel.workloads.importers.hf import language_model, load_hf_model, read_config
-from perfmodel.workloads.importers.json_config import beside, config_path, content_hash
+from perfmodel.workloads.importers.json_config import beside, config_path, content_hash, reason
 from perfmodel.workloads.quantisation import quantisation_from
 from perfmodel.workloads.spec import LanguageModel
 
@@ -83,22 +83,29 @@ def _path_of(name: str) -> Path:
     try:
         return find_spec(KIND, name, _WORD)
     except UnknownNameError:
-        if Path(name).exists():
+        if _exists(name):
             return config_path(name)
         raise UnknownNameError("model", name, list_models(), "`perfmodel model list` shows all") from None
 
 
-def _stamps(path: Path) -> tuple[int, ...]:
-    """Return the modification times of the files that a model is read from: they key the cache."""
+def _exists(name: str) -> bool:
+    try:
+        return Path(name).exists()
+    except OSError:
+        return False
+
+
+def _stamps(path: Path) -> tuple[str | int, ...]:
+    """Return what keys the cache: where the model's files are, and when they were last changed."""
     other = beside(path)
     try:
-        return tuple(file.stat().st_mtime_ns for file in (path, other) if file is not None)
+        return str(path.absolute()), *(file.stat().st_mtime_ns for file in (path, other) if file is not None)
     except (OSError, ValueError) as error:
-        raise SpecError(f"cannot be read: {getattr(error, 'strerror', None) or error}", str(path)) from None
+        raise SpecError(f"cannot be read: {reason(error)}", str(path)) from None
 
 
 @lru_cache(maxsize=512)
-def _load(path: Path, stamps: tuple[int, ...]) -> LanguageModel:
+def _load(path: Path, stamps: tuple[str | int, ...]) -> LanguageModel:
     if path.suffix in (".yaml", ".yml"):
         return _from_yaml(read_text(path), path)
     return load_hf_model(path)

@@ -130,7 +130,7 @@ def _refuse_unknown_keys(fields: ConfigFields) -> None:
     unknown = [key for key, value in values.items() if key not in _KNOWN_KEYS and not says_nothing(value)]
     odd = [key for key in unknown if not (key == "sparsity_config" and _is_dense(values[key]))]
     if odd:
-        raise fields.source.refusal(f"quantisation fields not understood: {', '.join(odd)}")
+        raise fields.source.refusal(f"quantisation fields not understood: {', '.join(key[:60] for key in odd)}")
 
 
 def _is_dense(value: object) -> bool:
@@ -191,6 +191,8 @@ def _gptq(fields: ConfigFields) -> str:
 
 def _bitsandbytes(fields: ConfigFields) -> str:
     if fields.flag("load_in_4bit") or fields.flag("_load_in_4bit"):
+        if not fields.flag("bnb_4bit_use_double_quant"):
+            raise fields.refusal("bnb_4bit_use_double_quant", "only true is understood: without it scales take more")
         return "int4_wo"
     if fields.flag("load_in_8bit") or fields.flag("_load_in_8bit"):
         return "int8"

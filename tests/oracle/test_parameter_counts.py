@@ -14,7 +14,8 @@ from perfmodel.workloads.parameters import embedding_parameters, kv_bytes_per_to
 from perfmodel.workloads.spec import Quantisation
 
 _FOLDER = Path(__file__).resolve().parents[3] / "shared" / "hf_configs"
-_ROWS = list(csv.DictReader((_FOLDER / "truth.csv").open())) if _FOLDER.is_dir() else []
+_TRUTH = _FOLDER / "truth.csv"
+_ROWS = list(csv.DictReader(_TRUTH.read_text().splitlines())) if _TRUTH.is_file() else []
 _SUPPORTED = [row for row in _ROWS if row["model_type"] in ADAPTERS]
 _REFUSED = [row for row in _ROWS if row["model_type"] not in ADAPTERS]
 

@@ -26,7 +26,7 @@ from perfmodel.calibration import Coefficients
 from perfmodel.cost.facts import ChipFacts
 from perfmodel.cost.link_facts import LinkFacts
 from perfmodel.numeric import Number, log2, maximum, minimum, sqrt, where
-from perfmodel.ops import AllReduce, AllToAll, Collective, SendRecv
+from perfmodel.ops.collectives import AllReduce, AllToAll, Collective, SendRecv
 
 MIB = 1048576.0
 TREE_STEPS_PER_DOUBLING = 2.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from perfmodel.reports.ops_table import Phase, folded, phases, share
@@ -22,7 +23,8 @@ def breakdown_view(report: Report) -> View:
     timed = [phase for phase in groups if phase.expected_s]
     finding = "; ".join(_clause(phase) for phase in timed)
     text = f"{finding}." if finding else "The estimate has no operators with a time: there is nothing to draw."
-    return View("breakdown", "Time by operator", text, [_plot(p) for p in timed], _table(groups), _CAPTION if timed else "")
+    plots = [_plot(phase) for phase in timed]
+    return View("breakdown", "Time by operator", text, plots, _table(groups), _CAPTION if timed else "")
 
 
 def _clause(phase: Phase) -> str:
@@ -34,8 +36,8 @@ def _clause(phase: Phase) -> str:
         by_limit[limit] = by_limit.get(limit, 0.0) + amount(row.get("expected_s"))
     limit, spent = max(by_limit.items(), key=lambda item: item[1])
     return (
-        f"{slowest.get('name')} takes {percent(share(slowest, phase))} of the {phase.name}'s "
-        f"{seconds(phase.expected_s)}, and {limit} limits {percent(spent / phase.expected_s)} of them"
+        f"{percent(spent / phase.expected_s)} of the {phase.name} ({seconds(phase.expected_s)}) is limited by {limit}, "
+        f"and its slowest operator is {slowest.get('name')} with {percent(share(slowest, phase))}"
     )
 
 
@@ -43,29 +45,36 @@ def _plot(phase: Phase) -> Plot:
     shown, others = folded(phase, _MOST_BARS)
     rows = [row for row in [*shown, others] if row is not None]
     size_s, unit = time_scale(max(amount(row.get("expected_s")) for row in rows))
-    labels = [f"{escaped(row.get('name'))}  {percent(share(row, phase))}" for row in rows]
     layout = base_layout(
         xaxis=axis(f"expected time, {unit}", rangemode="tozero", fixedrange=True),
-        yaxis=axis("", autorange="reversed", type="category", categoryarray=labels, showgrid=False, fixedrange=True),
+        yaxis=_names_axis([f"{escaped(row.get('name'))}  {percent(share(row, phase))}" for row in rows]),
         barmode="overlay",
-        bargap=0.3,
         margin={"l": 8, "r": 16, "t": 36, "b": 44},
     )
-    data = [*_bars(rows, labels, size_s), _bounds(rows, labels, size_s)]
+    data = [*_bars(rows, size_s), _bounds(rows, size_s)]
     spoken = f"{phase.name}: expected time of {len(rows)} operators, with bound and error band"
     heading = f"{phase.name}: {seconds(phase.expected_s)} expected, {seconds(phase.bound_s)} bound"
-    return Plot(f"plot-breakdown-{phase.name}", heading, spoken, 92 + _ROW_PX * len(rows), data, layout)
+    div_id = "plot-breakdown-" + re.sub(r"\W+", "-", phase.name)
+    return Plot(div_id, heading, spoken, 92 + _ROW_PX * len(rows), data, layout)
 
 
-def _bars(rows: list[Row], labels: list[str], size_s: float) -> list[dict[str, Any]]:
+def _names_axis(labels: list[str]) -> dict[str, Any]:
+    """Return an axis of rows counted from the top, so that two operators of one name stay apart."""
+    count = len(labels)
+    rows = {"tickvals": list(range(count)), "ticktext": labels, "range": [count - 0.5, -0.5]}
+    gap = {"ticks": "outside", "ticklen": 8, "tickcolor": "rgba(0,0,0,0)"}
+    return axis("", **rows, **gap, showgrid=False, fixedrange=True)
+
+
+def _bars(rows: list[Row], size_s: float) -> list[dict[str, Any]]:
     """Return a trace of bars for each part of the model, so that the legend names its colour."""
-    groups: dict[str, list[tuple[str, Row]]] = {}
-    for label, row in zip(labels, rows, strict=True):
-        groups.setdefault(str(row.get("part") or "other"), []).append((label, row))
+    groups: dict[str, list[tuple[int, Row]]] = {}
+    for place, row in enumerate(rows):
+        groups.setdefault(str(row.get("part") or "other"), []).append((place, row))
     return [_bar_trace(part, found, size_s) for part, found in groups.items()]
 
 
-def _bar_trace(part: str, found: list[tuple[str, Row]], size_s: float) -> dict[str, Any]:
+def _bar_trace(part: str, found: list[tuple[int, Row]], size_s: float) -> dict[str, Any]:
     times = [amount(row.get("expected_s")) for _, row in found]
     above = [max(amount(row.get("p90_s")) - time, 0.0) for time, (_, row) in zip(times, found, strict=True)]
     below = [max(time - amount(row.get("p10_s")), 0.0) for time, (_, row) in zip(times, found, strict=True)]
@@ -73,8 +82,9 @@ def _bar_trace(part: str, found: list[tuple[str, Row]], size_s: float) -> dict[s
         "type": "bar",
         "orientation": "h",
         "name": escaped(part),
-        "y": [label for label, _ in found],
+        "y": [place for place, _ in found],
         "x": [time / size_s for time in times],
+        "width": 0.7,
         "marker": {"color": part_colour(part)},
         "error_x": {
             "type": "data",
@@ -98,14 +108,15 @@ def _hover(row: Row) -> str:
     return "<br>".join(lines)
 
 
-def _bounds(rows: list[Row], labels: list[str], size_s: float) -> dict[str, Any]:
+def _bounds(rows: list[Row], size_s: float) -> dict[str, Any]:
     return {
         "type": "scatter",
         "mode": "markers",
         "name": "bound",
-        "y": labels,
+        "y": list(range(len(rows))),
         "x": [amount(row.get("bound_s")) / size_s for row in rows],
         "marker": {"symbol": "diamond", "size": 9, "color": "#ffffff", "line": {"color": "#000000", "width": 1.2}},
+        "cliponaxis": False,
         "hoverinfo": "skip",
     }
 

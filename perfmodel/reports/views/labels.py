@@ -5,17 +5,9 @@ from __future__ import annotations
 from math import log10
 from typing import NamedTuple
 
-_WIDTH_PX, _HEIGHT_PX = 860.0, 400.0
-_LETTER_PX, _LINE_PX, _MARK_PX = 6.8, 15.0, 9.0
-_PLACES = (
-    ("middle right", 1, 0),
-    ("bottom right", 1, -1),
-    ("bottom center", 0, -1),
-    ("bottom left", -1, -1),
-    ("middle left", -1, 0),
-    ("top center", 0, 1),
-    ("top left", -1, 1),
-)
+_WIDTH_PX, _HEIGHT_PX = 900.0, 380.0
+_LETTER_PX, _LINE_PX, _MARK_PX = 7.0, 16.0, 10.0
+_OFFSETS = ((32, 0), (32, -24), (24, -46), (32, 24), (0, -44), (-32, -24), (-32, 0), (24, -70), (-24, -46), (24, -94))
 
 
 class Box(NamedTuple):
@@ -33,39 +25,42 @@ class Box(NamedTuple):
 
 
 class Label(NamedTuple):
-    """A name with the point that it belongs to and its place beside it, in plotly's words."""
+    """A name with the point that it belongs to, and where it starts or ends from there: pixels to the right and up."""
 
     x: float
     y: float
     text: str
-    position: str
+    right_px: int
+    up_px: int
 
 
-def place_labels(
-    wanted: list[tuple[float, float, str]], points: list[tuple[float, float]], area: Box
-) -> list[Label]:
+def place_labels(wanted: list[tuple[float, float, str]], points: list[tuple[float, float]], area: Box) -> list[Label]:
     """Return the names (x, y, text) that have room on a chart of usual width over ``area``, the first ones first."""
     taken = [_around(*_pixel(x, y, area), _MARK_PX, _MARK_PX) for x, y in points]
     placed: list[Label] = []
     for x, y, text in wanted:
         found = _free_place(_pixel(x, y, area), text, taken)
         if found is not None:
-            placed.append(Label(x, y, f"\u2002{text}\u2002", found[0]))
-            taken.append(found[1])
+            label, box = found
+            placed.append(Label(x, y, text, *label))
+            taken.append(box)
     return placed
 
 
-def _free_place(centre: tuple[float, float], text: str, taken: list[Box]) -> tuple[str, Box] | None:
-    half_width, half_height = _LETTER_PX * len(text) / 2, _LINE_PX / 2
-    chart = Box(0, 0, _WIDTH_PX, _HEIGHT_PX)
-    for position, right, up in _PLACES:
-        x = centre[0] + right * (half_width + _MARK_PX + 6)
-        y = centre[1] + up * (half_height + _MARK_PX + 2)
-        box = _around(x, y, half_width, half_height)
-        inside = box.left > chart.left and box.right < chart.right and box.bottom > chart.bottom
+def _free_place(point: tuple[float, float], text: str, taken: list[Box]) -> tuple[tuple[int, int], Box] | None:
+    for offset in _OFFSETS:
+        box = _text_box(point, offset, len(text) * _LETTER_PX)
+        inside = box.left > 0 and box.right < _WIDTH_PX and box.bottom > 0
         if inside and not any(box.touches(other) for other in taken):
-            return position, box
+            return offset, box
     return None
+
+
+def _text_box(point: tuple[float, float], offset: tuple[int, int], width: float) -> Box:
+    """Return where a text stands that starts at an offset to the right, ends at one to the left, or is centred."""
+    x, y = point[0] + offset[0], point[1] + offset[1]
+    left = x if offset[0] > 0 else x - width if offset[0] < 0 else x - width / 2
+    return Box(left, y - _LINE_PX / 2, left + width, y + _LINE_PX / 2)
 
 
 def _around(x: float, y: float, half_width: float, half_height: float) -> Box:

@@ -33,7 +33,7 @@ def _plot(report: Report, finding: str) -> Plot:
         shapes=[_line(capacity / _GB)] if capacity else [],
         annotations=[_name_of_line(capacity)] if capacity else [],
         margin={"l": 12, "r": 12, "t": 30, "b": 84},
-        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": -0.62, "yanchor": "top"},
+        legend={"orientation": "h", "x": 0, "xref": "container", "xanchor": "left", "y": -0.62, "yanchor": "top"},
         showlegend=True,
     )
     return Plot("plot-memory", "", finding, 220, data, layout)
@@ -69,11 +69,12 @@ def _name_of_line(capacity: float) -> dict[str, Any]:
 
 def _table(report: Report) -> Table:
     capacity = number(memory_of(report).get("capacity_bytes"))
-    rows = [(name, size(part), percent(part / capacity if capacity else None)) for name, part in memory_parts(report)]
     used, free = used_bytes(report), number(memory_of(report).get("free_bytes"))
-    totals = [("all together", used), ("free", free), ("capacity", capacity)]
-    rows += [
-        (name, size(total), percent(total / capacity if capacity else None)) for name, total in totals if total is not None
-    ]
+    found = [*memory_parts(report), ("all together", used), ("free", free), ("capacity", capacity)]
+    rows = [(name, size(part), _of(part, capacity)) for name, part in found if part is not None]
     rows += [(name, text, "-") for name, text in room(report)]
     return Table(("what", "amount", "of capacity"), rows)
+
+
+def _of(part: float, whole: float | None) -> str:
+    return percent(part / whole if whole else None)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from math import log10
 from typing import Any, NamedTuple
 
 from perfmodel.reports.ops_table import Phase, operators_of, phases, share
 from perfmodel.reports.text import Report, Row, number, percent, plain, quantity, seconds
-from perfmodel.reports.views.labels import Box, place_labels
+from perfmodel.reports.views.labels import Box, Label, place_labels
 from perfmodel.reports.views.style import (
     GREY,
     PHASE_SYMBOLS,
+    WIDE_ONLY,
     axis,
     base_layout,
     decades,
@@ -18,7 +20,7 @@ from perfmodel.reports.views.style import (
 )
 from perfmodel.reports.views.view import Plot, Table, View
 
-_LABELS_PER_PHASE = 3
+_NAMES_PER_PHASE = 3
 _HEIGHT_PX = 520
 _CAPTION = (
     "Each mark is one operator, larger the more of its phase's time it takes. The height is what it reaches at its "
@@ -109,14 +111,14 @@ def _plot(points: list[_Point], machine: _Machine) -> Plot:
     intensities = [point.intensity for point in points] + ridges
     area = Box(min(intensities) / 3, min(rates) / 3, max(intensities) * 8, max(rates) * 2.5)
     layout = base_layout(
-        xaxis=axis("arithmetic intensity, FLOP per byte of main memory", **decades(area.left, area.right, "")),
+        xaxis=axis("FLOP per byte of main memory", **decades(area.left, area.right, "")),
         yaxis=axis("", **decades(area.bottom, area.top, "flops_per_s")),
-        annotations=_roof_names(machine, area),
-        margin={"l": 12, "r": 12, "t": 36, "b": 48},
+        annotations=[*_roof_names(machine, area), *_names(points, area)],
+        margin={"l": 12, "r": 12, "t": 64, "b": 48},
     )
-    data = [*_roofs(machine, area), *_marks(points), *_names(points, area)]
+    data = [*_roofs(machine, area), *_marks(points)]
     label = f"Roofline: {len(points)} operators by arithmetic intensity and FLOP/s under the roofs of the device"
-    return Plot("plot-roofline", "", label, _HEIGHT_PX, data, layout)
+    return Plot("plot-roofline", "", label, _HEIGHT_PX, data, layout, zoomable=True)
 
 
 def _roofs(machine: _Machine, area: Box) -> list[dict[str, Any]]:
@@ -134,22 +136,22 @@ def _roof(area: Box, peak: float, bandwidth: float | None) -> tuple[list[float],
 
 
 def _roof_names(machine: _Machine, area: Box) -> list[dict[str, Any]]:
-    """Return the names of the roofs, on the flat ones at the right, over the slope at its left."""
+    """Return the names of the roofs, on the flat ones at the right, over the slope on it."""
     names = [
         _note(area.right, peak, f"{escaped(dtype)} {quantity(peak, 'flops_per_s')}", xanchor="right", yanchor="bottom")
         for dtype, peak in machine.peaks.items()
     ]
     if machine.bandwidth:
-        x = max(area.left * 1.15, area.bottom / machine.bandwidth * 1.3)
-        text = f"memory {quantity(machine.bandwidth, 'bytes_per_s')}"
-        names.append(_note(x, x * machine.bandwidth * 1.5, text, xanchor="left", yanchor="bottom"))
+        end = min([peak / machine.bandwidth for peak in machine.peaks.values()], default=area.right)
+        x = area.left**0.2 * end**0.8
+        text = f"memory {quantity(machine.bandwidth, 'bytes_per_s')} "
+        names.append(_note(x, x * machine.bandwidth, text, xanchor="right", yanchor="bottom"))
     return names
 
 
-def _note(x: float, y: float, text: str, **anchors: str) -> dict[str, Any]:
-    from math import log10
-
-    return {"x": round(log10(x), 4), "y": round(log10(y), 4), "text": text, "showarrow": False, **anchors}
+def _note(x: float, y: float, text: str, **more: Any) -> dict[str, Any]:
+    """Return a text at a point; on logarithmic axes plotly wants the powers of ten."""
+    return {"x": round(log10(x), 4), "y": round(log10(y), 4), "text": text, "showarrow": False, **more}
 
 
 def _marks(points: list[_Point]) -> list[dict[str, Any]]:
@@ -199,25 +201,18 @@ def _names(points: list[_Point], area: Box) -> list[dict[str, Any]]:
     """Return the names of the slowest operators of each phase, where they have room (the page hides them on phones)."""
     slow: list[_Point] = []
     for phase in dict.fromkeys(point.phase.name for point in points):
-        slow += [point for point in points if point.phase.name == phase][:_LABELS_PER_PHASE]
+        slow += [point for point in points if point.phase.name == phase][:_NAMES_PER_PHASE]
     slow.sort(key=lambda point: -share(point.row, point.phase))
     wanted = [(point.intensity, point.rate, str(point.row.get("name"))) for point in slow]
-    placed = place_labels(wanted, [(point.intensity, point.rate) for point in points], area)
-    if not placed:
-        return []
-    return [
-        {
-            "type": "scatter",
-            "mode": "text",
-            "x": [label.x for label in placed],
-            "y": [label.y for label in placed],
-            "text": [escaped(label.text) for label in placed],
-            "textposition": [label.position for label in placed],
-            "textfont": {"size": 12},
-            "showlegend": False,
-            "hoverinfo": "skip",
-        }
-    ]
+    return [_leader(label) for label in place_labels(wanted, [(p.intensity, p.rate) for p in points], area)]
+
+
+def _leader(label: Label) -> dict[str, Any]:
+    """Return a name with a thin line to its point."""
+    anchor = "left" if label.right_px > 0 else "right" if label.right_px < 0 else "center"
+    line = {"showarrow": True, "arrowhead": 0, "arrowwidth": 1, "arrowcolor": GREY, "standoff": 6}
+    place = {"ax": label.right_px, "ay": -label.up_px, "xanchor": anchor, "borderpad": 1, "font": {"size": 12}}
+    return _note(label.x, label.y, escaped(label.text), name=WIDE_ONLY, **line, **place)
 
 
 def _table(groups: list[Phase], machine: _Machine) -> Table:
@@ -232,5 +227,3 @@ def _cells(row: Row, phase: Phase, machine: _Machine) -> tuple[str, ...]:
     amounts = [quantity(row.get("flops"), "flops"), quantity(row.get("bytes"), "bytes")]
     reached = [plain(point.intensity), quantity(point.rate, "flops_per_s"), _of_roof(point)] if point else ["-"] * 3
     return (texts[0], phase.name, *texts[1:], *amounts, *reached)
-
-

@@ -20,6 +20,9 @@ PART_COLOURS = {"attention": BLUE, "ffn": ORANGE, "head": GREEN, "embedding": PU
 PHASE_SYMBOLS = {"prefill": "circle", "decode": "diamond"}
 """The marker of each phase; another phase is a square."""
 
+WIDE_ONLY = "wide-only"
+"""The name of annotations that the page leaves out on a phone."""
+
 FONT = {"family": "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif", "size": 13}
 
 
@@ -44,8 +47,9 @@ def base_layout(**more: Any) -> dict[str, Any]:
         "margin": {"l": 12, "r": 16, "t": 12, "b": 48},
         "dragmode": False,
         "hovermode": "closest",
+        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": GREY, "activecolor": BLUE},
         "hoverlabel": {"bgcolor": "#222222", "bordercolor": "#222222", "font": {**FONT, "color": "#ffffff"}},
-        "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.0, "yanchor": "bottom"},
+        "legend": {"orientation": "h", "x": 0, "xref": "container", "xanchor": "left", "y": 1.0, "yanchor": "bottom"},
     }
     return layout | more
 

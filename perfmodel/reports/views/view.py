@@ -17,7 +17,10 @@ class Table:
 
 @dataclass(frozen=True)
 class Plot:
-    """One plotly figure as plain data: its element's id, a heading (or none), a spoken name, and its height."""
+    """One plotly figure as plain data: its element's id, a heading (or none), a spoken name, and its height.
+
+    A ``zoomable`` one has buttons to zoom and to save it as an image.
+    """
 
     div_id: str
     heading: str
@@ -25,6 +28,7 @@ class Plot:
     height_px: int
     data: list[dict[str, Any]]
     layout: dict[str, Any]
+    zoomable: bool = False
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from perfmodel.errors import SpecError
-from perfmodel.workloads.families.fields import ConfigSource, Place, shown
+from perfmodel.workloads.families.fields import ConfigSource, Place
 
 CONFIG, QUANTISATION = "config.json", "hf_quant_config.json"
 _MOST_BYTES = 32 * 2**20
+_DEEPEST = 50
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,22 @@ class ConfigFile:
 
 def config_path(path: str | Path) -> Path:
     """Return the config file that a path means: the file itself, or config.json in the folder."""
-    found = Path(path).expanduser()
-    if not found.is_dir():
-        return found
-    if not (found / CONFIG).is_file():
+    try:
+        found = Path(path).expanduser()
+        if not found.is_dir():
+            return found
+        inside = found / CONFIG
+        there = inside.is_file()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise SpecError(f"cannot be read: {reason(error)}", str(path)) from None
+    if not there:
         raise SpecError(f"is a folder without {CONFIG}", str(found))
-    return found / CONFIG
+    return inside
+
+
+def reason(error: Exception) -> str:
+    """Return why a file cannot be read, without its name."""
+    return getattr(error, "strerror", None) or str(error)
 
 
 def beside(path: Path) -> Path | None:
@@ -42,7 +53,10 @@ def beside(path: Path) -> Path | None:
     if not path.name.endswith(CONFIG):
         return None
     found = path.with_name(path.name.removesuffix(CONFIG) + QUANTISATION)
-    return found if found.is_file() else None
+    try:
+        return found if found.is_file() else None
+    except (OSError, ValueError) as error:
+        raise SpecError(f"cannot be read: {reason(error)}", str(path)) from None
 
 
 def read_config_file(path: str | Path) -> ConfigFile:
@@ -76,7 +90,7 @@ def _read(path: Path) -> str:
     except UnicodeDecodeError as error:
         raise SpecError(f"is not UTF-8 text (byte {error.start})", str(path)) from None
     except (OSError, ValueError) as error:
-        raise SpecError(f"cannot be read: {getattr(error, 'strerror', None) or error}", str(path)) from None
+        raise SpecError(f"cannot be read: {reason(error)}", str(path)) from None
 
 
 def _parse(text: str, path: Path) -> ConfigSource:
@@ -92,8 +106,20 @@ def _parse(text: str, path: Path) -> ConfigSource:
     except ValueError as error:  # a duplicate key, a number of thousands of digits
         raise SpecError(f"cannot be read: {error}", str(path)) from None
     if not isinstance(values, dict):
-        raise SpecError(f"must be a JSON object, not {shown(values)}", str(path), 1, 1)
+        raise SpecError("must be a JSON object", str(path), 1, 1)
+    if _depth(values) > _DEEPEST:
+        raise SpecError("is nested too deeply", str(path))
     return ConfigSource(str(path), values, _places(text))
+
+
+def _depth(value: Any) -> int:
+    """Return how deeply a JSON value is nested, without recursion."""
+    depth, level = 0, [value]
+    while level and depth <= _DEEPEST:
+        depth += 1
+        inner = (item.values() if isinstance(item, dict) else item for item in level if isinstance(item, dict | list))
+        level = [item for items in inner for item in items]
+    return depth
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

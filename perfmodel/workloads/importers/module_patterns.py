@@ -111,8 +111,12 @@ def _canonical(pattern: str) -> str:
 def _names(literal: set[str]) -> _Test:
     """Return the test of plain names: any run of a module name's parts is one of them."""
 
+    last_parts = {name.rsplit(".", 1)[-1] for name in literal}
+
     def test(name: str) -> bool:
         parts = name.split(".")
+        if last_parts.isdisjoint(parts):
+            return False
         spans = ((a, b) for a in range(len(parts)) for b in range(a + 1, len(parts) + 1))
         return any(".".join(parts[a:b]) in literal for a, b in spans)
 

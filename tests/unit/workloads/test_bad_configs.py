@@ -55,6 +55,7 @@ def test_impossible_combinations(build: Build) -> None:
         ("{'a': 1}", "is not JSON"),
         ('{"a": 1, "a": 2}', "duplicate key 'a'"),
         ("[" * 100_000, "nested too deeply"),
+        ('{"model_type": "llama", "hidden_size": ' + "[" * 900 + "]" * 900 + "}", "nested too deeply"),
         ('{"a": ' + "9" * 5000 + "}", "cannot be read"),
         ("{}", "model_type: is missing"),
         ('{"model_type": 7}', "model_type: must be a text"),
@@ -80,8 +81,9 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         load_model(tmp_path / "empty")
     with pytest.raises(UnknownNameError):
         load_model("a\0b")
-    with pytest.raises(PerfmodelError):
-        load_model("a\0b.json")
+    for odd in ("a\0b.json", "x" * 5000, "x" * 5000 + ".json", "~nobody-here/config.json", "/dev/null/config.json"):
+        with pytest.raises(PerfmodelError):
+            load_model(odd)
 
 
 _JUNK = st.recursive(

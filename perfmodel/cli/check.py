@@ -1,0 +1,35 @@
+"""What ``device check`` and ``model check`` have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from perfmodel.cli.output import print_json
+from perfmodel.errors import PerfmodelError, ValidationFailed
+
+SCHEMA = "perfmodel/check/1"
+Load = Callable[[str], Any]
+Check = Callable[[Any], Iterable[Any]]
+
+
+def check_all(what: str, names: Sequence[str], load: Load, check: Check, json: bool) -> None:
+    """Check specs and print the findings; :class:`ValidationFailed` if one of them is an error."""
+    rows = [row for name in names for row in _findings(name, load, check)]
+    errors = sum(row["level"] == "error" for row in rows)
+    if json:
+        print_json({"schema": SCHEMA, "checked": len(names), "errors": errors, "findings": rows})
+    else:
+        for row in rows:
+            print(": ".join(part for part in (row["level"], row["name"], row["field"], row["message"]) if part))
+        print(f"{len(names)} checked, {errors} errors, {len(rows) - errors} warnings")
+    if errors:
+        raise ValidationFailed(f"{errors} errors in {len(names)} {what} files")
+
+
+def _findings(name: str, load: Load, check: Check) -> Iterator[dict[str, str]]:
+    try:
+        for found in check(load(name)):
+            yield {"name": name, "level": found.level, "field": found.field, "message": found.message}
+    except PerfmodelError as error:
+        yield {"name": name, "level": "error", "field": "", "message": str(error)}

@@ -1,0 +1,140 @@
+"""``perfmodel device``: the devices of the library."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from perfmodel.cli import options as o
+from perfmodel.cli.output import note, print_columns, print_json
+from perfmodel.cli.plain import PlainCommand, examples, new_app
+
+if TYPE_CHECKING:
+    from perfmodel.devices import Device
+
+app = new_app("List, show, compare and check devices.")
+_SIXTEEN_BIT = ("bfloat16", "float16")
+
+
+@app.command("list", cls=PlainCommand, epilog=examples("device list", "device list --json"))
+def list_(json: o.Json = False) -> None:
+    """List the devices of the library and of the folders in PERFMODEL_SPECS."""
+    from perfmodel.devices import list_devices, load_device
+
+    rows = [_summary(load_device(name)) for name in list_devices()]
+    if json:
+        print_json({"schema": "perfmodel/devices/1", "devices": rows})
+        return
+    heading = ("device", "kind", "architecture", "released", "memory GB", "GB/s", "16-bit TFLOP/s")
+    print_columns([heading, *(_cells(row) for row in rows)], numbers=(4, 5, 6))
+
+
+def _summary(device: Device) -> dict[str, Any]:
+    peaks = [device.peak_flops_per_s(d) for d in _SIXTEEN_BIT if device.has_peak(d)]
+    return {
+        "name": device.name,
+        "kind": device.kind,
+        "architecture": device.architecture,
+        "released": device.released,
+        "memory_bytes": device.main_memory.capacity_bytes,
+        "memory_bandwidth_bytes_per_s": device.main_memory.bandwidth_bytes_per_s,
+        "peak_16bit_flops_per_s": max(peaks, default=None),
+    }
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    peak = row["peak_16bit_flops_per_s"]
+    return [
+        row["name"], row["kind"], row["architecture"], row["released"], f"{row['memory_bytes'] / 1e9:.0f}",
+        f"{row['memory_bandwidth_bytes_per_s'] / 1e9:,.0f}", "" if peak is None else f"{peak / 1e12:,.1f}",
+    ]  # fmt: skip
+
+
+@app.command("show", cls=PlainCommand, epilog=examples("device show h100-sxm", "device show ./mine.yaml --json"))
+def show(device: o.Device, json: o.Json = False) -> None:
+    """Show what a device's file states, and where each number comes from."""
+    from perfmodel.devices import load_device
+    from perfmodel.devices.compare import flatten_device
+
+    found = load_device(device)
+    flat = flatten_device(found)
+    if json:
+        print_json(_object(found, flat))
+        return
+    print_columns([(name, _shown(name, value)) for name, value in flat.items()])
+    print("\naliases  " + ", ".join(found.aliases))
+    for text in found.notes:
+        print(f"note     {text}")
+    for source in found.sources:
+        print(f"source   {source.id}: {source.citation()}{'' if source.verified else ' (not verified)'}")
+
+
+def _object(device: Device, flat: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "schema": "perfmodel/device/1",
+        **flat,
+        "aliases": device.aliases,
+        "notes": device.notes,
+        "field_sources": dict(device.field_sources),
+        "sources": {s.id: {"citation": s.citation(), "verified": s.verified} for s in device.sources},
+        "spec_hash": device.spec_hash,
+        "path": device.path,
+    }
+
+
+_DIMENSIONS = {
+    "_bytes": "bytes", "_bytes_per_s": "bytes_per_s", "flops_per_s": "flops_per_s", "_hz": "hertz", "_w": "watts",
+    "_s": "seconds",
+}  # fmt: skip
+
+
+def _shown(name: str, value: Any) -> str:
+    """Return a value in the unit that its name ends with, or as it is."""
+    from perfmodel.units import format_quantity
+
+    if value is None:
+        return "not stated"
+    endings = [ending for ending in _DIMENSIONS if name.endswith(ending)]
+    if isinstance(value, float) and endings:
+        return format_quantity(value, _DIMENSIONS[max(endings, key=len)])
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+@app.command("diff", cls=PlainCommand, epilog=examples("device diff h100-sxm h200-sxm"))
+def diff(device: o.Device, other: o.Device, json: o.Json = False) -> None:
+    """Show in what two devices differ."""
+    from perfmodel.devices import load_device
+    from perfmodel.devices.compare import diff_devices
+
+    a, b = load_device(device), load_device(other)
+    rows = diff_devices(a, b)
+    if json:
+        fields = [{"field": field, a.name: left, b.name: right} for field, left, right in rows]
+        print_json({"schema": "perfmodel/device-diff/1", "devices": [a.name, b.name], "differences": fields})
+        return
+    if not rows:
+        note(f"{a.name} and {b.name} state the same")
+        return
+    heading = ("field", a.name, b.name, "ratio")
+    print_columns([heading, *((field, _shown(field, x), _shown(field, y), _ratio(x, y)) for field, x, y in rows)])
+
+
+def _ratio(left: Any, right: Any) -> str:
+    numbers = isinstance(left, (int, float)) and isinstance(right, (int, float)) and left
+    return f"x{right / left:.3g}" if numbers else ""
+
+
+@app.command("check", cls=PlainCommand, epilog=examples("device check", "device check ./mine.yaml"))
+def check(
+    devices: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[DEVICE]...", autocompletion=o.complete_device, help="Which; all of them if none is named."),
+    ] = None,
+    json: o.Json = False,
+) -> None:
+    """Look for what is well formed and yet likely wrong; exit code 5 if there is an error."""
+    from perfmodel.cli.check import check_all
+    from perfmodel.devices import check_device, list_devices, load_device
+
+    check_all("device", devices or list_devices(), load_device, check_device, json)

@@ -1,0 +1,106 @@
+"""``perfmodel explain``: the formula behind a metric."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from perfmodel.cli import options as o
+from perfmodel.cli.output import print_json
+from perfmodel.cli.plain import PlainCommand, examples, new_app
+from perfmodel.cli.question import options
+from perfmodel.errors import InputError, did_you_mean
+
+app = new_app()
+SCHEMA = "perfmodel/explain/1"
+METRICS = ("ttft", "tpot", "e2e")
+
+
+def _metrics(incomplete: str) -> list[str]:
+    return [name for name in METRICS if name.startswith(incomplete)]
+
+
+@app.command(
+    cls=PlainCommand,
+    epilog=examples(
+        "explain tpot llama-3.1-8b --on h100-sxm",
+        "explain ttft llama-3.1-8b --on h100-sxm --symbols input_tokens,bandwidth --latex",
+    ),
+)
+def explain(
+    metric: Annotated[str, typer.Argument(metavar="METRIC", autocompletion=_metrics, help="ttft, tpot or e2e.")],
+    model: o.Model,
+    device: o.On,
+    symbols: Annotated[
+        str, typer.Option("--symbols", metavar="NAME,NAME", help="What stays a symbol in the formula.")
+    ] = "batch,input_tokens,bandwidth",
+    batch: o.Batch = "1",
+    input_tokens: o.Input = "1024",
+    output_tokens: o.Output = "256",
+    tp: o.Tp = "1",
+    ep: o.Ep = "1",
+    moe_tp: o.MoeTp = "",
+    attention_dp: o.AttentionDp = "1",
+    precision: o.Precision = "",
+    moe_precision: o.MoePrecision = "",
+    kv: o.Kv = "",
+    static: o.Static = False,
+    engine: o.Engine = "",
+    routing: o.RoutingName = "uniform",
+    latex: Annotated[bool, typer.Option("--latex", help="Print the formulas as LaTeX.")] = False,
+    json: o.Json = False,
+) -> None:
+    """Show the formula of a metric, with its symbols, their values and the steps that lead to it."""
+    if metric not in METRICS:
+        raise InputError(f"unknown metric '{metric}'{did_you_mean(metric, METRICS)} (one of {', '.join(METRICS)})")
+    chosen = options(
+        precision=precision, moe_precision=moe_precision, kv=kv, static=static, engine=engine, routing=routing
+    )
+    from perfmodel.api import estimate
+    from perfmodel.explain import explain as derive
+
+    asked = estimate(
+        model, device, batch=batch, input_tokens=input_tokens, output_tokens=output_tokens, tp=tp, ep=ep,  # pyright: ignore[reportArgumentType]
+        moe_tp=moe_tp or None, attention_dp=attention_dp, **chosen,  # pyright: ignore[reportArgumentType]
+    )  # fmt: skip
+    names = tuple(name.strip() for name in symbols.split(",") if name.strip())
+    found = derive(asked.setup, metric, names, asked.batch, asked.input_tokens, asked.output_tokens)
+    inputs = {"model": asked.model.name, "device": asked.device.name, "batch": asked.batch,
+              "input_tokens": asked.input_tokens, "output_tokens": asked.output_tokens}  # fmt: skip
+    if json:
+        print_json({"schema": SCHEMA, "inputs": inputs, **_object(found, latex)})
+    else:
+        _print(found, latex)
+
+
+def _formula(expression: Any, latex: bool) -> str:
+    if not latex:
+        return str(expression)
+    from sympy import latex as as_latex
+
+    return str(as_latex(expression))
+
+
+def _object(found: Any, latex: bool) -> dict[str, Any]:
+    return {
+        "metric": found.metric,
+        "bound": _formula(found.bound, latex),
+        "expected": _formula(found.expected, latex),
+        "symbols": {
+            name: {"symbol": str(symbol), "value": float(value), "unit": unit, "meaning": meaning}
+            for name, (symbol, value, unit, meaning) in found.symbols.items()
+        },
+        "steps": list(found.steps),
+    }
+
+
+def _print(found: Any, latex: bool) -> None:
+    shown = _object(found, latex)
+    if latex:
+        print(shown["bound"], shown["expected"], sep="\n\n")
+        return
+    print(*shown["steps"], sep="\n")
+    print(f"\n{found.metric} bound\n  = {shown['bound']}\n\n{found.metric} expected\n  = {shown['expected']}\n\nwith")
+    for name, entry in shown["symbols"].items():
+        print(f"  {entry['symbol']} = {entry['value']:.6g} {entry['unit']}  ({name}: {entry['meaning']})")

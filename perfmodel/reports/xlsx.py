@@ -1,0 +1,98 @@
+"""An estimate as a workbook: inputs, summary and operators as plain values."""
+
+from __future__ import annotations
+
+import io
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from perfmodel.reports.files import write_bytes
+from perfmodel.reports.ops_table import OPERATOR_COLUMNS, operators_of
+from perfmodel.reports.summary import BANDS, inputs_of, memory_of
+from perfmodel.reports.text import Report, number
+
+if TYPE_CHECKING:
+    from xlsxwriter.format import Format
+    from xlsxwriter.worksheet import Worksheet
+
+_TIMES = ("ttft_s", "tpot_s", "e2e_s", "step_s")
+_NUMBERS = (
+    "tokens_per_s",
+    "tokens_per_s_per_device",
+    "requests_per_s",
+    "joules_per_token",
+    "usd_per_million_tokens",
+    "memory_bytes_per_device",
+    "fits",
+    "bottleneck",
+    "mfu",
+    "mbu",
+    "running",
+    "waiting",
+)
+_CREATED = datetime(2000, 1, 1)
+_OPTIONS = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
+
+
+def write_xlsx(path: str | Path, report: Report) -> None:
+    """Write a workbook with the sheets inputs, summary and operators, units in the names; the same report, same bytes.
+
+    The file is written whole or not at all. Raises :class:`InputError` where no file can be written.
+    """
+    write_bytes(path, estimate_xlsx(report))
+
+
+def estimate_xlsx(report: Report) -> bytes:
+    """Return the workbook of an estimate."""
+    from xlsxwriter import Workbook
+
+    buffer = io.BytesIO()
+    with Workbook(buffer, _OPTIONS) as book:
+        book.set_properties({"created": _CREATED, "title": "perfmodel estimate"})
+        bold = book.add_format({"bold": True})
+        for name, rows in _sheets(report).items():
+            _fill(book.add_worksheet(name), rows, bold)
+    return buffer.getvalue()
+
+
+def _sheets(report: Report) -> dict[str, list[list[Any]]]:
+    operators = [[row.get(column) for column in OPERATOR_COLUMNS] for row in operators_of(report)]
+    return {
+        "inputs": [["input", "value"], *([key, value] for key, value in inputs_of(report).items())],
+        "summary": [["answer", "value", *BANDS], *_summary(report)],
+        "operators": [list(OPERATOR_COLUMNS), *operators],
+    }
+
+
+def _summary(report: Report) -> list[list[Any]]:
+    bands = {key: report.get(key) or {} for key in _TIMES}
+    rows = [[key, band.get("expected"), *(band.get(name) for name in BANDS)] for key, band in bands.items()]
+    rows += [[key, report.get(key)] for key in _NUMBERS]
+    rows += [[f"memory.{key}", value] for key, value in memory_of(report).items()]
+    rows += [[key, report.get(key)] for key in ("schema", "version")]
+    rows += [[f"spec_hashes.{key}", value] for key, value in (report.get("spec_hashes") or {}).items()]
+    return rows + [["note", note] for note in report.get("notes") or ()]
+
+
+def _fill(sheet: Worksheet, rows: list[list[Any]], bold: Format) -> None:
+    for place, row in enumerate(rows):
+        for column, value in enumerate(row):
+            _write(sheet, place, column, value, None if place else bold)
+    sheet.freeze_panes(1, 0)
+    for column, width in enumerate(_widths(rows)):
+        sheet.set_column(column, column, width)
+
+
+def _write(sheet: Worksheet, row: int, column: int, value: object, form: Format | None) -> None:
+    if isinstance(value, bool):
+        sheet.write_boolean(row, column, value, form)
+    elif (known := number(value)) is not None:
+        sheet.write_number(row, column, known, form)
+    elif isinstance(value, str) and value:
+        sheet.write_string(row, column, value, form)
+
+
+def _widths(rows: list[list[Any]]) -> list[int]:
+    texts = [[len(str(row[column])) for row in rows if column < len(row)] for column in range(len(rows[0]))]
+    return [min(max(lengths) + 2, 40) for lengths in texts]
