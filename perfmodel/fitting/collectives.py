@@ -79,7 +79,9 @@ def _parts(frame: Any) -> list[tuple[Any, Any, LinkFacts]]:
         part = frame.iloc[rows]
         ranks, size = part["ranks"].to_numpy(float), part["bytes"].to_numpy(float)
         op = OPERATORS[str(kind)](ranks=ranks, bytes=size, ranks_per_node=int(per_node), topology=str(topology))
-        links = {name: link_of_topology(load_device(name), str(topology), int(per_node)) for name in part["device"].unique()}
+        links = {
+            name: link_of_topology(load_device(name), str(topology), int(per_node)) for name in part["device"].unique()
+        }
         bandwidth, domain, outer = (
             np.array([getattr(links[name], field) for name in part["device"]], float)
             for field in ("bandwidth_bytes_per_s", "domain_size", "outer_bandwidth_bytes_per_s")

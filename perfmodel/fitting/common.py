@@ -31,9 +31,7 @@ def error_table(frame: Any, ratio: Any, by: Sequence[str]) -> Any:
 
     def row(part: Any) -> Any:
         off = part["off"]
-        return pd.Series(
-            {"n": len(off), "mape": off.abs().mean(), "median": off.abs().median(), "bias": off.median()}
-        )
+        return pd.Series({"n": len(off), "mape": off.abs().mean(), "median": off.abs().median(), "bias": off.median()})
 
     rows = {(key if isinstance(key, tuple) else (key,)): row(part) for key, part in work.groupby(list(by))}
     rows[("all", *[""] * (len(by) - 1))] = row(work)
@@ -99,8 +97,14 @@ def _flow(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(_flow(v) for v in value) + "]"
     if isinstance(value, str):
-        plain = value and value.replace("_", "a").replace("-", "a").replace(".", "a").isalnum() and not value[0].isdigit()
-        return value if plain and value not in ("true", "false", "null", "yes", "no", "on", "off") else '"' + value.replace('"', "'") + '"'
+        plain = (
+            value and value.replace("_", "a").replace("-", "a").replace(".", "a").isalnum() and not value[0].isdigit()
+        )
+        return (
+            value
+            if plain and value not in ("true", "false", "null", "yes", "no", "on", "off")
+            else '"' + value.replace('"', "'") + '"'
+        )
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
     if isinstance(value, float):
@@ -270,20 +274,43 @@ def facts_by_row(names: Any) -> Any:
     return ChipFacts(name="", vendor="", kind="gpu", architecture="", peaks=peaks, **numbers)
 
 
-def quantile_bands(frame: Any, ratio: Any, groups: Sequence[tuple[str, ...]], least: int = 40) -> list[dict[str, Any]]:
-    """Return band rules: p10 and p90 of measured/expected, overall and for each value of each group of columns."""
+def leave_devices_out(frame: Any, levels: Shrunken, theta: Any, held: Any, rows_of: Any) -> Any:
+    """Return expected/measured of every row from a fit that never saw its device.
+
+    ``rows_of(frame)`` has ``seconds(coefficients)`` and ``measured``; the refits start at ``theta``.
+    """
     import numpy as np
 
-    inverse = 1.0 / np.asarray(ratio)
+    ratio = np.full(len(frame), np.nan)
+    for device in sorted(frame["device"].unique()):
+        out = (frame["device"] == device).to_numpy()
+        known, unseen = frame[~out & ~held].reset_index(drop=True), frame[out].reset_index(drop=True)
+        rows, target = rows_of(known), rows_of(unseen)
+        start = np.where([device in p[2] for p in levels.parameters], 0.0, theta)
+        refit = levels.fit(rows.seconds, rows.measured, levels.index(known), start=start, iterations=10)
+        ratio[out] = target.seconds(levels.coefficients(refit, levels.index(unseen))) / target.measured
+    return ratio
+
+
+def quantile_bands(
+    frame: Any, held: Any, fitted: Any, left_out: Any, groups: Sequence[tuple[str, ...]], least: int = 40
+) -> list[dict[str, Any]]:
+    """Return band rules: p10 and p90 of measured/expected, overall and for each value of each group of columns.
+
+    ``measured: "true"`` from the held-out shapes, ``measured: "false"`` from the devices left out.
+    """
+    import numpy as np
+
     rules: list[dict[str, Any]] = []
-    for keys in ((), *groups):
-        parts = frame.groupby(list(keys)).indices if keys else {(): np.arange(len(frame))}
-        for values, rows in sorted(parts.items()):
-            values = values if isinstance(values, tuple) else (values,)
-            if len(rows) >= least:
-                low, high = np.quantile(inverse[rows], [0.1, 0.9])
-                band = {"p10": float(min(low, 1.0)), "p90": float(max(high, 1.0))}
-                rules.append({"when": dict(zip(keys, values, strict=True)), "set": band})
+    for measured, part, ratio in (("false", frame, left_out), ("true", frame[held], fitted[held])):
+        for keys in ((), *groups):
+            members = part.reset_index(drop=True).groupby(list(keys)).indices if keys else {(): np.arange(len(part))}
+            for values, rows in sorted(members.items()):
+                if len(rows) >= least:
+                    low, high = np.quantile(1.0 / ratio[rows], [0.1, 0.9])
+                    names = zip(keys, values if isinstance(values, tuple) else (values,), strict=True)
+                    band = {"p10": min(float(low), 1.0), "p90": max(float(high), 1.0)}
+                    rules.append({"when": {"measured": measured, **dict(names)}, "set": band})
     return rules
 
 
@@ -307,7 +334,11 @@ def three_errors(frame: Any, held: Any, fitted: Any, left_out: Any, roofline: An
     import numpy as np
 
     print("expected/measured - 1 in %: MAPE, median of the absolute value, bias (median)")
-    parts = {"fit": (~held, fitted), "held_out_shapes": (held, fitted), "left_out_device": (np.isfinite(left_out), left_out)}
+    parts = {
+        "fit": (~held, fitted),
+        "held_out_shapes": (held, fitted),
+        "left_out_device": (np.isfinite(left_out), left_out),
+    }
     parts["roofline"] = (np.ones(len(frame), dtype=bool), roofline)
     numbers: dict[str, Any] = {}
     for name, (rows, ratio) in parts.items():

@@ -9,6 +9,7 @@ from perfmodel.fitting.common import (
     Shrunken,
     Specification,
     facts_by_row,
+    leave_devices_out,
     quantile_bands,
     read_measured,
     shape_split,
@@ -21,6 +22,14 @@ ASYNCHRONOUS = ["hopper", "blackwell"]
 GRAPHICS_ARCHITECTURES = ["ada", "blackwell-workstation", "turing"]
 GRAPHICS_DEVICES = ["a10", "a10g", "a40", "rtx-3090", "rtx-a6000"]
 """Chips with GDDR memory and a narrow cache fabric (ampere ones by name: the A100 and A30 are not among them)."""
+
+LIKE = {
+    "bfloat16": ["bfloat16", "float16", "float32"],
+    "fp8": ["fp8", "mxfp8", "w4a8", "w4a8_mxfp4_mxfp8"],
+    "int4_wo": ["int4_wo", "w4a16_mxfp4", "nvfp4_wo"],
+    "int8_wo": ["int8_wo", "fp8_wo"],
+}
+"""Precisions that share the rules of a measured one."""
 
 _TIMING, _ASYNC, _GRAPHICS = ("timing",), ("asynchronous",), ("graphics",)
 _VENDOR, _ARCHITECTURE, _DEVICE, _DTYPE = ("vendor",), ("architecture",), ("device",), ("kind_of_dtype",)
@@ -124,26 +133,10 @@ def expand(keys: tuple[str, ...], values: tuple[str, ...]) -> list[dict[str, Any
     when: dict[str, Any] = {}
     for key, value in zip(keys, values, strict=True):
         if key == "kind_of_dtype":
-            when["dtype"] = ["bfloat16", "float16"] if value == "bfloat16" else value
+            when["dtype"] = LIKE.get(value, value)
         else:
             when[key] = value
     return [when]
-
-
-def leave_devices_out(frame: Any, levels: Shrunken, theta: Any, held: Any) -> Any:
-    """Return expected/measured of every row from a fit that never saw its device."""
-    import numpy as np
-
-    ratio = np.full(len(frame), np.nan)
-    for device in sorted(frame["device"].unique()):
-        out = (frame["device"] == device).to_numpy()
-        known = frame[~out & ~held].reset_index(drop=True)
-        rows = Rows(known)
-        start = np.where([device in p[2] for p in levels.parameters], 0.0, theta)
-        refit = levels.fit(rows.seconds, rows.measured, levels.index(known), start=start, iterations=8)
-        unseen = Rows(frame[out].reset_index(drop=True))
-        ratio[out] = unseen.seconds(levels.coefficients(refit, levels.index(frame[out]))) / unseen.measured
-    return ratio
 
 
 def main() -> None:
@@ -159,7 +152,7 @@ def main() -> None:
     theta = levels.fit(rows.seconds, rows.measured, levels.index(known), iterations=40)
     everything = Rows(frame)
     fitted = everything.seconds(levels.coefficients(theta, levels.index(frame))) / everything.measured
-    left_out = leave_devices_out(frame, levels, theta, held)
+    left_out = leave_devices_out(frame, levels, theta, held, Rows)
     roofline = everything.roofline_s() / everything.measured
     errors = three_errors(frame, held, fitted, left_out, roofline, ["dtype", "device"])
     write_calibration(arguments.out, calibration(frame, levels, theta, held, fitted, left_out, errors))
@@ -167,11 +160,6 @@ def main() -> None:
 
 def calibration(frame: Any, levels: Shrunken, theta: Any, held: Any, fitted: Any, left_out: Any, errors: Any) -> Any:
     """Return the calibration file's content."""
-    bands: list[dict[str, Any]] = []
-    for measured, part, ratio in (("false", frame, left_out), ("true", frame[held], fitted[held])):
-        groups = [("dtype",), ("timing",), ("backend", "dtype"), ("backend", "dtype", "timing")]
-        for rule in quantile_bands(part.reset_index(drop=True), ratio, groups):
-            bands.append({"when": {"measured": measured, **rule["when"]}, "set": rule["set"]})
     return {
         "schema": "calibration/1",
         "operator": "gemm",
@@ -189,7 +177,7 @@ def calibration(frame: Any, levels: Shrunken, theta: Any, held: Any, fitted: Any
         "errors": {"unit": "% of |expected/measured - 1|", **errors},
         "measured_devices": sorted(frame["device"].unique().tolist()),
         "rules": [*levels.rules(theta, expand), *BY_REASON],
-        "bands": bands,
+        "bands": quantile_bands(frame, held, fitted, left_out, [("dtype",), ("timing",), ("backend", "dtype")]),
     }
 
 

@@ -257,7 +257,9 @@ def rules_of(fitted: Fitted, least: float = 0.01) -> list[dict[str, Any]]:
         if abs(value) >= least:
             scales.setdefault(offset.when, {})[offset.coefficient] = float(np.exp(value))
     rules: list[dict[str, Any]] = [{"when": {}, "set": shared}]
-    rules.append({"when": {"timing": "wall"}, "set": {"host_us": _HOST_US}, "note": "assumed: no expert row is so timed"})
+    rules.append(
+        {"when": {"timing": "wall"}, "set": {"host_us": _HOST_US}, "note": "assumed: no expert row is so timed"}
+    )
     return rules + [{"when": dict(when), "scale": scale} for when, scale in scales.items()]
 
 

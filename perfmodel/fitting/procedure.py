@@ -50,7 +50,9 @@ def read_rows(path: Path, stem: str) -> Any:
     frame = pd.concat([pd.read_csv(file, low_memory=False) for file in files], ignore_index=True)
     for column in ("backend", "timing", "dtype"):
         frame[column] = frame[column].fillna("").astype(str)
-    frame["architecture"] = frame["device"].map({name: load_device(name).architecture for name in frame["device"].unique()})
+    frame["architecture"] = frame["device"].map(
+        {name: load_device(name).architecture for name in frame["device"].unique()}
+    )
     return frame
 
 
@@ -93,7 +95,10 @@ def _left_out(recipe: Recipe, frame: Any) -> Any:
 
     parts = []
     for device in sorted(frame["device"].unique()):
-        rest, own = frame[frame["device"] != device].reset_index(drop=True), frame[frame["device"] == device].reset_index(drop=True)
+        rest, own = (
+            frame[frame["device"] != device].reset_index(drop=True),
+            frame[frame["device"] == device].reset_index(drop=True),
+        )
         ratio = _ratio(recipe, _fit(recipe, rest, iterations=15), own)
         parts.append(own.assign(ratio=ratio, sibling=bool(set(own["architecture"]) & set(rest["architecture"]))))
     return pd.concat(parts, ignore_index=True)
@@ -117,7 +122,11 @@ def _bands(recipe: Recipe, held: Any, left: Any) -> list[Rule]:
                 if len(part) >= 60:
                     when = {"measured": measured, **dict(zip(columns, map(str, group), strict=True))}
                     rules.append({"when": when, "set": _band(part["ratio"])})
-        close = frame[frame["sibling"] & frame["architecture"].isin(recipe.close_families)] if measured == "false" else frame[:0]
+        close = (
+            frame[frame["sibling"] & frame["architecture"].isin(recipe.close_families)]
+            if measured == "false"
+            else frame[:0]
+        )
         if len(close):
             when = {"measured": "false", "architecture": list(recipe.close_families)}
             rules.append({"when": when, "set": _band(close["ratio"])})
@@ -170,10 +179,14 @@ def run(recipe: Recipe, frame: Any, out: Path | None) -> None:
     write_calibration(out, mapping)
 
 
-def main(recipe: Recipe, prepare: Callable[[Any], Any] = lambda frame: frame, argv: Sequence[str] | None = None) -> None:
+def main(
+    recipe: Recipe, prepare: Callable[[Any], Any] = lambda frame: frame, argv: Sequence[str] | None = None
+) -> None:
     """Run a recipe from the command line: ``--data DIR_OR_CSV [--out FILE]``."""
     parser = argparse.ArgumentParser(description=f"Fit the {recipe.operator} form on measured kernels.")
-    parser.add_argument("--data", type=Path, required=True, help=f"a CSV file, or a folder with {recipe.operator}.csv.gz")
+    parser.add_argument(
+        "--data", type=Path, required=True, help=f"a CSV file, or a folder with {recipe.operator}.csv.gz"
+    )
     parser.add_argument("--out", type=Path, help="calibration file to write")
     args = parser.parse_args(argv)
     run(recipe, prepare(read_rows(args.data, recipe.operator)), args.out)

@@ -48,9 +48,10 @@ def stage(f: Callable[..., Sequence[Any]], grid: Mapping[str, Sequence[float]]) 
     graph = Graph()
     axes = tuple(grid)
     inputs = [graph.input(name) for name in axes]
-    results = [graph.lift(r) for r in f(*inputs)]
+    bits = {n.serial: 1 << i for i, n in enumerate(inputs) if len(grid[axes[i]]) > 1}
+    results = split_minima(graph, [graph.lift(r) for r in f(*inputs)], bits)
     order = reachable(results)
-    masks = _axis_masks(order, {n.serial: 1 << i for i, n in enumerate(inputs) if len(grid[axes[i]]) > 1})
+    masks = _axis_masks(order, bits)
     everything = max((masks[n.serial] for n in order), default=0, key=int.bit_count)
     boundary = _boundary(order, results, masks, everything)
     reduced = compile_nodes(boundary, axes)
@@ -58,6 +59,57 @@ def stage(f: Callable[..., Sequence[Any]], grid: Mapping[str, Sequence[float]]) 
     full = compile_nodes([_rebuilt(graph, r, replacements) for r in results], [*axes, *(f"s{i}" for i in range(len(boundary)))])
     values = [np.asarray(grid[name], dtype=float).reshape([-1 if i == j else 1 for j in range(len(axes))]) for i, name in enumerate(axes)]
     return StagedGrid(axes, tuple(len(grid[n]) for n in axes), tuple(values), reduced, full, len(boundary))
+
+
+def split_minima(graph: Graph, results: Sequence[Node], bits: Mapping[int, int]) -> list[Node]:
+    """Rewrite ``f(min(a, b))`` as ``where(a <= b, f(a), f(b))`` where that leaves f on fewer axes.
+
+    A running batch is the smaller of what is in flight (one axis) and what memory holds (another); so everything that
+    depends on it alone is evaluated on each of the two axes instead of on every point.
+    """
+    order = reachable(results)
+    masks = _axis_masks(order, bits)
+    for least in order:
+        if least.op != "min" or any(masks[a.serial] == masks[least.serial] for a in least.args):
+            continue
+        chosen = {n.serial: n for n in _only_through(order, results, least)}
+        if not chosen:
+            continue
+        a, b = least.args
+        first = graph.node("le", a, b)
+        with_a, with_b = {least.serial: a}, {least.serial: b}
+        swapped: dict[int, Node] = {}
+        for serial, node in chosen.items():
+            swapped[serial] = graph.node("where", first, _rebuilt(graph, node, with_a), _rebuilt(graph, node, with_b))
+        return split_minima(graph, [_rebuilt(graph, r, swapped) for r in results], bits)
+    return list(results)
+
+
+def _only_through(order: Sequence[Node], results: Sequence[Node], source: Node) -> list[Node]:
+    """Return the nodes that depend on ``source`` and constants alone and that anything else (or a result) uses."""
+    outside = _free_of_indices(order)
+    pure: dict[int, bool] = {source.serial: True}
+    depends: dict[int, bool] = {source.serial: True}
+    for node in order:
+        if node is source:
+            continue
+        below = list(children(node))
+        depends[node.serial] = any(depends[c.serial] for c in below)
+        pure[node.serial] = all(pure[c.serial] for c in below) if below else node.op in ("const", "index")
+
+    def worth(node: Node) -> bool:
+        return node is not source and depends[node.serial] and pure[node.serial] and outside[node.serial]
+
+    found: dict[int, Node] = {r.serial: r for r in results if worth(r)}
+    for node in order:
+        if not (pure[node.serial] and outside[node.serial]):
+            found |= {c.serial: c for c in children(node) if worth(c) and not _cheap(c, source)}
+    return list(found.values())
+
+
+def _cheap(node: Node, source: Node) -> bool:
+    """Say whether a node is one step from the source, so that computing it costs no more than choosing it."""
+    return all(c is source or c.op == "const" for c in children(node))
 
 
 def _axis_masks(order: Sequence[Node], inputs: Mapping[int, int]) -> dict[int, int]:
@@ -102,21 +154,51 @@ def _boundary(order: Sequence[Node], results: Sequence[Node], masks: Mapping[int
 
 
 def _rebuilt(graph: Graph, root: Node, replaced: dict[int, Node]) -> Node:
-    """Return the root with the replaced nodes in it, without ever following what they are made of."""
-    stack = [root]
-    while stack:
-        node = stack[-1]
+    """Return the root with the replaced nodes in it; a choice whose body changes gets indices of its own."""
+    below = _reachable_until(root, replaced)
+    changes: set[int] = set(replaced)
+    for node in below:
+        if any(c.serial in changes for c in children(node)):
+            changes.add(node.serial)
+    for node in below:
+        if node.op == "best_of" and node.serial in changes:
+            for index in node.args[1]:
+                replaced.setdefault(index.serial, graph.fresh_index(index.args[0]))
+                changes.add(index.serial)
+    # indices are found only now, so what depends on them is marked in a second pass
+    for node in below:
         if node.serial in replaced:
-            stack.pop()
             continue
-        missing = [c for c in children(node) if c.serial not in replaced]
-        if missing:
-            stack.extend(missing)
-            continue
-        stack.pop()
-        args = tuple(replaced[a.serial] if isinstance(a, Node) else a for a in node.args)
-        replaced[node.serial] = node if node.op in ("const", "input", "index") else graph.node(node.op, *args)
+        if any(c.serial in changes for c in children(node)):
+            changes.add(node.serial)
+            replaced[node.serial] = graph.node(node.op, *(_swapped(a, replaced) for a in node.args))
+        else:
+            replaced[node.serial] = node
     return replaced[root.serial]
+
+
+def _swapped(argument: Any, replaced: Mapping[int, Node]) -> Any:
+    if isinstance(argument, Node):
+        return replaced[argument.serial]
+    if isinstance(argument, tuple) and argument and isinstance(argument[0], Node):
+        return tuple(replaced.get(a.serial, a) for a in argument)
+    return argument
+
+
+def _reachable_until(root: Node, stops: Mapping[int, Node]) -> list[Node]:
+    """Return what the root needs, each after what it needs, without going below the stops."""
+    seen: set[int] = set(stops)
+    found: list[Node] = []
+    stack = [(root, False)]
+    while stack:
+        node, done = stack.pop()
+        if done:
+            found.append(node)
+        elif node.serial not in seen:
+            seen.add(node.serial)
+            stack.append((node, True))
+            stack.extend((child, False) for child in children(node))
+    return found
 
 
 def _blocks(shape: Sequence[int], points: int) -> Iterator[tuple[slice, ...]]:

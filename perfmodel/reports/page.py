@@ -6,7 +6,7 @@ import json
 import re
 from html import escape as escape_tags
 
-from perfmodel.reports.views.view import Plot, Table, View
+from perfmodel.reports.views.view import Key, Plot, Table, View
 
 _BEFORE_UNIT = re.compile(r"(?<=\d) (?=[A-Za-zµ%])")
 
@@ -36,6 +36,9 @@ h3 { font-size: 1rem; margin: 18px 0 0; }
   align-items: start; }
 figure { margin: 0; }
 .plot { width: 100%; }
+.legend { display: flex; flex-wrap: wrap; gap: 2px 20px; list-style: none; margin: 6px 0; padding: 0;
+  font-size: .85rem; }
+.legend svg { width: 13px; height: 13px; margin-right: 7px; vertical-align: -1px; overflow: visible; }
 .scroll { overflow-x: auto; }
 .scroll:focus-visible, summary:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
 table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; margin: 8px 0; }
@@ -46,12 +49,12 @@ th { font-weight: 600; vertical-align: bottom; }
 .left { text-align: left; }
 tbody th { font-weight: 400; }
 summary { cursor: pointer; color: var(--accent); padding: 6px 0; width: fit-content; }
-footer { margin-top: 48px; padding-top: 14px; padding-bottom: 40px; border-top: 1px solid var(--line); }
-.xtick text, .ytick text, .xtitle, .ytitle, .legendtext, .annotation-text
+footer { padding-bottom: 40px; }
+footer p { margin: 48px 0 0; padding-top: 14px; border-top: 1px solid var(--line); }
+.xtick text, .ytick text, .xtitle, .ytitle, .annotation-text
   { fill: var(--ink) !important; }
 .gridlayer path { stroke: var(--grid) !important; }
 .shapelayer path, .errorbar path { stroke: var(--ink) !important; }
-.legend .errorbar { display: none; }
 @media (max-width: 640px) { body { font-size: 15px; }
   main, header, footer { padding-left: 14px; padding-right: 14px; } h1 { font-size: 1.35rem; }
   .cards { grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 8px; } .card { padding: 10px 12px; }
@@ -94,7 +97,7 @@ def page(title: str, header: str, body: str, footer: str, plots: list[Plot]) -> 
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        f"<header>\n{header}\n</header>\n<main>\n{body}\n</main>\n<footer>\n{footer}\n</footer>\n"
+        f"<header>\n{header}\n</header>\n<main>\n{body}\n</main>\n<footer>\n<p>{footer}</p>\n</footer>\n"
         f"{_scripts(plots)}</body>\n</html>\n"
     )
 
@@ -125,10 +128,30 @@ def section(view: View) -> str:
     )
 
 
+_SHAPES = {
+    "circle": '<circle cx="6.5" cy="6.5" r="6"',
+    "diamond": '<path d="M6.5 0 13 6.5 6.5 13 0 6.5z"',
+    "square": '<path d="M1 1h11v11H1z"',
+    "bar": '<path d="M0 1h13v11H0z"',
+}
+
+
+def _legend(keys: tuple[Key, ...]) -> str:
+    items = "".join(f"<li>{_swatch(key)}{escape(key.text)}</li>" for key in keys)
+    return f'<ul class="legend">{items}</ul>\n' if items else ""
+
+
+def _swatch(key: Key) -> str:
+    paint = (
+        f'fill="{key.colour or "currentColor"}" stroke="currentColor" stroke-width="{0 if key.shape == "bar" else 1}"'
+    )
+    return f'<svg viewBox="0 0 13 13" aria-hidden="true">{_SHAPES[key.shape]} {paint}/></svg>'
+
+
 def _figure(plot: Plot) -> str:
     heading = f"<h3>{escape(plot.heading)}</h3>\n" if plot.heading else ""
     return (
-        f'{heading}<figure role="img" aria-label="{escape(plot.label)}">'
+        f'{heading}{_legend(plot.legend)}<figure role="img" aria-label="{escape(plot.label)}">'
         f'<div class="plot" id="{plot.div_id}" style="height:{plot.height_px}px"></div></figure>\n'
     )
 

@@ -155,13 +155,15 @@ def memory_sentence(report: Report) -> str:
     used, capacity = used_bytes(report), number(memory_of(report).get("capacity_bytes"))
     if used is None or not capacity:
         return "The memory of this plan is not known."
-    largest = [f"{name} {size(part)}" for name, part in sorted(memory_parts(report), key=lambda item: -item[1]) if part]
-    taken = f"{size(used)} of {size(capacity)}" + (f", mostly {listed(largest[:2])}" if largest else "")
+    ordered = sorted(memory_parts(report), key=lambda item: -item[1])
+    mostly = listed([f"{name} ({size(part)})" for name, part in ordered if part][:2])
+    most = f", mostly {mostly}" if mostly else ""
     if report.get("fits") is False:
-        over = max(used - capacity, -amount(memory_of(report).get("free_bytes")))
-        return f"It does not fit: one device would need {taken}" + (f"; {size(over)} too much." if over > 0 else ".")
+        return f"It does not fit: one device has {size(capacity)} and would need {size(used)}{most}."
     extra = listed([f"the {name} that fits is {text}" for name, text in room(report)])
-    return f"One device needs {taken} ({percent(used / capacity)})" + (f"; {extra}." if extra else ".")
+    return f"One device needs {size(used)} of its {size(capacity)} ({percent(used / capacity)}){most}" + (
+        f"; {extra}." if extra else "."
+    )
 
 
 def datasheet(report: Report) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from perfmodel.cost.bounds import Bound
 from perfmodel.cost.machine import Machine
 from perfmodel.cost.operator_cost import bound_of, expected_s, spreads
-from perfmodel.numeric import Number, exp, floor, maximum, minimum, sqrt, where
+from perfmodel.numeric import Number, exp, floor, maximum, minimum, sqrt, total, where
 from perfmodel.ops import AttentionDecode, MlaDecode, Operator
 from perfmodel.plan.layout import StepOperator, StepShape, step_operators
 from perfmodel.plan.parallelism import Plan
@@ -16,9 +16,11 @@ from perfmodel.plan.precision import Precisions
 from perfmodel.ops.routing import Routing
 from perfmodel.workloads.spec import LanguageModel
 
-SAME_CLASS_CORRELATION = 1.0
 CROSS_CLASS_CORRELATION = 0.5
 """Errors of one class of kernels on one device go together; between classes half of the variance is shared."""
+
+_Z80 = 1.2815515655446004
+"""Standard normal quantile of 90 %."""
 
 _NODES = ((-0.7745966692414834, 5 / 18), (0.0, 8 / 18), (0.7745966692414834, 5 / 18))
 """Gauss-Legendre points and weights on [-1, 1], weights summing to one."""
@@ -128,14 +130,12 @@ def _timed(step: StepOperator, machine: Machine) -> TimedOperator:
 
 
 def _assembled(rows: Sequence[TimedOperator], parts: Bound, bound_s: Number) -> StepTime:
-    expected: Number = 0.0
-    attention: Number = 0.0
-    for row in rows:
-        seconds = row.step.repeat * row.expected_s
-        expected = expected + seconds
-        if _is_decode_attention(row.step.operator):
-            attention = attention + seconds
-    expected = maximum(expected, bound_s)
+    # decode attention is summed apart: it alone depends on the cache, the rest is one number for a whole grid of lengths
+    attention, others = (
+        total(r.step.repeat * r.expected_s for r in rows if _is_decode_attention(r.step.operator) is decodes)
+        for decodes in (True, False)
+    )
+    expected = maximum(others + attention, bound_s)
     low, high = combined_spread(rows)
     time = Time(bound_s, expected, maximum(expected * low, bound_s), expected * high)
     return StepTime(time, tuple(rows), attention, parts)
@@ -203,21 +203,33 @@ def combined_spread(rows: Sequence[TimedOperator]) -> tuple[Number, Number]:
     ``sigma^2 = sum_ij w_i w_j rho_ij sigma_i sigma_j`` over classes of operators, w their shares of the time, rho 1
     within a class and :data:`CROSS_CLASS_CORRELATION` between classes.
     """
-    weights: dict[str, list[Number]] = {}
-    everything: Number = 0.0
-    for row in rows:
-        seconds = row.step.repeat * row.expected_s
-        everything = everything + seconds
-        low, high = weights.get(row.step.operator.KIND, [0.0, 0.0])
-        weights[row.step.operator.KIND] = [low + seconds * row.spread_low, high + seconds * row.spread_high]
-    factors: list[Number] = []
-    for side, sign in ((0, -1.0), (1, 1.0)):
-        total: Number = 0.0
-        squares: Number = 0.0
-        for parts in weights.values():
-            total = total + parts[side]
-            squares = squares + parts[side] * parts[side]
-        rho = CROSS_CLASS_CORRELATION
-        sigma = sqrt(rho * total * total + (SAME_CLASS_CORRELATION - rho) * squares) / maximum(everything, 1e-300)
-        factors.append(exp(sign * 1.2815515655446004 * sigma))
-    return factors[0], factors[1]
+    by_class: dict[str, list[TimedOperator]] = {}
+    for row in sorted(rows, key=lambda r: _is_decode_attention(r.step.operator)):
+        by_class.setdefault(row.step.operator.KIND, []).append(row)
+    seconds, low, high = (
+        [total(r.step.repeat * r.expected_s * weigh(r) for r in members) for members in by_class.values()]
+        for weigh in (_no_spread, _low_spread, _high_spread)
+    )
+    everything = total(seconds)
+    return exp(-_Z80 * _correlated(low) / everything), exp(_Z80 * _correlated(high) / everything)
+
+
+def _no_spread(row: TimedOperator) -> float:
+    del row
+    return 1.0
+
+
+def _low_spread(row: TimedOperator) -> float:
+    return row.spread_low
+
+
+def _high_spread(row: TimedOperator) -> float:
+    return row.spread_high
+
+
+def _correlated(sigmas: Sequence[Number]) -> Number:
+    """Return the deviation of a sum of correlated parts with these deviations."""
+    together = total(sigmas)
+    squares = total(s * s for s in sigmas)
+    rho = CROSS_CLASS_CORRELATION
+    return sqrt(rho * together * together + (1.0 - rho) * squares)

@@ -32,6 +32,7 @@ from perfmodel.ops.routing import BALANCED, RankLoad
 _TILE_ROWS = ((16.0,), (32.0,), (64.0,), (128.0,))
 _TILE_COLUMNS = 128.0
 _K_STEP = 64.0
+_REFERENCE_CLOCK_HZ = 1.8e9
 _LARGEST_CORE_FLOPS_PER_S = 16e12
 
 
@@ -52,8 +53,13 @@ def expected_s(op: Experts, chip: ChipFacts, c: Coefficients, warm: bool = True)
     width = op.intermediate / op.tp
     gemms = _grouped_gemms_s(op, load, width, chip, c)
     weights = _weights_s(op, load, width, chip, c, warm)
-    launch = (c["launch_us"] + c["host_us"]) * 1e-6
+    launch = (c["launch_us"] * _slowness(chip) + c["host_us"]) * 1e-6
     return launch + smooth_maximum(gemms, weights, 2) + _around_s(op, load, width, chip, c)
+
+
+def _slowness(chip: ChipFacts) -> Number:
+    """Return the factor on latencies, which are so many clocks, of a chip against one at the reference clock."""
+    return _REFERENCE_CLOCK_HZ / chip.clock_hz
 
 
 def _grouped_gemms_s(op: Experts, load: RankLoad, width: Number, chip: ChipFacts, c: Coefficients) -> Number:
@@ -62,12 +68,13 @@ def _grouped_gemms_s(op: Experts, load: RankLoad, width: Number, chip: ChipFacts
     rate = c["matmul_efficiency"] * chip.peak_flops_per_s(op.format.compute) / cores
     up_blocks = (op.matrices - 1.0) * width / _TILE_COLUMNS / cores
     down_blocks = op.hidden / _TILE_COLUMNS / cores
-    least = c["k_step_ns"] * 1e-9 / _K_STEP
+    least = c["k_step_ns"] * 1e-9 / _K_STEP * _slowness(chip)
     tail, loss = c["tail_waves"], c["small_tile_loss"]
+    used = [(count * minimum(each, 1.0), each) for count, each in load.groups]
     per_row = 2.0 * _TILE_COLUMNS / rate
 
     def time_s(rows: float) -> Number:
-        tiles = _row_tiles(op, load, rows)
+        tiles = _row_tiles(op, used, rows)
         block = maximum(per_row * rows * (1.0 + loss * (128.0 / rows - 1.0)), least)
         up = maximum(tiles * up_blocks + tail, 1.0) * op.hidden
         down = maximum(tiles * down_blocks + tail, 1.0) * width
@@ -82,11 +89,16 @@ def _cores(op: Experts, chip: ChipFacts) -> Number:
     return maximum(chip.core_count, chip.peaks[[*names, op.format.compute][0]] / _LARGEST_CORE_FLOPS_PER_S)
 
 
-def _row_tiles(op: Experts, load: RankLoad, rows: float) -> Number:
+def _row_tiles(op: Experts, used_experts: list[tuple[Number, Number]], rows: float) -> Number:
     """Return the tiles of ``rows`` rows over all experts; an uneven load fills its last tile by half on average."""
     if op.routing.kind == BALANCED:
-        return total([count * minimum(each, 1.0) * ceil(each / rows) for count, each in load.groups])
-    return total([count * minimum(each, 1.0) * maximum(each / rows + 0.5, 1.0) for count, each in load.groups])
+        return total([used * ceil(each / rows) for used, each in used_experts])
+    return total([used * _uneven_tiles(each / rows + 0.5) for used, each in used_experts])
+
+
+def _uneven_tiles(middle: Number) -> Number:
+    """Return ``x + 1/2`` tiles for x tiles of rows, and one for few rows, without a corner: ``middle = x + 1/2``."""
+    return middle + 0.25 / middle
 
 
 def _weights_s(op: Experts, load: RankLoad, width: Number, chip: ChipFacts, c: Coefficients, warm: bool) -> Number:
@@ -104,8 +116,8 @@ def _around_s(op: Experts, load: RankLoad, width: Number, chip: ChipFacts, c: Co
     """Return the time of everything but the two GEMMs: routing, permutation, activation, finalisation."""
     local = load.assignments * (c["hidden_passes"] * op.hidden + c["width_passes"] * width)
     everywhere = op.tokens * op.topk * op.hidden * c["global_passes"]
+    bookkeeping = c["expert_ns"] * load.local + op.tokens * (c["route_ps"] * 1e-3 * op.experts + c["token_ns"])
     return (
         2.0 * (local + everywhere) / chip.memory_bandwidth_bytes_per_s
-        + c["expert_ns"] * 1e-9 * load.local
-        + op.tokens * (c["route_ps"] * 1e-12 * op.experts + c["token_ns"] * 1e-9)
+        + bookkeeping * 1e-9 * _slowness(chip)
     )

@@ -8,10 +8,11 @@ from typing import Any
 from perfmodel.reports.ops_table import Phase, folded, phases, share
 from perfmodel.reports.text import Report, Row, amount, percent, seconds
 from perfmodel.reports.views.style import axis, base_layout, escaped, part_colour, time_scale
-from perfmodel.reports.views.view import Plot, Table, View
+from perfmodel.reports.views.view import Key, Plot, Table, View
 
 _MOST_BARS = 16
 _ROW_PX = 26
+_BOUND_KEY = Key("diamond", "#ffffff", "bound")
 _CAPTION = (
     "Bars are expected times of all repetitions together, whiskers go from p10 to p90, a white diamond is the bound."
 )
@@ -49,13 +50,15 @@ def _plot(phase: Phase) -> Plot:
         xaxis=axis(f"expected time, {unit}", rangemode="tozero", fixedrange=True),
         yaxis=_names_axis([f"{escaped(row.get('name'))}  {percent(share(row, phase))}" for row in rows]),
         barmode="overlay",
-        margin={"l": 8, "r": 16, "t": 36, "b": 44},
+        margin={"l": 8, "r": 16, "t": 8, "b": 44},
     )
     data = [*_bars(rows, size_s), _bounds(rows, size_s)]
     spoken = f"{phase.name}: expected time of {len(rows)} operators, with bound and error band"
     heading = f"{phase.name}: {seconds(phase.expected_s)} expected, {seconds(phase.bound_s)} bound"
+    parts = dict.fromkeys(str(row.get("part") or "other") for row in rows)
+    legend = (*(Key("bar", part_colour(part), part) for part in parts), _BOUND_KEY)
     div_id = "plot-breakdown-" + re.sub(r"\W+", "-", phase.name)
-    return Plot(div_id, heading, spoken, 92 + _ROW_PX * len(rows), data, layout)
+    return Plot(div_id, heading, spoken, 66 + _ROW_PX * len(rows), data, layout, legend)
 
 
 def _names_axis(labels: list[str]) -> dict[str, Any]:
@@ -67,7 +70,7 @@ def _names_axis(labels: list[str]) -> dict[str, Any]:
 
 
 def _bars(rows: list[Row], size_s: float) -> list[dict[str, Any]]:
-    """Return a trace of bars for each part of the model, so that the legend names its colour."""
+    """Return a trace of bars for each part of the model, which has its colour."""
     groups: dict[str, list[tuple[int, Row]]] = {}
     for place, row in enumerate(rows):
         groups.setdefault(str(row.get("part") or "other"), []).append((place, row))

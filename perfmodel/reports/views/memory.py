@@ -7,7 +7,7 @@ from typing import Any
 from perfmodel.reports.summary import memory_of, memory_parts, memory_sentence, room, used_bytes
 from perfmodel.reports.text import Report, amount, number, percent, size
 from perfmodel.reports.views.style import BLUE, GREEN, GREY, ORANGE, PURPLE, axis, base_layout, ink_on
-from perfmodel.reports.views.view import Plot, Table, View
+from perfmodel.reports.views.view import Key, Plot, Table, View
 
 _COLOURS = {"weights": BLUE, "KV cache": ORANGE, "activations": GREEN, "overhead": PURPLE}
 _GB = 1e9
@@ -28,15 +28,14 @@ def _plot(report: Report, finding: str) -> Plot:
     layout = base_layout(
         barmode="stack",
         bargap=0.25,
-        xaxis=axis("GB of one device (1 GB is 1e9 bytes)", range=[0, right], fixedrange=True),
+        xaxis=axis("GB (1 GB is 1e9 bytes)", range=[0, right], fixedrange=True),
         yaxis={"visible": False, "fixedrange": True, "type": "category"},
         shapes=[_line(capacity / _GB)] if capacity else [],
         annotations=[_name_of_line(capacity)] if capacity else [],
-        margin={"l": 12, "r": 12, "t": 30, "b": 84},
-        legend={"orientation": "h", "x": 0, "xref": "container", "xanchor": "left", "y": -0.62, "yanchor": "top"},
-        showlegend=True,
+        margin={"l": 12, "r": 12, "t": 30, "b": 44},
     )
-    return Plot("plot-memory", "", finding, 220, data, layout)
+    legend = tuple(Key("bar", _COLOURS.get(name, GREY), f"{name} {size(part)}") for name, part in parts)
+    return Plot("plot-memory", "", finding, 176, data, layout, legend)
 
 
 def _bar(name: str, part: float, right: float) -> dict[str, Any]:

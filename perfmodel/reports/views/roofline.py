@@ -18,7 +18,7 @@ from perfmodel.reports.views.style import (
     escaped,
     part_colour,
 )
-from perfmodel.reports.views.view import Plot, Table, View
+from perfmodel.reports.views.view import Key, Plot, Table, View
 
 _NAMES_PER_PHASE = 3
 _HEIGHT_PX = 520
@@ -85,7 +85,7 @@ def _least_times(row: Row, machine: _Machine) -> tuple[float | None, float | Non
 
 def _finding(points: list[_Point], groups: list[Phase]) -> str:
     if not points:
-        return "No operator has both arithmetic and memory traffic: there is nothing to draw."
+        return "The estimate has no operator with both arithmetic and memory traffic: there is nothing to draw."
     clauses = [_clause(phase, [point for point in points if point.phase is phase]) for phase in groups]
     text = "; ".join(clause for clause in clauses if clause)
     return f"{text}." if text else "The device's peaks are not known: there are no roofs to compare with."
@@ -114,18 +114,26 @@ def _plot(points: list[_Point], machine: _Machine) -> Plot:
         xaxis=axis("FLOP per byte of main memory", **decades(area.left, area.right, "")),
         yaxis=axis("", **decades(area.bottom, area.top, "flops_per_s")),
         annotations=[*_roof_names(machine, area), *_names(points, area)],
-        margin={"l": 12, "r": 12, "t": 64, "b": 48},
+        margin={"l": 12, "r": 12, "t": 34, "b": 48},
     )
     data = [*_roofs(machine, area), *_marks(points)]
     label = f"Roofline: {len(points)} operators by arithmetic intensity and FLOP/s under the roofs of the device"
-    return Plot("plot-roofline", "", label, _HEIGHT_PX, data, layout, zoomable=True)
+    return Plot("plot-roofline", "", label, _HEIGHT_PX, data, layout, _legend(points), zoomable=True)
+
+
+def _legend(points: list[_Point]) -> tuple[Key, ...]:
+    """Return the shapes of the phases and the colours of the parts."""
+    names = dict.fromkeys(point.phase.name for point in points)
+    parts = dict.fromkeys(str(point.row.get("part") or "other") for point in points)
+    shapes = [Key(PHASE_SYMBOLS.get(name, "square"), "", name) for name in names]
+    return (*shapes, *(Key("bar", part_colour(part), part) for part in parts))
 
 
 def _roofs(machine: _Machine, area: Box) -> list[dict[str, Any]]:
     lines = [_roof(area, peak, machine.bandwidth) for peak in machine.peaks.values()]
     if machine.bandwidth and not lines:
         lines = [([area.left, area.right], [area.left * machine.bandwidth, area.right * machine.bandwidth])]
-    style = {"mode": "lines", "line": {"color": GREY, "width": 2}, "showlegend": False, "hoverinfo": "skip"}
+    style = {"mode": "lines", "line": {"color": GREY, "width": 2}, "hoverinfo": "skip"}
     return [{"type": "scatter", "x": x, "y": y, **style} for x, y in lines]
 
 
@@ -155,7 +163,7 @@ def _note(x: float, y: float, text: str, **more: Any) -> dict[str, Any]:
 
 
 def _marks(points: list[_Point]) -> list[dict[str, Any]]:
-    """Return one trace for each phase and part, so that the legend can hide it."""
+    """Return one trace for each phase and part: they differ in shape and colour."""
     groups: dict[tuple[str, str], list[_Point]] = {}
     for point in points:
         groups.setdefault((point.phase.name, str(point.row.get("part") or "other")), []).append(point)

@@ -49,7 +49,7 @@ def base_layout(**more: Any) -> dict[str, Any]:
         "hovermode": "closest",
         "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": GREY, "activecolor": BLUE},
         "hoverlabel": {"bgcolor": "#222222", "bordercolor": "#222222", "font": {**FONT, "color": "#ffffff"}},
-        "legend": {"orientation": "h", "x": 0, "xref": "container", "xanchor": "left", "y": 1.0, "yanchor": "bottom"},
+        "showlegend": False,
     }
     return layout | more
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 
 @dataclass(frozen=True)
@@ -13,6 +13,14 @@ class Table:
     headers: tuple[str, ...]
     rows: list[tuple[str, ...]]
     texts: frozenset[int] = frozenset({0})
+
+
+class Key(NamedTuple):
+    """One entry of a legend: a shape (circle, diamond, square or bar), its colour (empty: the ink), what it means."""
+
+    shape: str
+    colour: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -28,6 +36,7 @@ class Plot:
     height_px: int
     data: list[dict[str, Any]]
     layout: dict[str, Any]
+    legend: tuple[Key, ...] = ()
     zoomable: bool = False
 
 
