@@ -14,8 +14,8 @@ def whole(name: str, value: Any, least: int = 1) -> int:
     """Return a count as an int; ``4.0`` and ``"4"`` are four. Errors: :class:`InputError` that names the argument."""
     try:
         number = float(value)
-    except (TypeError, ValueError):
-        raise InputError(f"{name} must be a whole number, not '{value}'") from None
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f"{name} must be a whole number, not '{str(value)[:40]}'") from None
     if not math.isfinite(number) or number != math.floor(number):
         raise InputError(f"{name} must be a whole number, not {value}")
     if not least <= number <= LARGEST_COUNT:

@@ -137,12 +137,14 @@ def runnable_format(name: str, peaks: frozenset[str]) -> Format:
     Errors: :class:`InputError` when the engine has no dtype that the format can be converted to.
     """
     wanted = find_format(name)
+    if wanted.compute == "tf32" and wanted.compute not in peaks:  # never narrowed to 16 bits
+        if "float32" in peaks:
+            return Format(wanted.name, FLOAT32, FLOAT32, "float32", 4.0)
+        raise InputError(f"precision '{name}' runs on none of the engine's dtypes ({', '.join(sorted(peaks))})")
     for compute, activation in ((wanted.compute, wanted.activation), ("bfloat16", BFLOAT16), ("float16", FLOAT16)):
         if compute in peaks:
             if compute == wanted.compute:
                 return wanted
             weight = Encoding(compute, 16) if wanted.weight.bits == 16 else wanted.weight
             return Format(wanted.name, weight, activation, compute, wanted.accumulate_bytes)
-    if wanted.compute == "tf32" and "float32" in peaks:
-        return Format(wanted.name, FLOAT32, FLOAT32, "float32", 4.0)
     raise InputError(f"precision '{name}' runs on none of the engine's dtypes ({', '.join(sorted(peaks))})")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from io import TextIOWrapper
 
 from perfmodel.errors import PerfmodelError
 
@@ -14,7 +15,7 @@ BUG, BAD_INPUT, INTERRUPTED = 1, 2, 130
 def main() -> None:
     """Run the command line of this process and leave with its exit code."""
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without µ is no reason to fail
     code = run(sys.argv[1:])
     with suppress(OSError):

@@ -129,7 +129,9 @@ def _ratio(left: Any, right: Any) -> str:
 def check(
     devices: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[DEVICE]...", autocompletion=o.complete_device, help="Which; all of them if none is named."),
+        typer.Argument(
+            metavar="[DEVICE]...", autocompletion=o.complete_device, help="Which; all of them if none is named."
+        ),
     ] = None,
     json: o.Json = False,
 ) -> None:

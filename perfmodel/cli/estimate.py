@@ -64,7 +64,8 @@ def estimate(
 ) -> None:
     """Estimate latency, throughput and memory of a model on a device.
 
-    Every time has a bound (no run can be faster on average), what to expect of a good implementation, and its p10-p90 band.
+    Every time has a bound (no run can be faster on average), what to expect of a good implementation, and its band
+    from p10 to p90.
     """
     one_stdout(json, csv)
     words = {name: value for name, value in locals().items() if name.startswith(("prefill_", "decode_"))}
@@ -105,7 +106,6 @@ def show(report: dict[str, Any], json: bool, csv: str, html: str, xlsx: str) -> 
 
 
 def _write_csv(target: str, report: dict[str, Any]) -> None:
-    from perfmodel.reports import estimate_rows, write_csv
+    from perfmodel.reports import ESTIMATE_COLUMNS, estimate_rows, write_csv
 
-    rows = estimate_rows(report)
-    write_csv(target, rows, list(rows[0]) if rows else [], stdout=sys.stdout)
+    write_csv(target, estimate_rows(report), ESTIMATE_COLUMNS, stdout=sys.stdout)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from perfmodel.cli import options as o
-from perfmodel.cli.output import print_json
+from perfmodel.cli.output import print_columns, print_json
 from perfmodel.cli.plain import PlainCommand, examples, new_app
 from perfmodel.cli.question import options
 from perfmodel.errors import InputError, did_you_mean
@@ -48,10 +48,13 @@ def explain(
     static: o.Static = False,
     engine: o.Engine = "",
     routing: o.RoutingName = "uniform",
+    expected: Annotated[
+        bool, typer.Option("--expected", help="Also show the whole calibrated form, which is long.")
+    ] = False,
     latex: Annotated[bool, typer.Option("--latex", help="Print the formulas as LaTeX.")] = False,
     json: o.Json = False,
 ) -> None:
-    """Show the formula of a metric, with its symbols, their values and the steps that lead to it."""
+    """Show the formula of a metric: what it is made of, its bound in symbols, and their values."""
     if metric not in METRICS:
         raise InputError(f"unknown metric '{metric}'{did_you_mean(metric, METRICS)} (one of {', '.join(METRICS)})")
     chosen = options(
@@ -68,39 +71,51 @@ def explain(
     found = derive(asked.setup, metric, names, asked.batch, asked.input_tokens, asked.output_tokens)
     inputs = {"model": asked.model.name, "device": asked.device.name, "batch": asked.batch,
               "input_tokens": asked.input_tokens, "output_tokens": asked.output_tokens}  # fmt: skip
+    shown = _object(found, latex=latex, expected=expected)
     if json:
-        print_json({"schema": SCHEMA, "inputs": inputs, **_object(found, latex)})
+        print_json({"schema": SCHEMA, "inputs": inputs, **shown})
+    elif latex:
+        print(*(text for text in (shown["bound"], shown.get("expected")) if text), sep="\n\n")
     else:
-        _print(found, latex)
+        _print(shown)
 
 
-def _formula(expression: Any, latex: bool) -> str:
-    if not latex:
-        return str(expression)
-    from sympy import latex as as_latex
+def _object(found: Any, *, latex: bool, expected: bool) -> dict[str, Any]:
+    def formula(expression: Any) -> str:
+        if not latex:
+            return str(expression)
+        from sympy import latex as as_latex
 
-    return str(as_latex(expression))
+        return str(as_latex(expression))
 
-
-def _object(found: Any, latex: bool) -> dict[str, Any]:
     return {
         "metric": found.metric,
-        "bound": _formula(found.bound, latex),
-        "expected": _formula(found.expected, latex),
+        "unit": "s",
+        "bound": formula(found.bound),
+        "parts": {name: formula(part) for name, part in found.parts.items()},
         "symbols": {
             name: {"symbol": str(symbol), "value": float(value), "unit": unit, "meaning": meaning}
             for name, (symbol, value, unit, meaning) in found.symbols.items()
         },
-        "steps": list(found.steps),
+        "composition": list(found.composition),
+        "operators": [
+            row | {key: formula(row[key]) for key in ("flops", "bytes", "link_bytes")} for row in found.operators
+        ],
+        **({"expected": formula(found.expected)} if expected else {}),
     }
 
 
-def _print(found: Any, latex: bool) -> None:
-    shown = _object(found, latex)
-    if latex:
-        print(shown["bound"], shown["expected"], sep="\n\n")
-        return
-    print(*shown["steps"], sep="\n")
-    print(f"\n{found.metric} bound\n  = {shown['bound']}\n\n{found.metric} expected\n  = {shown['expected']}\n\nwith")
+def _print(shown: dict[str, Any]) -> None:
+    print(*shown["composition"], sep="\n")
+    print("\noperators of a step, per device and layer (n: sequences in the step, c: cached tokens of each)\n")
+    heading = ("phase", "operator", "x", "flops", "bytes")
+    rows = [(r["phase"], r["name"], f"{r['repeat']:g}", r["flops"], r["bytes"]) for r in shown["operators"]]
+    print_columns([heading, *rows], numbers=(2,), indent="  ")
+    print(f"\n{shown['metric']} bound in seconds: the largest of")
+    for name, part in shown["parts"].items():
+        print(f"  {name:<8} {part}")
+    if "expected" in shown:
+        print(f"\n{shown['metric']} expected in seconds\n  {shown['expected']}")
+    print("\nwith" if shown["symbols"] else "")
     for name, entry in shown["symbols"].items():
         print(f"  {entry['symbol']} = {entry['value']:.6g} {entry['unit']}  ({name}: {entry['meaning']})")

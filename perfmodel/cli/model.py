@@ -64,9 +64,13 @@ def _billions(count: int) -> str:
 )
 def show(
     model: o.Model,
-    batch: Annotated[str, typer.Option("--batch", metavar="N", help="Sequences of one forward pass, to count its flops.")] = "",
+    batch: Annotated[
+        str, typer.Option("--batch", metavar="N", help="Sequences of one forward pass, to count its flops.")
+    ] = "",
     input_tokens: Annotated[str, typer.Option("--input", metavar="N", help="Tokens of each of them.")] = "",
-    logits: Annotated[str, typer.Option("--logits", metavar="WHICH", help="last or all: the positions that get logits.")] = "last",
+    logits: Annotated[
+        str, typer.Option("--logits", metavar="WHICH", help="last or all: the positions that get logits.")
+    ] = "last",
     no_causal: Annotated[bool, typer.Option("--no-causal", help="Count attention as the full square.")] = False,
     json: o.Json = False,
 ) -> None:
@@ -99,7 +103,7 @@ def _sizes(model: LanguageModel) -> dict[str, Any]:
 
 
 def _flops(model: LanguageModel, batch: str, tokens: str, logits: str, *, causal: bool) -> dict[str, float]:
-    """Return the flops of one forward pass over ``batch`` new sequences of ``tokens`` tokens, and its matrix products'."""
+    """Return the flops of a forward pass over ``batch`` new sequences of ``tokens`` tokens: all, and matrix products'."""
     from perfmodel.arguments import whole
     from perfmodel.plan.layout import StepShape, step_operators
     from perfmodel.plan.parallelism import Plan
@@ -119,7 +123,14 @@ def _object(model: LanguageModel, sizes: dict[str, Any]) -> dict[str, Any]:
     from perfmodel.workloads.parameters import parameter_rows
 
     rows = [
-        {"module": r.module, "group": r.group, "format": r.format, "layers": r.layers, "parameters": r.total, "bytes": r.bytes}
+        {
+            "module": r.module,
+            "group": r.group,
+            "format": r.format,
+            "layers": r.layers,
+            "parameters": r.total,
+            "bytes": r.bytes,
+        }
         for r in parameter_rows(model)
     ]
     return {
@@ -148,19 +159,28 @@ def _print(model: LanguageModel, sizes: dict[str, Any]) -> None:
     print(f"{model.name} ({model.family}): {model.layer_count} layers of width {model.hidden:,}\n")
     for name, value in sizes.items():
         size = "bytes" in name
-        shown = format_quantity(value, "bytes") if size and value else short(value) if "flops" in name else f"{value:,.0f}"
+        shown = (
+            format_quantity(value, "bytes") if size and value else short(value) if "flops" in name else f"{value:,.0f}"
+        )
         print(f"  {name:<28} {shown}")
     print()
     heading = ("module", "format", "x", "parameters", "size")
-    rows = [(r.module, r.format, str(r.layers), f"{r.total:,}", format_quantity(r.bytes, "bytes")) for r in parameter_rows(model)]
+    rows = [
+        (r.module, r.format, str(r.layers), f"{r.total:,}", format_quantity(r.bytes, "bytes"))
+        for r in parameter_rows(model)
+    ]
     print_columns([heading, *rows], numbers=(2, 3, 4), indent="  ")
     print(f"\nsource: {model.source or 'not stated'}{'' if model.verified else ' (not verified)'}")
 
 
 @app.command("import", cls=PlainCommand, epilog=examples("model import ./config.json --out my-model.yaml"))
 def import_(
-    config: Annotated[str, typer.Argument(metavar="CONFIG", help="A Hugging Face config.json, or the folder that has one.")],
-    name: Annotated[str, typer.Option("--name", metavar="NAME", help="The model's name.  [default: the folder's]")] = "",
+    config: Annotated[
+        str, typer.Argument(metavar="CONFIG", help="A Hugging Face config.json, or the folder that has one.")
+    ],
+    name: Annotated[
+        str, typer.Option("--name", metavar="NAME", help="The model's name.  [default: the folder's]")
+    ] = "",
     out: Annotated[str, typer.Option("--out", metavar="FILE", help="Where to  [default: standard output]")] = "",
 ) -> None:
     """Turn a model's config.json into a workload file of our own.
@@ -183,7 +203,9 @@ def import_(
 def check(
     models: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[MODEL]...", autocompletion=o.complete_model, help="Which; all of them if none is named."),
+        typer.Argument(
+            metavar="[MODEL]...", autocompletion=o.complete_model, help="Which; all of them if none is named."
+        ),
     ] = None,
     json: o.Json = False,
 ) -> None:

@@ -48,7 +48,13 @@ def ops(
     if phase not in ("prefill", "decode"):
         raise InputError(f"ops shows one step: --phase is prefill or decode, not '{phase}'")
     chosen = options(
-        precision=precision, moe_precision=moe_precision, kv=kv, phase=phase, static=True, engine=engine, routing=routing
+        precision=precision,
+        moe_precision=moe_precision,
+        kv=kv,
+        phase=phase,
+        static=True,
+        engine=engine,
+        routing=routing,
     )
     from perfmodel.api import estimate
 

@@ -57,6 +57,7 @@ Outputs = Annotated[str, typer.Option("--output", metavar=_MANY, help="Output to
 Tps = Annotated[str, typer.Option("--tp", metavar=_MANY, help="Tensor parallelism.")]
 Eps = Annotated[str, typer.Option("--ep", metavar=_MANY, help="Expert parallelism.")]
 AttentionDps = Annotated[str, typer.Option("--attention-dp", metavar=_MANY, help="Attention groups.")]
+Dps = Annotated[str, typer.Option("--dp", metavar=_MANY, help="Whole replicas.")]
 
 Precision = Annotated[
     str,
@@ -70,7 +71,9 @@ Precision = Annotated[
 MoePrecision = Annotated[
     str, typer.Option("--moe-precision", metavar="NAME", help="The same of experts  [default: --precision]")
 ]
-Kv = Annotated[str, typer.Option("--kv", metavar="NAME", help="KV cache precision  [default: fp8 if stored so, else 16 bit]")]
+Kv = Annotated[
+    str, typer.Option("--kv", metavar="NAME", help="KV cache precision  [default: fp8 if stored so, else 16 bit]")
+]
 Phase = Annotated[
     str,
     typer.Option("--phase", metavar="PHASE", help="serve (a closed loop in steady state), prefill or decode."),
@@ -80,12 +83,18 @@ Static = Annotated[bool, typer.Option("--static", help="Start all requests toget
 Engine = Annotated[
     str, typer.Option("--engine", metavar="NAME", help="vllm, sglang or trtllm  [default: bare, no framework]")
 ]
-Mode = Annotated[str, typer.Option("--mode", metavar="MODE", help="agg, or disagg: pools of prefill and decode workers.")]
+Mode = Annotated[
+    str, typer.Option("--mode", metavar="MODE", help="agg, or disagg: pools of prefill and decode workers.")
+]
 RoutingName = Annotated[
     str, typer.Option("--routing", metavar="NAME", help="Tokens over experts: uniform, balanced or power_law_1.2.")
 ]
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object in SI units, and nothing else.")]
-CsvFile = Annotated[str, typer.Option("--csv", metavar="FILE", help="Write CSV (.csv.gz is zipped, - is standard output).")]
-HtmlFile = Annotated[str, typer.Option("--html", metavar="FILE", help="Write a report: one page that needs no network.")]
+CsvFile = Annotated[
+    str, typer.Option("--csv", metavar="FILE", help="Write CSV (.csv.gz is zipped, - is standard output).")
+]
+HtmlFile = Annotated[
+    str, typer.Option("--html", metavar="FILE", help="Write a report: one page that needs no network.")
+]
 XlsxFile = Annotated[str, typer.Option("--xlsx", metavar="FILE", help="Write a workbook.")]

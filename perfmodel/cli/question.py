@@ -45,6 +45,10 @@ def _pool(name: str, words: Mapping[str, str]) -> Any:
     from perfmodel.plan.parallelism import Plan
     from perfmodel.serving.scenario import Pool
 
-    count = {what: whole(f"--{name}-{what.replace('_', '-')}", words.get(f"{name}_{what}") or 1) for what in _POOL_COUNTS}
+    count = {
+        what: whole(f"--{name}-{what.replace('_', '-')}", words.get(f"{name}_{what}") or 1) for what in _POOL_COUNTS
+    }
     moe_tp = count["moe_tp"] if f"{name}_moe_tp" in words else None
-    return Pool(count["workers"], Plan(tp=count["tp"], attention_dp=count["attention_dp"], ep=count["ep"], moe_tp=moe_tp))
+    return Pool(
+        count["workers"], Plan(tp=count["tp"], attention_dp=count["attention_dp"], ep=count["ep"], moe_tp=moe_tp)
+    )

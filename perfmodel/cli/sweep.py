@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping
-from itertools import islice
 from math import prod
 from typing import Any
 
+from perfmodel import __version__
 from perfmodel.arguments import parse_axis
 from perfmodel.cli import options as o
-from perfmodel.cli.output import note, one_stdout, print_columns, print_json, short
+from perfmodel.cli.output import note, one_stdout, print_columns, print_json, short, write_table_csv
 from perfmodel.cli.plain import PlainCommand, examples, new_app
 from perfmodel.cli.progress import progress
 from perfmodel.cli.question import options
@@ -19,12 +17,13 @@ from perfmodel.errors import InputError
 app = new_app()
 SCHEMA = "perfmodel/sweep/1"
 MOST_SHOWN, MOST_JSON = 40, 200_000
-_AXES = ("batch", "input_tokens", "output_tokens", "tp", "ep", "attention_dp")
+_AXES = ("batch", "input_tokens", "output_tokens", "tp", "ep", "attention_dp", "dp")
 _SHOWN = {
     "ttft_s": ("TTFT ms", 1e3), "tpot_s": ("TPOT ms", 1e3), "e2e_s": ("E2E s", 1.0), "tokens_per_s": ("tokens/s", 1.0),
     "tokens_per_s_per_device": ("tokens/s/device", 1.0), "memory_bytes_per_device": ("GB/device", 1e-9),
-    "fits": ("fits", 0.0), "bottleneck": ("bound by", 0.0),
+    "largest_batch": ("largest batch", 1.0),
 }  # fmt: skip
+"""The columns of a sweep that the terminal shows, with their headings and factors."""
 
 
 @app.command(
@@ -43,6 +42,7 @@ def sweep(
     tp: o.Tps = "1",
     ep: o.Eps = "1",
     attention_dp: o.AttentionDps = "1",
+    dp: o.Dps = "1",
     precision: o.Precision = "",
     moe_precision: o.MoePrecision = "",
     kv: o.Kv = "",
@@ -59,24 +59,33 @@ def sweep(
     """
     one_stdout(json, csv)
     words = {"batch": batch, "input_tokens": input_tokens, "output_tokens": output_tokens, "tp": tp, "ep": ep,
-             "attention_dp": attention_dp}  # fmt: skip
+             "attention_dp": attention_dp, "dp": dp}  # fmt: skip
     axes = {name: parse_axis(_option(name), text) for name, text in words.items()}
     chosen = options(
-        precision=precision, moe_precision=moe_precision, kv=kv, phase=phase, static=static, engine=engine, routing=routing
+        precision=precision,
+        moe_precision=moe_precision,
+        kv=kv,
+        phase=phase,
+        static=static,
+        engine=engine,
+        routing=routing,
     )
-    del chosen["mode"]
+    del chosen["mode"]  # pools have no axes
     points = prod(map(len, axes.values()))
     if json and points > MOST_JSON:
         raise InputError(f"{points:,} points are too many for one JSON object (at most {MOST_JSON:,}); use --csv FILE")
-    from perfmodel.sweep import sweep as run
+    from perfmodel.sweeps import sweep as run
 
     with progress("sweep") as update:
-        found = run(model, device, **axes, out=csv or None, progress=update, **chosen)
+        found = run(model, device, **axes, out=csv if csv not in ("", "-") else None, progress=update, **chosen)
     if json:
-        inputs = {"model": model, "device": device, **axes, **chosen}
-        print_json({"schema": SCHEMA, "inputs": inputs, "shape": found.shape, "rows": found.rows(), "problems": found.problems})
+        inputs = {"model": found.model, "device": found.device, **found.axes, **chosen}
+        answer = {"shape": found.shape, "rows": found.rows(), "problems": found.problems}
+        print_json({"schema": SCHEMA, "version": __version__, "inputs": inputs, **answer})
+    elif csv == "-":
+        write_table_csv(csv, list(found.rows()))
     elif not csv:
-        _print(list(islice(found.rows(limit=MOST_SHOWN), MOST_SHOWN)), points)
+        _print(list(found.rows(limit=MOST_SHOWN)), points)
     _notes(found.problems, csv)
 
 
@@ -96,21 +105,13 @@ def _print(rows: list[dict[str, Any]], points: int) -> None:
         note("no point has an answer")
         return
     axes = [name for name in _AXES if len({row.get(name) for row in rows}) > 1] or ["batch"]
-    metrics = [name for name in _SHOWN if rows[0].get(name) is not None]
+    metrics = [name for name in _SHOWN if name in rows[0]]
     heading = [*axes, *(_SHOWN[name][0] for name in metrics)]
-    print_columns(
-        [heading, *([*(short(row[a]) for a in axes), *(_cell(row, m) for m in metrics)] for row in rows)],
-        numbers=range(len(heading) - 1),
-    )
-    if points > len(rows):
+    cells = [[*(short(row[a]) for a in axes), *(_scaled(row[m], _SHOWN[m][1]) for m in metrics)] for row in rows]
+    print_columns([heading, *cells], numbers=range(len(heading)))
+    if len(rows) == MOST_SHOWN < points:
         note(f"{len(rows)} of {points:,} points; --csv FILE writes all")
-    sys.stdout.flush()
 
 
-def _cell(row: Mapping[str, Any], metric: str) -> str:
-    value, factor = row[metric], _SHOWN[metric][1]
-    if isinstance(value, str):
-        return value
-    if not factor:
-        return "yes" if value else "no"
-    return "" if value is None else short(float(value) * factor)
+def _scaled(value: float | None, factor: float) -> str:
+    return "" if value is None else short(value * factor)

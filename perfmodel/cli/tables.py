@@ -25,7 +25,9 @@ Results = Annotated[
     epilog=examples("run scenarios.csv --out results.csv", "run - --out - < scenarios.csv > results.csv"),
 )
 def run(
-    scenarios: Annotated[str, typer.Argument(metavar="SCENARIOS.csv", help="One question a row (- is standard input).")],
+    scenarios: Annotated[
+        str, typer.Argument(metavar="SCENARIOS.csv", help="One question a row (- is standard input).")
+    ],
     out: Results,
     static: o.Static = False,
 ) -> None:

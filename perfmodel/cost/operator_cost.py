@@ -93,7 +93,8 @@ def expected_s(op: Operator, machine: Machine) -> Number:
     form = _FORMS[op.KIND]
     c: Coefficients = machine.coefficients(form.calibration, op.KIND, static_dtype(op))
     extra: tuple[Any, ...] = (machine.link,) if isinstance(op, Collective) else ()
-    return form.function(op, machine.chip, c, *extra, warm=machine.warm)
+    unfused = {"kernels": kernels} if (kernels := getattr(op, "kernels", 1)) > 1 else {}
+    return form.function(op, machine.chip, c, *extra, warm=machine.warm, **unfused)
 
 
 def bound_of(op: Operator, machine: Machine) -> Bound:

@@ -8,7 +8,7 @@ from perfmodel.cost.gpu.collectives import expected_s
 from perfmodel.cost.link_facts import LinkFacts, link_of_topology
 from perfmodel.fitting.procedure import Recipe, main
 from perfmodel.fitting.shrinkage import Model, Offsets, Start
-from perfmodel.ops import OPERATORS
+from perfmodel.ops import AllGather, AllReduce, AllToAll, ReduceScatter, SendRecv
 
 START = {
     "launch_us": Start(5, 1), "step_us": Start(1.5, 1), "efficiency": Start(0.85, 0.3), "pair_loss": Start(0.5, 1),
@@ -17,6 +17,7 @@ START = {
     "custom_us": Start(4, 1), "custom_step_us": Start(0.2, 1), "oneshot_efficiency": Start(0.6, 0.5),
     "twoshot_efficiency": Start(0.6, 0.5), "twoshot_us": Start(2, 1),
 }  # fmt: skip
+KINDS = {kind.KIND: kind for kind in (AllReduce, AllGather, ReduceScatter, AllToAll, SendRecv)}
 LIBRARY = ("launch_us", "step_us", "efficiency", "pair_loss", "ramp_us", "ramp_mib")
 CUSTOM = ("custom_us", "custom_step_us", "oneshot_efficiency", "twoshot_efficiency", "twoshot_us")
 OUTER = ("outer_us", "outer_efficiency", "outer_ramp_us", "rail_power")
@@ -78,7 +79,7 @@ def _parts(frame: Any) -> list[tuple[Any, Any, LinkFacts]]:
     for (kind, topology, per_node), rows in frame.groupby(["op", "topology", "ranks_per_node"]).indices.items():
         part = frame.iloc[rows]
         ranks, size = part["ranks"].to_numpy(float), part["bytes"].to_numpy(float)
-        op = OPERATORS[str(kind)](ranks=ranks, bytes=size, ranks_per_node=int(per_node), topology=str(topology))
+        op = KINDS[str(kind)](ranks=ranks, bytes=size, ranks_per_node=int(per_node), topology=str(topology))
         links = {
             name: link_of_topology(load_device(name), str(topology), int(per_node)) for name in part["device"].unique()
         }
@@ -123,7 +124,7 @@ RECIPE = Recipe(
           "microsoft/apex_plus, MIT", "PrincetonUniversity/LLMCompass, BSD-3"),
     shape=("ranks", "bytes", "ranks_per_node"), start=START, offsets=OFFSETS, fixed=LIMITS, model_of=model_of,
     roofline_of=roofline_of, table_by=("reach", "device", "op", "backend"), row_weight=0.2,
-    band_by=(("reach",), ("backend", "reach"), ("reach", "device")), rename=rename, close_families=("hopper", "blackwell", "ampere"),
+    band_by=(("reach",), ("backend", "reach"), ("reach", "device")), rename=rename, close_families=(),
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ def shape_split(frame: Any, columns: Sequence[str]) -> Any:
 
 
 def error_table(frame: Any, ratio: Any, by: Sequence[str]) -> Any:
-    """Return n, MAPE and median of ``|expected/measured - 1|`` and the bias (all %) by the columns ``by`` and overall."""
+    """Return n, MAPE, median of ``|expected/measured - 1|`` and bias (in %) by the columns ``by`` and overall."""
     import numpy as np
     import pandas as pd
 
@@ -122,7 +122,7 @@ class Shrunken:
     """Coefficients as products: a shared value times a factor for each level (family, backend, dtype, device ...).
 
     ``ln c(row) = theta_shared + sum over levels theta_level[value of its key columns]``. Every factor is drawn to 1
-    by a normal prior of the level's spread, so one that few rows support stays near its family. A row with ``None`` in
+    by a normal prior of the level's spread, so one that few rows support stays near its family. A row with nothing in
     a key column has no factor of that level.
     """
 
@@ -184,8 +184,8 @@ class Shrunken:
                 by_situation.setdefault((len(keys), keys, values), {})[name] = float(np.exp(value))
         rules: list[dict[str, Any]] = [{"set": shared}]
         for _, keys, values in sorted(by_situation):
-            for when in expand(keys, values):
-                rules.append({"when": when, "scale": by_situation[(len(keys), keys, values)]})
+            scale = by_situation[len(keys), keys, values]
+            rules.extend({"when": when, "scale": scale} for when in expand(keys, values))
         return rules
 
 
@@ -202,7 +202,7 @@ def fit_log_ratios(
 
     theta = levels.start.copy() if start is None else np.array(start)
     size, rows, target = len(theta), len(measured), np.log(measured)
-    counts = sum(np.bincount(i, minlength=size + 1) for columns in index.values() for i in columns)[:size]
+    counts = np.bincount(np.concatenate([i for columns in index.values() for i in columns]), minlength=size + 1)[:size]
     theta[counts == 0] = 0.0
     idle = (counts == 0) | np.array([p[0] in frozen for p in levels.parameters])
     shared = np.isinf(levels.spread)
@@ -232,18 +232,16 @@ def fit_log_ratios(
         gradient = jacobian.T @ (w * r) + weight * (theta - centre)
         hessian[idle, :], hessian[:, idle], gradient[idle] = 0.0, 0.0, 0.0
         hessian[idle, idle] = 1.0
-        better = False
+        gain = 0.0
         for _ in range(7):
             step = np.linalg.solve(hessian + damping * np.diag(np.diag(hessian)), -gradient)
             trial = theta + np.clip(step, -1, 1)
             r_trial = residuals(trial)
-            then = cost(r_trial, trial)
-            if better := then < now:
+            gain = now - cost(r_trial, trial)
+            if gain > 0:
+                theta, r, now, damping = trial, r_trial, now - gain, max(damping / 4, 1e-6)
                 break
             damping *= 4
-        if not better:
-            break
-        gain, theta, r, now, damping = now - then, trial, r_trial, then, max(damping / 4, 1e-6)
         if gain < 1e-4 * now:
             break
     return theta
@@ -268,7 +266,9 @@ def facts_by_row(names: Any) -> Any:
     facts = {name: device_facts(name) for name in set(names)}
     rows = [facts[name] for name in names]
     static = ("name", "vendor", "kind", "architecture", "peaks")
-    numbers = {key: np.array([row[key] for row in rows], dtype=float) for key in rows[0] if key not in static}
+    numbers: dict[str, Any] = {
+        key: np.array([row[key] for row in rows], dtype=float) for key in rows[0] if key not in static
+    }
     dtypes = set.intersection(*(set(row["peaks"]) for row in rows))
     peaks = {dtype: np.array([row["peaks"][dtype] for row in rows], dtype=float) for dtype in dtypes}
     return ChipFacts(name="", vendor="", kind="gpu", architecture="", peaks=peaks, **numbers)
@@ -303,12 +303,13 @@ def quantile_bands(
 
     rules: list[dict[str, Any]] = []
     for measured, part, ratio in (("false", frame, left_out), ("true", frame[held], fitted[held])):
-        for keys in ((), *groups):
+        every: Sequence[tuple[str, ...]] = [(), *groups]
+        for keys in every:
             members = part.reset_index(drop=True).groupby(list(keys)).indices if keys else {(): np.arange(len(part))}
             for values, rows in sorted(members.items()):
                 if len(rows) >= least:
                     low, high = np.quantile(1.0 / ratio[rows], [0.1, 0.9])
-                    names = zip(keys, values if isinstance(values, tuple) else (values,), strict=True)
+                    names = zip(keys, values if len(keys) != 1 else (values,), strict=True)
                     band = {"p10": min(float(low), 1.0), "p90": max(float(high), 1.0)}
                     rules.append({"when": {"measured": measured, **dict(names)}, "set": band})
     return rules

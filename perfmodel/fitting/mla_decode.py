@@ -10,9 +10,9 @@ from perfmodel.ops import MlaDecode
 
 SHAPE = tuple(MlaDecode.DOMAIN)
 START = {
-    "host_us": Start(10, 1), "fp8_host_us": Start(3, 1), "launch_us": Start(10, 1), "compute_efficiency": Start(0.7, 0.5),
+    "host_us": Start(10, 1), "fp8_host_us": Start(3, 1), "launch_us": Start(10, 1), "compute_efficiency": Start(0.75, 0.2),
     "key_clocks": Start(20, 1), "fp8_key_clocks": Start(20, 1), "extra_splits": Start(60, 1), "cta_us": Start(2, 1),
-    "split_us": Start(2, 1), "combine_us": Start(1, 1), "memory_efficiency": Start(0.8, 0.3),
+    "split_us": Start(2, 1), "combine_us": Start(1, 1), "memory_efficiency": Start(0.87, 0.05),
     "fp8_speedup": Start(1.3, 0.5), "passes": Start(1, 1),
 }  # fmt: skip
 NEVER = 1e9
@@ -28,9 +28,10 @@ FIXED = (
 )
 RECIPE = Recipe(
     operator="mla_decode", form="row tiles and key splits, v1", data=mla.DATA, shape=SHAPE, start=START,
-    offsets=mla.offsets(tuple(START), ("compute_efficiency", "launch_us", "memory_efficiency")), fixed=FIXED,
+    offsets=mla.offsets(tuple(START), ("compute_efficiency", "launch_us", "memory_efficiency"), 0.1), fixed=FIXED,
     model_of=mla.model_of(expected_s, MlaDecode, SHAPE), roofline_of=mla.roofline_of(MlaDecode, SHAPE),
-    table_by=("device", "backend", "kv_dtype"), row_weight=0.1, band_by=(("backend",), ("backend", "device")), rename=mla.rename,
+    table_by=("device", "backend", "kv_dtype"), row_weight=0.1, band_by=(("backend",), ("backend", "device")),
+    rename=mla.rename,
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -10,15 +10,16 @@ from perfmodel.ops import MlaPrefill
 
 SHAPE = tuple(MlaPrefill.DOMAIN)
 START = {
-    "host_us": Start(10, 1), "fp8_host_us": Start(3, 1), "launch_us": Start(10, 1), "compute_efficiency": Start(0.7, 0.5),
-    "exp_share": Start(0.3, 1), "cta_us": Start(2, 1), "tail": Start(1, 0.5), "small_tile": Start(0.15, 1),
+    "host_us": Start(10, 1), "fp8_host_us": Start(3, 1), "launch_us": Start(10, 1),
+    "compute_efficiency": Start(0.7, 0.5), "exp_share": Start(0.3, 1), "cta_us": Start(2, 1), "tail": Start(1, 0.5), "small_tile": Start(0.15, 1),
     "passes": Start(1, 1), "fp8_speedup": Start(1.5, 0.5), "fp8_passes": Start(1, 1), "fp8_launch_us": Start(3, 1),
 }  # fmt: skip
 RECIPE = Recipe(
     operator="mla_prefill", form="query tiles with hidden softmax, v1", data=mla.DATA, shape=SHAPE, start=START,
-    offsets=mla.offsets(tuple(START), ("compute_efficiency", "launch_us", "passes")), fixed=(),
+    offsets=mla.offsets(tuple(START), ("compute_efficiency", "launch_us", "passes"), 0.4), fixed=(),
     model_of=mla.model_of(expected_s, MlaPrefill, SHAPE), roofline_of=mla.roofline_of(MlaPrefill, SHAPE),
-    table_by=("device", "backend", "kv_dtype"), row_weight=0.1, band_by=(("backend",), ("backend", "device")), rename=mla.rename,
+    table_by=("device", "backend", "kv_dtype"), row_weight=0.1, band_by=(("backend",), ("backend", "device")),
+    rename=mla.rename,
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -30,13 +30,13 @@ START = {
     "width_passes": 3.0, "global_passes": 0.5, "expert_ns": 24.0, "route_ps": 2.0, "token_ns": 4.0,
 }  # fmt: skip
 _MAIN = ("launch_us", "matmul_efficiency", "memory_efficiency", "hidden_passes")
-_MORE = ("k_step_ns", "small_tile_loss", "global_passes", "expert_ns", "token_ns")
+_MORE = ("k_step_ns", "small_tile_loss", "global_passes", "expert_ns", "token_ns", "tail_waves", "width_passes")
 _OFFSETS: tuple[tuple[tuple[str, ...], tuple[str, ...], float], ...] = (
     (("backend",), (*_MAIN, "expert_ns", "token_ns", "global_passes"), 0.3),
     (("dtype",), (*_MAIN, "k_step_ns"), 0.3),
     (("backend", "dtype"), (*_MAIN, "k_step_ns", "global_passes"), 0.3),
     (("architecture",), ("launch_us", "matmul_efficiency", "memory_efficiency", "k_step_ns"), 0.2),
-    (("backend", "dtype", "architecture"), (*_MAIN, *_MORE), 1.0),
+    (("backend", "dtype", "architecture"), (*_MAIN, *_MORE), 0.7),
 )
 _BASE_WIDTH = 2.0
 _RESIDUAL_WIDTH = 0.15

@@ -41,7 +41,7 @@ class Recipe:
 
 
 def read_rows(path: Path, stem: str) -> Any:
-    """Return the rows of ``path`` (a CSV file, or a folder that holds ``<stem>.csv[.gz]``) with the architecture added."""
+    """Return the rows of ``path`` (a CSV file, or a folder with ``<stem>.csv[.gz]``), the architecture added."""
     import pandas as pd
 
     from perfmodel.devices import load_device
@@ -90,7 +90,7 @@ def _ratio(recipe: Recipe, fitted: Fitted, frame: Any) -> Any:
 
 
 def _left_out(recipe: Recipe, frame: Any) -> Any:
-    """Return the rows, each with the ratio predicted by a fit that never saw its device, and whether a sibling was seen."""
+    """Return the rows with the ratio of a fit that never saw their device, and whether it saw a sibling."""
     import pandas as pd
 
     parts = []
@@ -170,7 +170,7 @@ def run(recipe: Recipe, frame: Any, out: Path | None) -> None:
         "form": recipe.form,
         "data": list(recipe.data),
         "date": "2026-11-20",
-        "split": f"30 % of the shapes held out by crc32 of ({', '.join(recipe.shape)}); the rules are refitted on all rows",
+        "split": f"30 % of shapes held out by crc32 of ({', '.join(recipe.shape)}); rules refitted on all rows",
         "errors": errors,
         "measured_devices": sorted(frame["device"].unique()),
         "rules": [recipe.rename(rule) for rule in [*final.rules(), *recipe.fixed]],

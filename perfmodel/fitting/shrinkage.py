@@ -169,18 +169,18 @@ class _Problem:
             ridge = self.f_scale**2 / self.width**2
             normal = jacobian.T @ (jacobian * w[:, None]) + np.diag(ridge)
             gradient = jacobian.T @ (w * r) + ridge * (theta - self.prior)
-            improved = False
+            gain = 0.0
             for _ in range(8):
                 step = np.linalg.solve(normal + damping * np.diag(np.diag(normal) + 1e-9), -gradient)
                 trial = theta + np.clip(step, -0.7, 0.7)
                 new = self.cost(trial)
                 if np.isfinite(new[0]) and new[0] < cost:
-                    gain, theta, improved = cost - new[0], trial, True
+                    gain, theta = cost - new[0], trial
                     cost, r, logs = new
                     damping = max(damping / 4, 1e-7)
                     break
                 damping *= 5
-            if not improved or gain < 1e-5 * cost:
+            if gain < 1e-5 * cost:
                 break
         return theta
 

@@ -15,7 +15,10 @@ _ROWS_COLS: dict[str, tuple[int, int]] = {"rows": (1, 65536), "cols": (16, 65536
 
 @dataclass(frozen=True)
 class _RowWise(Operator):
-    """A pass over ``rows x cols`` elements: how many are read, written and how many flops each costs."""
+    """A pass over ``rows x cols`` elements: how many are read, written and how many flops each costs.
+
+    ``kernels`` says how many kernels an unfused implementation takes; the counts are the least, of one.
+    """
 
     READS: ClassVar[float]
     WRITES: ClassVar[float]
@@ -25,6 +28,7 @@ class _RowWise(Operator):
     rows: Number
     cols: Number
     element_bytes: float = 2.0
+    kernels: int = 1
 
     def counts(self) -> Counts:
         elements = self.rows * self.cols

@@ -21,6 +21,8 @@ class Experts(Operator):
     ``flops = 2*assignments*hidden*(intermediate/tp)*matrices``. Weight bytes follow the expected number of
     *distinct* experts touched on the rank (:mod:`perfmodel.ops.routing`), not all of them.
 
+    Activations are the least: each of ``assignments/min(topk, experts/ep)`` tokens is read and written once.
+
     Shapes: ``tokens`` are those of the whole EP group; ``intermediate`` and ``experts`` are before the split.
     Omits: the router's GEMM, shared experts and communication (operators of their own).
     """
@@ -61,11 +63,12 @@ class Experts(Operator):
         assignments, touched = self.rank_share()
         width = self.intermediate / self.tp
         weights = touched * self.matrices * self.hidden * width * f.weight.bytes_per_element
-        rows_in = minimum(assignments, self.tokens)  # each token is read once, however many experts want it
+        local = maximum(self.experts / self.ep, 1.0)
+        rows = assignments / minimum(self.topk, local)  # a token is read once, however many local experts want it
         moved = {
             read("weight"): weights,
-            read("activation"): rows_in * self.hidden * 2.0,
-            write("activation"): maximum(rows_in, 0.0) * self.hidden * 2.0,
+            read("activation"): rows * self.hidden * 2.0,
+            write("activation"): rows * self.hidden * 2.0,
         }
         flops = {
             tensor(f.compute): 2.0 * assignments * self.hidden * width * self.matrices,

@@ -1,7 +1,7 @@
 """How tokens spread over experts: expected distinct experts touched and the load of the most loaded rank.
 
 Closed forms over a constant number of quantiles of the routing distribution, without sampling. A rank's experts are
-described by a :class:`RankLoad`: a short list of (how many experts, rows of each).
+described by a :class:`RankLoad`: a short list of (touched experts, rows of each).
 
 =============  =========================================================================================
 routing        rows of an expert
@@ -24,7 +24,7 @@ UNIFORM = "uniform"
 BALANCED = "balanced"
 POWER_LAW = "power_law"
 
-_QUANTILES = 10
+_QUANTILES = 8
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Routing:
 class RankLoad:
     """The most loaded rank: ``assignments`` rows in all, over ``touched`` of its ``local`` experts.
 
-    ``groups`` lists (number of local experts, rows of each) and sums to ``assignments`` rows; rows below one are the
-    chance that the expert gets a row at all.
+    ``groups`` lists (touched experts, rows of each) and sums to ``touched`` experts; rows below one say with what
+    chance an expert of the group was touched (then by one row).
     """
 
     assignments: Number
@@ -108,7 +108,7 @@ def _even_load(tokens: Number, topk: Number, experts: Number, ep: Number, balanc
         assignments = minimum(assignments, tokens * minimum(topk, local))
         chance = minimum(assignments / local / tokens, 1.0)
         touched = local * (1.0 - (1.0 - chance) ** tokens)
-    return RankLoad(assignments, touched, local, ((local, assignments / local),))
+    return RankLoad(assignments, touched, local, ((touched, assignments / local if balanced else assignments / touched),))
 
 
 def _largest_deviation(draws: Number) -> Number:
@@ -142,9 +142,9 @@ def _power_law_load(tokens: Number, topk: Number, experts: Number, ep: Number, a
     factor = maximum(factor, one / (mean * local))
     part = (factor - 1.0) / maximum(hot / mean - 1.0, factor - 1.0 + 1e-9)
     plain = local * (1.0 - part) / _QUANTILES
-    groups = tuple((plain, s) for s in shares) + ((local * part, hot),)
-    touched = total([count * minimum(s, 1.0) for count, s in groups])
-    return RankLoad(mean * local * factor, touched, local, groups)
+    groups = [(plain * minimum(s, 1.0), s) for s in shares] + [(local * part * minimum(hot, 1.0), hot)]
+    touched = total([count for count, _ in groups])
+    return RankLoad(mean * local * factor, touched, local, tuple(groups))
 
 
 def _power_law_quantile(u: float, low: Number, high: Number, alpha: float) -> Number:
@@ -157,15 +157,20 @@ def _power_law_quantile(u: float, low: Number, high: Number, alpha: float) -> Nu
 
 
 def _capped(shares: list[Number], cap: Number, mean: Number) -> list[Number]:
-    """Cut shares at ``cap`` and hand the overflow to the uncut ones in proportion."""
-    cut = [minimum(s, cap) for s in shares]
-    over = mean - total(cut) / len(cut)
-    room = total([cap - s for s in cut]) / len(cut)
-    part = minimum(over / maximum(room, 1e-9 * cap), 1.0)
+    """Cut shares at ``cap`` and hand the overflow to all in proportion to the room below it."""
+    half = len(shares) // 2  # the lower half lies below the mean, which lies below the cap
+    cut = [*shares[:half], *(minimum(s, cap) for s in shares[half:])]
+    kept = total(cut) / len(cut)
+    part = (mean - kept) / maximum(cap - kept, mean - kept + 1e-9 * cap)
     return [s + (cap - s) * part for s in cut]
 
 
 def _largest_sum(variance: Number, draws: Number, largest: Number) -> Number:
-    """Return the largest of so many gamma draws of mean 1, at most ``largest`` (Wilson and Hilferty 1931)."""
-    root = 1.0 - variance / 9.0 + _largest_deviation(draws) * sqrt(variance) / 3.0
-    return maximum(minimum(root * root * root, largest), 1.0)
+    """Return the expected largest of so many gamma draws of mean 1, at most ``largest``.
+
+    ``r^3 + r*v*w/3`` with ``r = 1 - v/9 + z*sqrt(v)/3``: the cube root of a gamma draw is nearly Gaussian (Wilson and
+    Hilferty 1931); ``z`` and ``w`` are mean and variance of the largest Gaussian draw, ``w = 1/(1 + z/2 + z^2/2)``.
+    """
+    z = _largest_deviation(draws)
+    root = 1.0 - variance / 9.0 + z * sqrt(variance) / 3.0
+    return maximum(minimum(root * (root * root + variance / (3.0 + 1.5 * z * (1.0 + z))), largest), 1.0)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import math
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -113,8 +115,51 @@ _OPAQUE = (sympy.Max, sympy.Min, sympy.Piecewise, sympy.ceiling, sympy.floor, Be
 
 
 def evaluate(expression: Any, values: dict[Any, float]) -> float:
-    """Return the number that an expression has with these symbol values."""
-    return float(sympy.sympify(expression).xreplace({k: sympy.Float(v) for k, v in values.items()}).doit())
+    """Return the number that an expression has with these symbol values, in floats.
+
+    Sympy writes ``a/b`` as ``a*(1/b)``, an ulp off: what is that close to a whole number is whole when rounded.
+    """
+    return float(_value(sympy.sympify(expression), {k: float(v) for k, v in values.items()}))
+
+
+def _value(e: Any, known: dict[Any, Any]) -> Any:
+    """Return a node's number (a condition: its truth); ``known`` holds the numbers found so far."""
+    if e not in known:
+        known[e] = _choice(e, known) if isinstance(e, BestOf) else _computed(e, known)
+    return known[e]
+
+
+def _choice(e: BestOf, known: dict[Any, Any]) -> float:
+    constant = {k: v for k, v in known.items() if not (getattr(k, "free_symbols", set()) & set(e.indices))}
+    rows = ([float(c) for c in candidate] for candidate in e.candidates)
+    return min(_value(e.body, constant | dict(zip(e.indices, row, strict=True))) for row in rows)
+
+
+def _computed(e: Any, known: dict[Any, Any]) -> Any:
+    if e.is_number:
+        return float(e)
+    if isinstance(e, sympy.Piecewise):
+        return next(_value(branch, known) for branch, condition in e.args if _value(condition, known))
+    return _NUMERIC[next(kind for kind in _NUMERIC if isinstance(e, kind))](*(_value(a, known) for a in e.args))
+
+
+def _rounded(function: Callable[[float], int]) -> Callable[[float], float]:
+    def whole(a: float) -> float:
+        near = round(a)
+        return float(near if abs(a - near) <= 1e-12 * max(1.0, abs(a)) else function(a))
+
+    return whole
+
+
+_NUMERIC: dict[Any, Callable[..., Any]] = {
+    sympy.Add: lambda *a: math.fsum(a), sympy.Mul: lambda *a: math.prod(a), sympy.Pow: lambda a, b: a**b,
+    sympy.Max: max, sympy.Min: min, sympy.exp: math.exp, sympy.log: math.log,
+    sympy.ceiling: _rounded(math.ceil), sympy.floor: _rounded(math.floor),
+    sympy.StrictLessThan: operator.lt, sympy.LessThan: operator.le,
+    sympy.StrictGreaterThan: operator.gt, sympy.GreaterThan: operator.ge,
+    sympy.And: lambda *a: all(a), sympy.Or: lambda *a: any(a), sympy.Not: operator.not_,
+    sympy.logic.boolalg.BooleanTrue: lambda: True, sympy.logic.boolalg.BooleanFalse: lambda: False,
+}  # fmt: skip
 
 
 ARITHMETIC = SymbolicArithmetic()

@@ -45,7 +45,8 @@ def write_csv(
 
 def _write_file(file: BinaryIO, rows: Iterable[Mapping[str, Any]], columns: Sequence[str], zipped: bool) -> None:
     if not zipped:
-        return _write_bytes(file, rows, columns)
+        _write_bytes(file, rows, columns)
+        return
     import gzip
 
     with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as stream:

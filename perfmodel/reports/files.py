@@ -48,7 +48,7 @@ def _replacing(target: Path) -> Iterator[BinaryIO]:
             yield file
         if target.exists():
             shutil.copymode(target, temporary)
-        os.replace(temporary, target)
+        temporary.replace(target)
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)

@@ -32,7 +32,7 @@ h3 { font-size: 1rem; margin: 18px 0 0; }
 .card b { display: block; font-size: 1.55rem; line-height: 1.3; font-weight: 600; }
 .card span { display: block; color: var(--soft); font-size: .85rem; }
 .card.bad { outline: 2px solid var(--ink); }
-.columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(340px, 100%), 1fr)); gap: 8px 48px;
+.columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(300px, 100%), 1fr)); gap: 8px 44px;
   align-items: start; }
 figure { margin: 0; }
 .plot { width: 100%; }

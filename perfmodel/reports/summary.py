@@ -27,8 +27,10 @@ _MEMORY_PARTS = (
     ("activation_bytes", "activations"),
     ("overhead_bytes", "overhead"),
 )
-_QUIET = {"tp": 1, "ep": 1, "attention_dp": 1, "moe_tp": 1, "pp": 1, "cp": 1, "dp": 1, "mode": "agg", "devices": 1}
-_QUIET |= {"phase": "serve", "routing": "uniform", "static": False, "engine": ""}
+_QUIET = {
+    **dict.fromkeys(("tp", "ep", "attention_dp", "moe_tp", "pp", "cp", "dp"), 1),
+    **{"phase": "serve", "mode": "agg", "routing": "uniform", "static": False, "engine": ""},
+}
 
 
 class Time(NamedTuple):
@@ -67,7 +69,7 @@ def scenario(report: Report) -> str:
 
 
 def _is_loud(key: str, value: object) -> bool:
-    return value is not None and value != _QUIET[key] and key != "devices"
+    return value is not None and value != _QUIET[key]
 
 
 def _choice(key: str, value: object) -> str:

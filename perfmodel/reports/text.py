@@ -42,7 +42,9 @@ def quantity(value: object, dimension: str) -> str:
 def seconds(value: object) -> str:
     """Return a time with all three digits, such as ``"12.0 ms"``."""
     mantissa, _, unit = quantity(value, "seconds").partition(" ")
-    return f"{float(mantissa):#.3g}".rstrip(".") + f" {unit}" if unit and "e" not in mantissa else mantissa
+    if not unit or "e" in mantissa or abs(float(mantissa)) >= 100:
+        return f"{mantissa} {unit}".strip()
+    return f"{float(mantissa):#.3g} {unit}"
 
 
 def size(value: object) -> str:

@@ -11,7 +11,7 @@ from perfmodel.serving.step import Time
 
 @dataclass(frozen=True)
 class Framework:
-    """Coefficients of one serving framework ("" is bare kernels) in one mode (agg, disagg, static).
+    """Coefficients of one serving framework ("" is bare kernels) in one mode (agg, disagg).
 
     ``decode_stretch`` and ``decode_host_s``: a decode step takes ``stretch*kernels + host``; the same for prefill.
     ``first_host_s``, ``mix_share``, ``queue_share``: TTFT of a closed loop is ``first_host + mix_share*mix +

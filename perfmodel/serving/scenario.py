@@ -174,7 +174,7 @@ def _prepare(model: LanguageModel, device: Device, question: Question) -> Setup:
         return _prepare_pools(model, device, question)
     deployment = _deployment(model, device, question, question.plan)
     loop = question.phase == "serve" and not question.static
-    framework = load_framework(question.engine, "agg" if loop else "static", loop=loop)
+    framework = load_framework(question.engine, "agg", loop=loop)
     memory = _memory_model(deployment, device)
     replicas = int(question.plan.dp)
     return Setup(question, deployment, deployment, framework, memory, replicas, int(question.plan.devices))

@@ -44,6 +44,14 @@ def run_scenarios(source: str, target: str, *, static: bool = False, progress: P
 
 
 def _prepare(row: Row, static: bool) -> Job:
+    model, device, question, numbers = scenario_of(row, static=static)
+    key = _Key(model, device, question)
+    _setup(key)  # a model, device or plan that cannot be is this row's error
+    return Job(key, numbers)
+
+
+def scenario_of(row: Row, *, static: bool = False) -> tuple[str, str, Question, tuple[float, float, float]]:
+    """Return (model, device, question, (batch, input, output)) of a row of the contract's columns."""
     mode = word(row, "mode", "agg")
     question = Question(
         plan=_plan(row) if mode != "disagg" else Plan(),
@@ -58,10 +66,9 @@ def _prepare(row: Row, static: bool) -> Job:
         prefill_pool=_pool(row, "prefill") if mode == "disagg" else None,
         decode_pool=_pool(row, "decode") if mode == "disagg" else None,
     )
-    key = _Key(word(row, "model", None), word(row, "device", None), question)
-    _setup(key)  # a model, device or plan that cannot be is this row's error
     outputs = number(row, "output_tokens", 1.0 if question.phase == "prefill" else None)
-    return Job(key, (number(row, "batch", 1), number(row, "input_tokens", None), outputs))
+    numbers = number(row, "batch", 1), number(row, "input_tokens", None), outputs
+    return word(row, "model", None), word(row, "device", None), question, numbers
 
 
 def _plan(row: Row, prefix: str = "") -> Plan:

@@ -64,7 +64,9 @@ def _library_s(op: Collective, ranks: Number, c: Coefficients, link: LinkFacts) 
     sent = _sent_bytes(op, ranks)
     fill = sqrt(sent / (sent + c["ramp_mib"] * MIB))
     step_s = maximum(c["step_us"] * 1e-6, link.latency_s)
-    inner_s = where(inner > 1.0, sent * (1.0 + c["pair_loss"] / inner) / (c["efficiency"] * _inner_bandwidth(inner, c, link)), 0.0)
+    inner_s = where(
+        inner > 1.0, sent * (1.0 + c["pair_loss"] / inner) / (c["efficiency"] * _inner_bandwidth(inner, c, link)), 0.0
+    )
     latency_s = step_s * (_steps(op, maximum(inner, 2.0)) - 2.0) + (c["launch_us"] + c["ramp_us"] * fill) * 1e-6
     rails = inner ** c["rail_power"]
     crossing_s = _crossing_bytes(op, ranks, inner) / (c["outer_efficiency"] * rails * link.outer_bandwidth_bytes_per_s)

@@ -110,8 +110,9 @@ def _body_s(op: Linear, chip: ChipFacts, c: Coefficients, flow: Number) -> Numbe
 
     def split(bm: float, bn: float) -> Number:
         share = ceil(m / bm) * ceil(n / bn) / cores  # of the cores that whole tiles keep busy
-        parts = minimum(maximum(1.0, 1.0 / share), most_splits)
-        steps = maximum(1.0, share) * (k / parts + prologue)
+        rounds = maximum(1.0, share)
+        parts = minimum(rounds / share, most_splits)
+        steps = rounds * (k / parts + prologue)
         square = bm * bn * square_s
         return sqrt(steps * steps * (square * square + latency2) + flow2) + parts * partial
 

@@ -29,6 +29,8 @@ from perfmodel.ops.attention import MlaDecode
 ROW_TILES = ((16.0, 0.0), (64.0, 1.0), (128.0, 1.0))
 """Rows of a tile, and whether it is a wide one."""
 KEYS_OF_A_SPLIT = 64.0
+MOST_OF_BANDWIDTH = 0.95
+"""What refresh and turn-arounds leave of the datasheet's bandwidth; caps ``memory_efficiency``."""
 UNUSED = 1e3
 """Times as slow as a tile that the kernel does not take."""
 
@@ -58,7 +60,7 @@ def expected_s(op: MlaDecode, chip: ChipFacts, c: Coefficients, warm: bool = Tru
 
 def _attention_s(op: MlaDecode, chip: ChipFacts, c: Coefficients, warm: bool) -> Number:
     rows = op.q_tokens * op.heads
-    rate = c["compute_efficiency"] * sixteen_bit_peak(chip, op.dtype) / chip.core_count
+    rate = minimum(c["compute_efficiency"], 1.0) * sixteen_bit_peak(chip, op.dtype) / chip.core_count
     key_s = c["key_clocks"] / chip.clock_hz
     if op.cache.bits < 16:
         rate, key_s = rate * c["fp8_speedup"], c["fp8_key_clocks"] / chip.clock_hz
@@ -66,7 +68,12 @@ def _attention_s(op: MlaDecode, chip: ChipFacts, c: Coefficients, warm: bool) ->
     memory_s = _cache_s(op, chip, c, warm)
     most_splits = minimum(maximum(op.kv_tokens / KEYS_OF_A_SPLIT, 1.0), 1.0 + c["extra_splits"])
     refused = where(rows >= c["wide_rows"], 0.0, UNUSED)
-    cores, wave_s, split_s, combine_s = chip.core_count, c["cta_us"] * 1e-6, c["split_us"] * 1e-6, c["combine_us"] * 1e-6
+    cores, wave_s, split_s, combine_s = (
+        chip.core_count,
+        c["cta_us"] * 1e-6,
+        c["split_us"] * 1e-6,
+        c["combine_us"] * 1e-6,
+    )
 
     def tile_s(tile: Number, wide: Number) -> Number:
         blocks = op.batch * ceil(rows / tile) * (1.0 + wide * refused)
@@ -84,7 +91,8 @@ def _attention_s(op: MlaDecode, chip: ChipFacts, c: Coefficients, warm: bool) ->
 def _cache_s(op: MlaDecode, chip: ChipFacts, c: Coefficients, warm: bool) -> Number:
     kv_bytes = op.batch * op.kv_tokens * (op.kv_lora_rank + op.rope_dim) * op.cache.bytes_per_element
     held = CACHE_SHARE * chip.llc_bytes if warm else 0.0
-    far = maximum(kv_bytes - held, 0.0) / (c["memory_efficiency"] * chip.memory_bandwidth_bytes_per_s)
+    efficiency = minimum(c["memory_efficiency"], MOST_OF_BANDWIDTH)
+    far = maximum(kv_bytes - held, 0.0) / (efficiency * chip.memory_bandwidth_bytes_per_s)
     near = kv_bytes / (CACHE_TO_CORE_BYTES_PER_CLOCK * chip.clock_hz * chip.core_count)
     return maximum(far, near)
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from perfmodel.calibration import Coefficients
 from perfmodel.cost.facts import ChipFacts
-from perfmodel.numeric import Number, best_of, ceil, maximum, smooth_maximum
+from perfmodel.numeric import Number, best_of, ceil, maximum, minimum, smooth_maximum
 from perfmodel.ops.attention import MlaPrefill
 
 QUERY_TILES = ((16.0,), (64.0,), (128.0,))
@@ -60,7 +60,7 @@ def sixteen_bit_peak(chip: ChipFacts, dtype: str) -> Number:
 
 def _attention_s(op: MlaPrefill, chip: ChipFacts, c: Coefficients) -> Number:
     behind = op.kv_tokens - op.q_tokens
-    rate = c["compute_efficiency"] * sixteen_bit_peak(chip, op.dtype) / chip.core_count
+    rate = minimum(c["compute_efficiency"], 1.0) * sixteen_bit_peak(chip, op.dtype) / chip.core_count
     if op.cache.bits < 16 or op.dtype == "fp8":
         rate = rate * c["fp8_speedup"]
     matrix_s = 2.0 * (op.nope_dim + op.rope_dim + op.v_dim) / rate

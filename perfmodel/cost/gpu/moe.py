@@ -25,11 +25,11 @@ from __future__ import annotations
 
 from perfmodel.calibration import Coefficients
 from perfmodel.cost.facts import ChipFacts
-from perfmodel.numeric import Number, best_of, ceil, maximum, minimum, smooth_maximum, total
+from perfmodel.numeric import Number, best_of, ceil, maximum, smooth_maximum, total
 from perfmodel.ops.moe import Experts
 from perfmodel.ops.routing import BALANCED, RankLoad
 
-_TILE_ROWS = ((16.0,), (32.0,), (64.0,), (128.0,))
+_TILE_ROWS = ((16.0,), (64.0,), (128.0,))
 _TILE_COLUMNS = 128.0
 _K_STEP = 64.0
 _REFERENCE_CLOCK_HZ = 1.8e9
@@ -70,11 +70,10 @@ def _grouped_gemms_s(op: Experts, load: RankLoad, width: Number, chip: ChipFacts
     down_blocks = op.hidden / _TILE_COLUMNS / cores
     least = c["k_step_ns"] * 1e-9 / _K_STEP * _slowness(chip)
     tail, loss = c["tail_waves"], c["small_tile_loss"]
-    used = [(count * minimum(each, 1.0), each) for count, each in load.groups]
     per_row = 2.0 * _TILE_COLUMNS / rate
 
     def time_s(rows: float) -> Number:
-        tiles = _row_tiles(op, used, rows)
+        tiles = _row_tiles(op, load, rows)
         block = maximum(per_row * rows * (1.0 + loss * (128.0 / rows - 1.0)), least)
         up = maximum(tiles * up_blocks + tail, 1.0) * op.hidden
         down = maximum(tiles * down_blocks + tail, 1.0) * width
@@ -89,11 +88,11 @@ def _cores(op: Experts, chip: ChipFacts) -> Number:
     return maximum(chip.core_count, chip.peaks[[*names, op.format.compute][0]] / _LARGEST_CORE_FLOPS_PER_S)
 
 
-def _row_tiles(op: Experts, used_experts: list[tuple[Number, Number]], rows: float) -> Number:
+def _row_tiles(op: Experts, load: RankLoad, rows: float) -> Number:
     """Return the tiles of ``rows`` rows over all experts; an uneven load fills its last tile by half on average."""
     if op.routing.kind == BALANCED:
-        return total([used * ceil(each / rows) for used, each in used_experts])
-    return total([used * _uneven_tiles(each / rows + 0.5) for used, each in used_experts])
+        return total([used * ceil(each / rows) for used, each in load.groups])
+    return total([used * _uneven_tiles(each / rows + 0.5) for used, each in load.groups])
 
 
 def _uneven_tiles(middle: Number) -> Number:

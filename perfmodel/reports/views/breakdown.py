@@ -118,7 +118,7 @@ def _bounds(rows: list[Row], size_s: float) -> dict[str, Any]:
         "name": "bound",
         "y": list(range(len(rows))),
         "x": [amount(row.get("bound_s")) / size_s for row in rows],
-        "marker": {"symbol": "diamond", "size": 9, "color": "#ffffff", "line": {"color": "#000000", "width": 1.2}},
+        "marker": {"symbol": "diamond", "size": 8, "color": "#ffffff", "line": {"color": "#000000", "width": 1.2}},
         "cliponaxis": False,
         "hoverinfo": "skip",
     }

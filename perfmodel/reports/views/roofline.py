@@ -109,7 +109,7 @@ def _plot(points: list[_Point], machine: _Machine) -> Plot:
     rates = [point.rate for point in points] + list(machine.peaks.values())
     ridges = [peak / machine.bandwidth for peak in machine.peaks.values()] if machine.bandwidth else []
     intensities = [point.intensity for point in points] + ridges
-    area = Box(min(intensities) / 3, min(rates) / 3, max(intensities) * 8, max(rates) * 2.5)
+    area = Box(min(intensities) / 3, min(rates) / 3, max(intensities) * 14, max(rates) * 2.5)
     layout = base_layout(
         xaxis=axis("FLOP per byte of main memory", **decades(area.left, area.right, "")),
         yaxis=axis("", **decades(area.bottom, area.top, "flops_per_s")),

@@ -96,7 +96,12 @@ def sharded_report(report: dict[str, Any]) -> dict[str, Any]:
     for phase in ("prefill", "decode"):
         row = operator(phase, ("all_reduce", "ffn", "all_reduce", 64, (0.0, 1.0, 60.0), (0.0, 1.0, 11.0)))
         row |= {"bytes": 0.0, "arithmetic_intensity_flops_per_byte": None, "link_bytes": 1e9, "bottleneck": "link"}
-        changed["operators"].append({**row, "share": 0.08})
+        changed["operators"].append(row)
+    for phase in ("prefill", "decode"):
+        rows = [row for row in changed["operators"] if row["phase"] == phase]
+        total = sum(row["expected_s"] for row in rows)
+        for row in rows:
+            row["share"] = row["expected_s"] / total
     return changed
 
 

@@ -1,0 +1,296 @@
+"""What the fits of attention prefill and decode share: sparse shrunken offsets, the three errors, the file.
+
+Each coefficient of a row is ``base * product of the factors of the groups that the row is in`` (backend, architecture,
+device ...). The fit minimises ``sum soft_l1(ln(model/measured)) + sum stiffness*ln(factor)^2``, like
+``scipy.optimize.least_squares(loss="soft_l1")``, by Levenberg-Marquardt with a sparse Jacobian that costs one
+evaluation a coefficient, however many groups there are.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from perfmodel.fitting.common import facts_by_row, read_measured, shape_split, three_errors, write_calibration
+from perfmodel.formats import find_cache_encoding
+
+ROBUST = 0.15
+"""Log ratio where the loss turns from quadratic to linear."""
+
+DATA = (
+    "ai-dynamo/aiconfigurator performance tables, commit 095f58a5, Apache-2.0, NVIDIA Corporation",
+    "casys-kaist/LLMServingSim, MIT",
+    "alibaba/InferSim, Apache-2.0",
+)
+
+
+@dataclass(frozen=True)
+class Level:
+    """Groups of rows (equal in ``columns``) that may differ in ``names``, held to 1 with ``stiffness``.
+
+    Rows with a value of ``without`` in these columns stay at the level above.
+    """
+
+    columns: tuple[str, ...]
+    names: tuple[str, ...]
+    stiffness: float
+    without: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What one operator's fit consists of; ``split`` are the static columns that pick the formula."""
+
+    operator: type[Any]
+    form: str
+    expected_s: Callable[..., Any]
+    split: tuple[str, ...]
+    base: Mapping[str, float]
+    levels: tuple[Level, ...]
+    fixed: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.operator.KIND
+
+
+class Rows:
+    """Measured rows as operators and facts of arrays, one block for each value of the static columns."""
+
+    def __init__(self, recipe: Recipe, frame: Any) -> None:
+        import numpy as np
+
+        self.recipe, self.count = recipe, len(frame)
+        self.target = np.log(frame["latency_us"].to_numpy(float) * 1e-6)
+        self.blocks: list[tuple[Any, Any, Any]] = []
+        for values, rows in frame.groupby(list(recipe.split), sort=True).indices.items():
+            part = frame.iloc[rows]
+            static: dict[str, Any] = dict(zip(recipe.split, values, strict=True))
+            static["cache"] = find_cache_encoding(str(static.pop("kv_dtype")))
+            if "causal" in static:
+                static["causal"] = bool(static["causal"])
+            numbers = {name: part[name].to_numpy(float) for name in recipe.operator.DOMAIN}
+            self.blocks.append((rows, recipe.operator(**numbers, **static), facts_by_row(part["device"])))
+
+    def log_seconds(self, c: Mapping[str, Any]) -> Any:
+        """Return the log of the expected seconds of every row for coefficients given as arrays."""
+        import numpy as np
+
+        out = np.empty(self.count)
+        for rows, op, chip in self.blocks:
+            out[rows] = self.recipe.expected_s(op, chip, {name: value[rows] for name, value in c.items()})
+        return np.log(out)
+
+    def roofline_s(self) -> Any:
+        """Return the larger of flops over peak and bytes over bandwidth, of every row."""
+        import numpy as np
+
+        out = np.empty(self.count)
+        for rows, op, chip in self.blocks:
+            counts = op.counts()
+            peak = chip.peaks.get(op.dtype, chip.peaks.get("float16"))
+            compute = counts.filter_flops(engine="tensor").total_flops() / peak
+            out[rows] = np.maximum(compute, counts.total_bytes() / chip.memory_bandwidth_bytes_per_s)
+        return out
+
+
+Parameter = tuple[str, tuple[str, ...], tuple[str, ...]]
+"""A coefficient's name, and the columns and values of the group whose factor it is (none: the base value)."""
+
+
+def parameters_of(recipe: Recipe, frame: Any) -> dict[Parameter, float]:
+    """Return every parameter that the rows of a frame can tell something about, with its stiffness."""
+    found: dict[Parameter, float] = {(name, (), ()): 0.05 for name in recipe.base}
+    for level in recipe.levels:
+        for values in sorted(set(map(tuple, frame[list(level.columns)].astype(str).to_numpy()))):
+            if not set(values) & set(level.without):
+                found.update({(name, level.columns, values): level.stiffness for name in level.names})
+    return found
+
+
+def _indicators(recipe: Recipe, frame: Any, parameters: Sequence[Parameter]) -> dict[str, Any]:
+    """Return, for each coefficient, the sparse 0/1 matrix (rows by parameters) of what applies."""
+    import numpy as np
+    from scipy import sparse
+
+    everywhere = np.arange(len(frame))
+    members: dict[Any, Any] = {((), ()): everywhere}
+    cells: dict[str, list[tuple[Any, int]]] = {name: [] for name in recipe.base}
+    groups: dict[tuple[str, ...], Any] = {}
+    for number, (name, columns, values) in enumerate(parameters):
+        if columns and columns not in groups:
+            groups[columns] = frame[list(columns)].astype(str).groupby(list(columns)).indices
+        if (columns, values) not in members:
+            key = values if len(columns) > 1 else (values[0] if values[0] in groups[columns] else values)
+            members[columns, values] = groups[columns].get(key, everywhere[:0])
+        cells[name].append((members[columns, values], number))
+    matrices = {}
+    for name, entries in cells.items():
+        rows = np.concatenate([rows for rows, _ in entries])
+        numbers = np.concatenate([np.full(len(rows), number) for rows, number in entries])
+        matrices[name] = sparse.csr_matrix((np.ones(len(rows)), (rows, numbers)), shape=(len(frame), len(parameters)))
+    return matrices
+
+
+def coefficients(recipe: Recipe, theta: Any, indicators: Mapping[str, Any]) -> dict[str, Any]:
+    """Return each coefficient as an array over rows; ``theta`` are ln factors, relative to the recipe's base."""
+    import numpy as np
+
+    return {name: recipe.base[name] * np.exp(np.clip(indicators[name] @ theta, -12, 12)) for name in recipe.base}
+
+
+@dataclass
+class Fit:
+    """Fitted ln factors of the parameters."""
+
+    recipe: Recipe
+    values: dict[Parameter, float]
+
+    def ratio(self, frame: Any) -> Any:
+        """Return expected/measured of every row of a frame; groups never seen add nothing."""
+        import numpy as np
+
+        rows = Rows(self.recipe, frame)
+        indicators = _indicators(self.recipe, frame, list(self.values))
+        theta = np.array(list(self.values.values()))
+        return np.exp(rows.log_seconds(coefficients(self.recipe, theta, indicators)) - rows.target)
+
+    def rules(self) -> list[dict[str, Any]]:
+        """Return the calibration rules: base values, then factors by group, from the coarsest to the finest."""
+        import math
+
+        base = {name: self.recipe.base[name] * math.exp(self.values[name, (), ()]) for name in self.recipe.base}
+        scales: dict[Any, dict[str, float]] = {}
+        for (name, columns, values), value in self.values.items():
+            if columns:
+                scales.setdefault((columns, values), {})[name] = math.exp(value)
+        scaled = [{"when": dict(zip(c, v, strict=True)), "scale": scale} for (c, v), scale in scales.items()]
+        return [{"set": base}, *self.recipe.fixed, *scaled]
+
+
+def fit(recipe: Recipe, frame: Any, least: float = 0.04, iterations: int = 30) -> Fit:
+    """Return the fit on the rows of a frame; factors within ``least`` of 1 are dropped, and the rest refitted."""
+    import numpy as np
+
+    stiffness = parameters_of(recipe, frame)
+    rows = Rows(recipe, frame)
+    theta = _solve(recipe, rows, frame, stiffness, np.zeros(len(stiffness)), iterations)
+    values = dict(zip(stiffness, theta, strict=True))
+    kept = {p: s for p, s in stiffness.items() if not p[1] or abs(values[p]) >= least}
+    theta = _solve(recipe, rows, frame, kept, np.array([values[p] for p in kept]), 4)
+    return Fit(recipe, {p: float(v) for p, v in zip(kept, theta, strict=True)})
+
+
+def _solve(recipe: Recipe, rows: Rows, frame: Any, stiffness: Mapping[Parameter, float], theta: Any, limit: int) -> Any:
+    """Levenberg-Marquardt on iteratively reweighted normal equations."""
+    import numpy as np
+    from scipy import sparse
+
+    indicators = _indicators(recipe, frame, list(stiffness))
+    held = np.array(list(stiffness.values()))
+
+    def cost(at: Any) -> tuple[float, dict[str, Any], Any]:
+        c = coefficients(recipe, at, indicators)
+        r = rows.log_seconds(c) - rows.target
+        loss = 2 * ROBUST**2 * (np.sqrt(1 + (r / ROBUST) ** 2) - 1)
+        return float(loss.sum() + (held * at * at).sum()), c, r
+
+    now, c, r = cost(theta)
+    damping = 1e-2
+    for _ in range(limit):
+        jacobian = sparse.csr_matrix(indicators[next(iter(indicators))].shape)
+        for name, applies in indicators.items():
+            slope = (rows.log_seconds({**c, name: c[name] * 1.001}) - rows.target - r) / np.log(1.001)
+            jacobian += sparse.diags(slope) @ applies
+        weight = 1 / np.sqrt(1 + (r / ROBUST) ** 2)
+        normal = (jacobian.T @ sparse.diags(weight) @ jacobian).toarray() + np.diag(held)
+        gradient = jacobian.T @ (weight * r) + held * theta
+        gain = 0.0
+        for _ in range(6):
+            step = np.linalg.solve(normal + damping * np.diag(np.diag(normal) + 1e-3), -gradient)
+            trial = theta + np.clip(step, -1, 1)
+            then, c_trial, r_trial = cost(trial)
+            if then < now:
+                gain, theta, now, c, r = now - then, trial, then, c_trial, r_trial
+                damping = max(damping / 4, 1e-5)
+                break
+            damping = damping * 6 + 1e-3
+        if gain < 3e-4 * now:
+            break
+    return theta
+
+
+def left_out_ratios(recipe: Recipe, frame: Any, most: int = 9000) -> Any:
+    """Return expected/measured of every row, by a fit (on at most ``most`` rows) that never saw the row's device."""
+    import numpy as np
+
+    ratio = np.full(len(frame), np.nan)
+    for device in sorted(frame["device"].unique()):
+        own = (frame["device"] == device).to_numpy()
+        rest = frame[~own]
+        rest = rest.sample(min(most, len(rest)), random_state=0).reset_index(drop=True)
+        ratio[own] = fit(recipe, rest, iterations=15).ratio(frame[own].reset_index(drop=True))
+    return ratio
+
+
+def main(recipe: Recipe, by: Sequence[str], arguments: Sequence[str] | None = None) -> None:
+    """Fit, print the errors and write the file: ``--data DIR_OR_CSV [--out FILE]``."""
+    import numpy as np
+
+    parser = argparse.ArgumentParser(description=f"Fit the {recipe.name} form on measured kernels.")
+    parser.add_argument("--data", required=True, help=f"a CSV file, or a folder with {recipe.name}.csv.gz")
+    parser.add_argument("--out", type=Path, help="calibration file to write")
+    given = parser.parse_args(arguments)
+    frame = read_measured(given.data, recipe.name)
+    shape = [*recipe.operator.DOMAIN, *(["causal"] if "causal" in recipe.split else [])]
+    held = shape_split(frame, shape)
+    fitted = fit(recipe, frame[~held].reset_index(drop=True)).ratio(frame)
+    left_out = left_out_ratios(recipe, frame)
+    roofline = Rows(recipe, frame).roofline_s() / (frame["latency_us"].to_numpy() * 1e-6)
+    errors = three_errors(frame, held, fitted, left_out, roofline, by)
+    if given.out is None:
+        return
+    final = fit(recipe, frame)
+    sibling = frame["architecture"].isin(SIBLINGS).to_numpy()
+    document = {
+        "schema": "calibration/1",
+        "operator": recipe.name,
+        "form": recipe.form,
+        "data": list(DATA),
+        "date": "2026-11-20",
+        "split": f"30 % of the shapes ({', '.join(shape)}) held out by a hash; left out: refitted without each device in turn; "
+        "the rules are refitted on all rows",
+        "errors": {"unit": "% of |expected/measured - 1|", **errors},
+        "measured_devices": sorted(frame["device"].unique()),
+        "rules": final.rules(),
+        "bands": [
+            *_bands(frame, left_out, "false", ((),), np.isfinite(left_out)),
+            *_bands(frame, left_out, "false", (("architecture",), ("architecture", "backend")), sibling),
+            *_bands(frame, fitted, "true", ((), ("backend",), ("backend", "architecture")), held),
+        ],
+    }
+    write_calibration(given.out, document)
+
+
+SIBLINGS = ("blackwell",)
+"""Architectures of which two measured devices tell what a new sibling's error is."""
+
+
+def _bands(frame: Any, ratio: Any, measured: str, groups: Sequence[tuple[str, ...]], rows: Any) -> list[dict[str, Any]]:
+    """Return p10 and p90 of measured/expected for each group of the chosen rows (``()``: all of them)."""
+    import numpy as np
+
+    part, inverse = frame[rows], 1.0 / ratio[rows]
+    rules = []
+    for columns in groups:
+        found = part.reset_index(drop=True).groupby(list(columns)).indices if columns else {(): np.arange(len(part))}
+        for values, members in sorted(found.items()):
+            if len(members) >= 60:
+                low, high = np.quantile(inverse[members], [0.1, 0.9])
+                named = dict(zip(columns, values if isinstance(values, tuple) else (values,), strict=True))
+                band = {"p10": float(min(low, 1.0)), "p90": float(max(high, 1.0))}
+                rules.append({"when": {"measured": measured, **named}, "set": band})
+    return rules
