@@ -117,8 +117,9 @@ class Estimate:
     def operator_rows(self) -> list[dict[str, Any]]:
         """Return one row an operator and phase."""
         rows: list[dict[str, Any]] = []
+        bandwidth = float(self.setup.decode.machine.chip.memory_bandwidth_bytes_per_s)
         for phase, step in (("prefill", self.answer.phases.prefill), ("decode", self.answer.phases.decode)):
-            rows += operator_rows(phase, step) if step else []
+            rows += operator_rows(phase, step, bandwidth) if step else []
         return rows
 
     def ops(self) -> Any:

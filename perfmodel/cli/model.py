@@ -103,7 +103,7 @@ def _sizes(model: LanguageModel) -> dict[str, Any]:
 
 
 def _flops(model: LanguageModel, batch: str, tokens: str, logits: str, *, causal: bool) -> dict[str, float]:
-    """Return the flops of a forward pass over ``batch`` new sequences of ``tokens`` tokens: all, and matrix products'."""
+    """Return the flops of a forward pass over ``batch`` new sequences: all flops, and those of matrix products."""
     from perfmodel.arguments import whole
     from perfmodel.plan.layout import StepShape, step_operators
     from perfmodel.plan.parallelism import Plan

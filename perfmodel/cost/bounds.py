@@ -43,15 +43,21 @@ def operator_bound(op: Operator, counts: Counts, chip: ChipFacts, link: LinkFact
     Source: roofline (Williams et al. 2009) with each resource apart. Omits launch latency, which no law requires.
     """
     sends = 0.5 if isinstance(op, AllReduce) and link is not None and link.topology.startswith("nvswitch") else 1.0
-    return Bound(_compute_s(counts, chip), _memory_s(counts, chip, warm), sends * _link_s(counts, link))
+    return Bound(_compute_s(op, counts, chip), _memory_s(counts, chip, warm), sends * _link_s(counts, link))
 
 
-def _compute_s(counts: Counts, chip: ChipFacts) -> Number:
+def _fastest_dtype(op: Operator, dtype: str, chip: ChipFacts) -> str:
+    """Return the dtype that an implementation may compute in: over an 8-bit cache attention can stay in 8 bits."""
+    cache = getattr(op, "cache", None)
+    return "fp8" if cache is not None and cache.dtype == "fp8" and "fp8" in chip.peaks else dtype
+
+
+def _compute_s(op: Operator, counts: Counts, chip: ChipFacts) -> Number:
     matrix: Number = 0.0
     vector: Number = 0.0
     for key, flops in counts.flops.items():
         if key.engine == "tensor":
-            matrix = matrix + flops / (BOOST_HEADROOM * chip.peak_flops_per_s(key.dtype))
+            matrix = matrix + flops / (BOOST_HEADROOM * chip.peak_flops_per_s(_fastest_dtype(op, key.dtype, chip)))
         else:
             vector = vector + flops / (BOOST_HEADROOM * chip.vector_flops_per_s)
     if not isinstance(matrix, float) or matrix:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from perfmodel.devices.model import Device, Link
 from perfmodel.errors import InputError
@@ -48,6 +49,17 @@ def domain_of(topology: str, ranks_per_node: Number, default: Number) -> Number:
     return 2 if "pairwise" in topology else default
 
 
+@lru_cache(maxsize=512)
+def link_for(device: Device, topology: str = "", ranks_per_node: int = 0) -> LinkFacts:
+    """Return :func:`link_of_topology`, an empty topology being the device's usual scale-up link."""
+    usual = device.link("scale_up") or device.link("host")
+    if usual is None:
+        raise InputError(f"{device.name} states no link to other devices")
+    if not topology:
+        topology = "pairwise-nvlink+pcie" if usual.topology == "nvlink-pair" else usual.topology
+    return link_of_topology(device, topology, ranks_per_node or usual.domain_size)
+
+
 def link_of_topology(device: Device, topology: str, ranks_per_node: int) -> LinkFacts:
     """Return the link facts of a device in a topology named as in measured data.
 
@@ -75,6 +87,7 @@ def _link(device: Device, base: str) -> Link:
         found = device.link("scale_up", 1, "pcie") or device.link("host", 1, "pcie")
     else:
         found = device.link("scale_up")
+    found = found or device.link("scale_up") or device.link("host")
     if found is None:
         raise InputError(f"{device.name} has no link for the topology '{base}'")
     return found

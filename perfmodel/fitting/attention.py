@@ -20,6 +20,9 @@ from perfmodel.formats import find_cache_encoding
 ROBUST = 0.15
 """Log ratio where the loss turns from quadratic to linear."""
 
+FIXED = 1e6
+"""Stiffness of what must not move."""
+
 DATA = (
     "ai-dynamo/aiconfigurator performance tables, commit 095f58a5, Apache-2.0, NVIDIA Corporation",
     "casys-kaist/LLMServingSim, MIT",
@@ -42,7 +45,11 @@ class Level:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What one operator's fit consists of; ``split`` are the static columns that pick the formula."""
+    """What one operator's fit consists of.
+
+    ``split`` are the static columns that pick the formula, ``fixed`` rules that are not fitted, ``given`` the
+    coefficients whose base value stays as it is.
+    """
 
     operator: type[Any]
     form: str
@@ -51,6 +58,7 @@ class Recipe:
     base: Mapping[str, float]
     levels: tuple[Level, ...]
     fixed: tuple[dict[str, Any], ...] = ()
+    given: tuple[str, ...] = ("host_us",)
 
     @property
     def name(self) -> str:
@@ -103,7 +111,7 @@ Parameter = tuple[str, tuple[str, ...], tuple[str, ...]]
 
 def parameters_of(recipe: Recipe, frame: Any) -> dict[Parameter, float]:
     """Return every parameter that the rows of a frame can tell something about, with its stiffness."""
-    found: dict[Parameter, float] = {(name, (), ()): 0.05 for name in recipe.base}
+    found: dict[Parameter, float] = {(name, (), ()): FIXED if name in recipe.given else 0.05 for name in recipe.base}
     for level in recipe.levels:
         for values in sorted(set(map(tuple, frame[list(level.columns)].astype(str).to_numpy()))):
             if not set(values) & set(level.without):
@@ -246,6 +254,8 @@ def main(recipe: Recipe, by: Sequence[str], arguments: Sequence[str] | None = No
     given = parser.parse_args(arguments)
     frame = read_measured(given.data, recipe.name)
     shape = [*recipe.operator.DOMAIN, *(["causal"] if "causal" in recipe.split else [])]
+    if "causal" in recipe.split:
+        frame["mask"] = frame["causal"].map({True: "causal", False: "full"})
     held = shape_split(frame, shape)
     fitted = fit(recipe, frame[~held].reset_index(drop=True)).ratio(frame)
     left_out = left_out_ratios(recipe, frame)
@@ -261,8 +271,8 @@ def main(recipe: Recipe, by: Sequence[str], arguments: Sequence[str] | None = No
         "form": recipe.form,
         "data": list(DATA),
         "date": "2026-11-20",
-        "split": f"30 % of the shapes ({', '.join(shape)}) held out by a hash; left out: refitted without each device in turn; "
-        "the rules are refitted on all rows",
+        "split": f"30 % of the shapes ({', '.join(shape)}) held out by a hash; "
+        "left out: refitted without each device in turn; the rules are refitted on all rows",
         "errors": {"unit": "% of |expected/measured - 1|", **errors},
         "measured_devices": sorted(frame["device"].unique()),
         "rules": final.rules(),
@@ -278,19 +288,28 @@ def main(recipe: Recipe, by: Sequence[str], arguments: Sequence[str] | None = No
 SIBLINGS = ("blackwell",)
 """Architectures of which two measured devices tell what a new sibling's error is."""
 
+LIKE_SIBLINGS = ("blackwell", "hopper")
+"""Architectures of datacentre devices whose new members are expected to err as much as those of ``SIBLINGS``."""
+
 
 def _bands(frame: Any, ratio: Any, measured: str, groups: Sequence[tuple[str, ...]], rows: Any) -> list[dict[str, Any]]:
     """Return p10 and p90 of measured/expected for each group of the chosen rows (``()``: all of them)."""
     import numpy as np
 
     part, inverse = frame[rows], 1.0 / ratio[rows]
-    rules = []
+    rules: list[dict[str, Any]] = []
     for columns in groups:
-        found = part.reset_index(drop=True).groupby(list(columns)).indices if columns else {(): np.arange(len(part))}
+        found: dict[Any, Any] = {(): np.arange(len(part))}
+        if columns:
+            found = part.reset_index(drop=True).groupby(list(columns)).indices
         for values, members in sorted(found.items()):
             if len(members) >= 60:
                 low, high = np.quantile(inverse[members], [0.1, 0.9])
-                named = dict(zip(columns, values if isinstance(values, tuple) else (values,), strict=True))
+                named: dict[str, Any] = dict(
+                    zip(columns, values if isinstance(values, tuple) else (values,), strict=True)
+                )
+                if measured == "false" and named.get("architecture") in SIBLINGS:
+                    named["architecture"] = list(LIKE_SIBLINGS)
                 band = {"p10": float(min(low, 1.0)), "p90": float(max(high, 1.0))}
                 rules.append({"when": {"measured": measured, **named}, "set": band})
     return rules

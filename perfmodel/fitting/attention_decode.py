@@ -31,7 +31,12 @@ RECIPE = Recipe(
         Level(("backend",), KERNEL, 0.5, BARE),
         Level(("architecture",), KERNEL, 0.5),
         Level(("backend", "architecture"), KERNEL, 0.8, BARE),
-        Level(("backend", "device"), (*BY_DEVICE, "cast_launch", "cast_key", "odd_launch_kclk", "head_256", "splitting"), 1.5, BARE),
+        Level(
+            ("backend", "device"),
+            (*BY_DEVICE, "cast_launch", "cast_key", "odd_launch_kclk", "head_256", "splitting"),
+            1.5,
+            BARE,
+        ),
         Level(("device",), BY_DEVICE, 5.0),
     ),
 )

@@ -1,4 +1,4 @@
-"""Fit of the attention prefill form: ``python -m perfmodel.fitting.attention_prefill --data DIR_OR_CSV [--out FILE]``."""
+"""Fit of attention prefill: ``python -m perfmodel.fitting.attention_prefill --data DIR_OR_CSV [--out FILE]``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ BASE = {
 }  # fmt: skip
 KERNEL = tuple(name for name in BASE if name not in {"llc_share", "core_bytes_per_clock"})
 HEADS = (
-    "causal_head_64", "full_head_64", "head_odd", "head_unaligned", "head_192", "head_256", "head_512", "cast_192", "cast_256",
+    "causal_head_64", "full_head_64", "head_odd", "head_unaligned", "head_192", "head_256", "head_512",
+    "cast_192", "cast_256",
 )  # fmt: skip
 BY_DTYPE = (
     "causal_launch_kclk", "causal_efficiency", "causal_tile_kclk", "window_launch_kclk", "window_cost", "packing",
@@ -50,4 +51,4 @@ RECIPE = Recipe(
 )
 
 if __name__ == "__main__":
-    main(RECIPE, ("causal", "device", "dtype", "kv_dtype"))
+    main(RECIPE, ("mask", "device", "dtype", "kv_dtype"))

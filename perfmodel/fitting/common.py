@@ -287,7 +287,7 @@ def leave_devices_out(frame: Any, levels: Shrunken, theta: Any, held: Any, rows_
         known, unseen = frame[~out & ~held].reset_index(drop=True), frame[out].reset_index(drop=True)
         rows, target = rows_of(known), rows_of(unseen)
         start = np.where([device in p[2] for p in levels.parameters], 0.0, theta)
-        refit = levels.fit(rows.seconds, rows.measured, levels.index(known), start=start, iterations=10)
+        refit = levels.fit(rows.seconds, rows.measured, levels.index(known), start=start, iterations=8)
         ratio[out] = target.seconds(levels.coefficients(refit, levels.index(unseen))) / target.measured
     return ratio
 

@@ -43,7 +43,7 @@ SPECIFICATION: Specification = {
                         (_ARCHITECTURE_BACKEND, 0.15)]),
     "math_efficiency": (0.85, [(_VENDOR, 0.1), (_ARCHITECTURE, 0.1), (_DEVICE, 0.07), (_DTYPE, 0.15), (_BACKEND, 0.15),
                                (_ARCHITECTURE_BACKEND, 0.1)]),
-    "step_clocks": (3.6, [(_ASYNC, 0.7), (_ARCHITECTURE, 0.3), (_DTYPE, 0.5), (_BACKEND, 0.3)]),
+    "step_clocks": (3.6, [(_ASYNC, 0.7), (_GRAPHICS, 0.4), (_ARCHITECTURE, 0.3), (_DTYPE, 0.5), (_BACKEND, 0.3)]),
     "prologue_k": (105.0, [(_ARCHITECTURE, 0.2), (_DTYPE, 0.3), (_BACKEND, 0.2)]),
     "memory_efficiency": (0.85, [(_ARCHITECTURE, 0.1), (_DEVICE, 0.07), (_BACKEND, 0.1)]),
     "fabric_bytes_per_clock": (15.0, [(_GRAPHICS, 0.3), (_ARCHITECTURE, 0.2), (_DEVICE, 0.1), (_BACKEND, 0.1)]),
@@ -179,7 +179,7 @@ def calibration(frame: Any, levels: Shrunken, theta: Any, held: Any, fitted: Any
         ),
         "errors": {"unit": "% of |expected/measured - 1|", **errors},
         "measured_devices": sorted(frame["device"].unique().tolist()),
-        "rules": [*levels.rules(theta, expand), *BY_REASON],
+        "rules": [*levels.rules(theta, expand, least=0.03), *BY_REASON],
         "bands": quantile_bands(frame, held, fitted, left_out, [("dtype",), ("timing",), ("backend", "dtype")]),
     }
 

@@ -14,15 +14,14 @@ HOST = ("host_us", "fp8_host_us")
 SHARES = ("compute_efficiency", "memory_efficiency")
 """Shares of datasheet rates: families may differ less in them, or they stop being shares."""
 
-
 DEDICATED = ("hopper", "blackwell")
-"""Architectures with MLA kernels of their own (FlashMLA, TensorRT-LLM's); others run general ones, which are the base."""
+"""Architectures with MLA kernels of their own (FlashMLA, TensorRT-LLM's); others run general ones, the base."""
 
 
 def offsets(names: Sequence[str], device_names: tuple[str, ...], shares_width: float) -> tuple[Offsets, ...]:
     """Return the groups that may differ: backend, kind of kernel, architecture, and (little) the device."""
     shares = tuple(name for name in names if name in SHARES)
-    kernel = tuple(name for name in names if name not in HOST and name not in SHARES)
+    kernel = tuple(name for name in names if name not in (*HOST, *SHARES))
     levels = (("backend",), ("architecture",), ("architecture", "backend"))
     return (
         *(Offsets(level, shares, shares_width) for level in levels),

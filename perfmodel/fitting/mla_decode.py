@@ -10,9 +10,10 @@ from perfmodel.ops import MlaDecode
 
 SHAPE = tuple(MlaDecode.DOMAIN)
 START = {
-    "host_us": Start(10, 1), "fp8_host_us": Start(3, 1), "launch_us": Start(10, 1), "compute_efficiency": Start(0.75, 0.2),
-    "key_clocks": Start(20, 1), "fp8_key_clocks": Start(20, 1), "extra_splits": Start(60, 1), "cta_us": Start(2, 1),
-    "split_us": Start(2, 1), "combine_us": Start(1, 1), "memory_efficiency": Start(0.87, 0.05),
+    "host_us": Start(10, 1), "fp8_host_us": Start(3, 1), "launch_us": Start(10, 1),
+    "compute_efficiency": Start(0.75, 0.2), "key_clocks": Start(20, 1), "fp8_key_clocks": Start(20, 1),
+    "extra_splits": Start(60, 1),
+    "cta_us": Start(2, 1), "split_us": Start(2, 1), "combine_us": Start(1, 1), "memory_efficiency": Start(0.87, 0.05),
     "fp8_speedup": Start(1.3, 0.5), "passes": Start(1, 1),
 }  # fmt: skip
 NEVER = 1e9

@@ -11,8 +11,9 @@ from perfmodel.ops import MlaPrefill
 SHAPE = tuple(MlaPrefill.DOMAIN)
 START = {
     "host_us": Start(10, 1), "fp8_host_us": Start(3, 1), "launch_us": Start(10, 1),
-    "compute_efficiency": Start(0.7, 0.5), "exp_share": Start(0.3, 1), "cta_us": Start(2, 1), "tail": Start(1, 0.5), "small_tile": Start(0.15, 1),
-    "passes": Start(1, 1), "fp8_speedup": Start(1.5, 0.5), "fp8_passes": Start(1, 1), "fp8_launch_us": Start(3, 1),
+    "compute_efficiency": Start(0.7, 0.5), "exp_share": Start(0.3, 1), "cta_us": Start(2, 1), "tail": Start(1, 0.5),
+    "small_tile": Start(0.15, 1), "passes": Start(1, 1), "fp8_speedup": Start(1.5, 0.5), "fp8_passes": Start(1, 1),
+    "fp8_launch_us": Start(3, 1),
 }  # fmt: skip
 RECIPE = Recipe(
     operator="mla_prefill", form="query tiles with hidden softmax, v1", data=mla.DATA, shape=SHAPE, start=START,

@@ -82,7 +82,8 @@ def read_rows(path: Path) -> Any:
 
     frame = pd.read_csv(path / "moe.csv.gz" if path.is_dir() else path, low_memory=False)
     frame["backend"] = frame["backend"].fillna("")
-    frame["architecture"] = frame["device"].map({d: load_device(d).architecture for d in frame["device"].unique()})
+    architectures = {device: load_device(device).architecture for device in frame["device"].unique()}
+    frame["architecture"] = [architectures[device] for device in frame["device"]]
     return frame
 
 
@@ -239,7 +240,7 @@ def fit(frame: Any, evaluations: int = 30) -> Fitted:
     found = least_squares(
         problem.residuals,
         np.concatenate([problem.start, np.zeros(len(problem.offsets))]),
-        jac=problem.jacobian,
+        jac=problem.jacobian,  # pyright: ignore[reportArgumentType]  (a callable; the stub knows only names)
         loss="soft_l1", f_scale=_RESIDUAL_WIDTH, x_scale="jac", tr_solver="lsmr",
         ftol=1e-4, xtol=1e-4, max_nfev=evaluations,
     )  # fmt: skip

@@ -59,7 +59,9 @@ def parse_routing(text: str) -> Routing:
         return Routing(name)
     found = re.fullmatch(r"power_law_(\d+(?:\.\d+)?)", name)
     if not found:
-        raise InputError(f"unknown routing '{text}': use balanced, uniform or power_law_<alpha> (such as power_law_1.2)")
+        raise InputError(
+            f"unknown routing '{text}': use balanced, uniform or power_law_<alpha> (such as power_law_1.2)"
+        )
     return Routing(POWER_LAW, float(found[1]))
 
 
@@ -108,7 +110,9 @@ def _even_load(tokens: Number, topk: Number, experts: Number, ep: Number, balanc
         assignments = minimum(assignments, tokens * minimum(topk, local))
         chance = minimum(assignments / local / tokens, 1.0)
         touched = local * (1.0 - (1.0 - chance) ** tokens)
-    return RankLoad(assignments, touched, local, ((touched, assignments / local if balanced else assignments / touched),))
+    return RankLoad(
+        assignments, touched, local, ((touched, assignments / local if balanced else assignments / touched),)
+    )
 
 
 def _largest_deviation(draws: Number) -> Number:
@@ -134,8 +138,10 @@ def _power_law_load(tokens: Number, topk: Number, experts: Number, ep: Number, a
     high = where(crowded, maximum(0.8 * tokens, 1.01), 2.0)
     draws = [_power_law_quantile((i + 0.5) / _QUANTILES, low, high, alpha) for i in range(_QUANTILES)]
     average = total(draws) / _QUANTILES
+    coarse = total([x * x for x in draws]) / _QUANTILES / (average * average) - 1.0
     shares = _capped([mean * (x / average) for x in draws], tokens, mean)
     spread = total([(s - mean) * (s - mean) for s in shares]) / _QUANTILES / (mean * mean)
+    spread = spread * _power_law_variance(low, high, alpha) / coarse  # what the few quantiles miss of the tail
     one = minimum(1.0, rows)  # rows are whole: the busiest rank and its hottest expert have at least one
     hot = maximum(minimum(mean * high / average, tokens), one)
     factor = _largest_sum(spread / local * (1.0 - 1.0 / ep), ep, hot / mean)
@@ -154,6 +160,17 @@ def _power_law_quantile(u: float, low: Number, high: Number, alpha: float) -> Nu
         return low * exp(u * log(high / low))
     start = low**power
     return (start + (high**power - start) * u) ** (1.0 / power)
+
+
+def _power_law_variance(low: Number, high: Number, alpha: float) -> Number:
+    """Return the variance of draws from ``x^-alpha`` on [low, high] over their squared mean."""
+    power = 1.0 - alpha
+    if abs(power) < 0.05:
+        return 0.5 * log(high / low) * (high + low) / (high - low) - 1.0
+    start, end = low**power, high**power
+    mean = (high * end - low * start) / (power + 1.0)
+    square = (high * high * end - low * low * start) / (power + 2.0)
+    return square * (end - start) / (power * mean * mean) - 1.0
 
 
 def _capped(shares: list[Number], cap: Number, mean: Number) -> list[Number]:

@@ -18,6 +18,7 @@ from perfmodel.reports.summary import (
     scenario,
     times,
     title,
+    warning,
 )
 from perfmodel.reports.text import MISSING, Report, Row, plain
 from perfmodel.reports.views import ESTIMATE_VIEWS
@@ -36,7 +37,8 @@ def estimate_html(report: Report) -> str:
 
 
 def _header(report: Report) -> str:
-    return f'<h1>{escape(title(report))}</h1>\n<p class="soft">{escape(scenario(report))}</p>'
+    alert = f'\n<p class="alert" role="alert">{escape(text)}</p>' if (text := warning(report)) else ""
+    return f'<h1>{escape(title(report))}</h1>\n<p class="soft">{escape(scenario(report))}</p>{alert}'
 
 
 def _cards(report: Report) -> str:

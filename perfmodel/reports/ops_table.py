@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from perfmodel.reports.text import Report, Row, amount
+from perfmodel.reports.text import MISSING, Report, Row, amount, number, plain
 
 SCENARIO_COLUMNS: tuple[str, ...] = ("model", "device", "batch", "input_tokens", "output_tokens")
 """The inputs that are repeated in every row of an estimate's CSV."""
@@ -72,6 +72,19 @@ def share(row: Row, phase: Phase) -> float:
     if row.get("share") is not None:
         return amount(row["share"])
     return amount(row.get("expected_s")) / phase.expected_s if phase.expected_s else 0.0
+
+
+def label(row: Row, phase: Phase) -> str:
+    """Return an operator's name, with its repetitions if another one of the phase has the same name."""
+    name = str(row.get("name") or MISSING)
+    same = sum(other.get("name") == row.get("name") for other in phase.rows)
+    return f"{name} (x{plain(row.get('repeat'))})" if same > 1 and row.get("repeat") else name
+
+
+def of_bound(row: Row) -> float | None:
+    """Return how close an operator's expected time comes to its bound, 1 being the bound itself."""
+    bound_s, expected_s = number(row.get("bound_s")), number(row.get("expected_s"))
+    return bound_s / expected_s if bound_s is not None and expected_s else None
 
 
 def folded(phase: Phase, most: int) -> tuple[list[Row], Row | None]:

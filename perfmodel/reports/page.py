@@ -31,6 +31,7 @@ h3 { font-size: 1rem; margin: 18px 0 0; }
 .card { background: var(--card); border-radius: 8px; padding: 12px 16px; }
 .card b { display: block; font-size: 1.55rem; line-height: 1.3; font-weight: 600; }
 .card span { display: block; color: var(--soft); font-size: .85rem; }
+.alert { border: 2px solid var(--ink); border-radius: 8px; padding: 10px 14px; font-weight: 600; margin: 18px 0 0; }
 .card.bad { outline: 2px solid var(--ink); }
 .columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(300px, 100%), 1fr)); gap: 8px 44px;
   align-items: start; }

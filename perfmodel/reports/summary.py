@@ -129,6 +129,14 @@ def fit(report: Report) -> str:
     return f"fits: {size(free)} free of {size(capacity)}" if free is not None and free >= 0 and capacity else "fits"
 
 
+def warning(report: Report) -> str:
+    """Return what a reader must know before the times of a plan that does not fit, otherwise an empty text."""
+    if report.get("fits") is not False:
+        return ""
+    text = f"This plan {fit(report)}".replace(":", " on each device,")
+    return f"{text}; the times are those of a device with more memory." if times(report) else f"{text}."
+
+
 def limit(report: Report) -> str:
     """Return what bounds the estimate and how busy compute (MFU) and memory (MBU) are."""
     shares = [(name, percent(report.get(key))) for key, name in (("mfu", "MFU"), ("mbu", "MBU"))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfmodel.reports.ops_table import Phase, folded, phases, share
+from perfmodel.reports.ops_table import Phase, folded, label, phases, share
 from perfmodel.reports.summary import (
     BANDS,
     fit,
@@ -18,6 +18,7 @@ from perfmodel.reports.summary import (
     times,
     title,
     used_bytes,
+    warning,
 )
 from perfmodel.reports.text import MISSING, Report, Row, number, percent, seconds, size
 
@@ -36,6 +37,8 @@ def render_estimate(report: Report, console_width: int | None = None) -> None:
     """
     console = _console(console_width)
     _heading(console, title(report), scenario(report))
+    if text := warning(report):
+        _heading(console, f"\n{text}")
     _answer(console, report)
     _memory(console, report)
     for phase in phases(report):
@@ -118,8 +121,8 @@ def _operators(console: Console, phase: Phase) -> None:
 
 def _cells(console: Console, row: Row, phase: Phase) -> list[str]:
     bands = [_safe(console, seconds(row.get(key))) for key in ("bound_s", "expected_s")]
-    name, part = (str(row.get(key) or MISSING) for key in ("name", "part"))
-    return [name, part, percent(share(row, phase)), *bands, str(row.get("bottleneck") or MISSING)]
+    part, bottleneck = (str(row.get(key) or MISSING) for key in ("part", "bottleneck"))
+    return [label(row, phase), part, percent(share(row, phase)), *bands, bottleneck]
 
 
 def _notes(console: Console, report: Report) -> None:

@@ -11,17 +11,18 @@ from perfmodel.serving.step import StepTime, TimedOperator
 _Z80 = 1.2815515655446004
 
 
-def operator_rows(phase: str, step: StepTime) -> list[dict[str, Any]]:
+def operator_rows(phase: str, step: StepTime, bandwidth_bytes_per_s: float) -> list[dict[str, Any]]:
     """Return one row an operator of a step: counts and times of all its repetitions, in SI units."""
     total = sum(float(r.step.repeat * r.expected_s) for r in step.operators)
-    return [_row(phase, operator, total) for operator in step.operators]
+    return [_row(phase, operator, total, bandwidth_bytes_per_s) for operator in step.operators]
 
 
-def _row(phase: str, timed: TimedOperator, total_s: float) -> dict[str, Any]:
+def _row(phase: str, timed: TimedOperator, total_s: float, bandwidth_bytes_per_s: float) -> dict[str, Any]:
     op, repeat = timed.step.operator, timed.step.repeat
     counts = op.counts()
     flops, moved = float(counts.total_flops()) * repeat, float(counts.total_bytes()) * repeat
     expected, bound = float(timed.expected_s) * repeat, float(timed.bound.time_s) * repeat
+    traffic_s = moved / bandwidth_bytes_per_s
     parts = {
         "compute": float(timed.bound.compute_s) * repeat,
         "memory": float(timed.bound.memory_s) * repeat,
@@ -46,7 +47,8 @@ def _row(phase: str, timed: TimedOperator, total_s: float) -> dict[str, Any]:
         "memory_s": parts["memory"],
         "link_s": parts["link"],
         "share": expected / total_s if total_s else 0.0,
-        "bottleneck": max(parts, key=lambda name: parts[name]),
+        # by all traffic: activations may stay in a cache, which the bound grants, but their bytes are what limits
+        "bottleneck": max(parts, key=lambda name: max(parts[name], traffic_s if name == "memory" else 0.0)),
     }
 
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perfmodel.cost.facts import chip_facts
-from perfmodel.cost.links import link_for
+from perfmodel.cost.link_facts import link_for
 from perfmodel.cost.machine import Machine
 from perfmodel.cost.operator_cost import operator_cost
 from perfmodel.devices import load_device

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from perfmodel.calibration import Coefficients
     from perfmodel.cost.facts import ChipFacts
 
-KEY_SPLITS = ((1.0,), (2.0,), (4.0,), (8.0,), (16.0,), (32.0,), (64.0,))
-"""Into how many blocks the keys of one sequence and KV head are split."""
+KEY_SPLITS = ((1.0, 0.0), (2.0, 1.0), (4.0, 1.0), (8.0, 1.0), (16.0, 1.0), (32.0, 1.0), (64.0, 1.0))
+"""Into how many blocks the keys of one sequence and KV head are split, and whether they have to be joined."""
 
 WIDE_GROUP = 32
 """Query heads a KV head beyond which grouped kernels give way to general ones."""
@@ -37,8 +37,8 @@ CLOCK_BOUND_SHARE = 0.65
 def expected_s(op: AttentionDecode, chip: ChipFacts, c: Coefficients, warm: bool = True) -> Number:
     """Return the expected time of one layer's decode attention on one rank, in seconds.
 
-    ``t = launch + block + |min over splits (|blocks*(keys*key + block)/cores, tail*keys*key| + combine), bytes/bandwidth|``
-    with ``|a, b|`` the root of the sum of squares, and ``keys = visible/split``.
+    ``t = launch + block + |min over splits (|blocks*(keys*key + block)/cores, tail*keys*key| + combine), memory|`` with
+    ``|a, b|`` the root of the sum of squares, ``keys = visible/split`` and ``memory = bytes/bandwidth``.
 
     Shapes as in :class:`AttentionDecode`; SI units. ``warm``: a KV cache that fits in the last-level cache is still
     there from the repetition before (a benchmark); otherwise it comes from main memory.
@@ -49,8 +49,10 @@ def expected_s(op: AttentionDecode, chip: ChipFacts, c: Coefficients, warm: bool
     launch = c["launch_kclk"] + where(op.window > 0, c["window_launch_kclk"], 0.0) + odd
     if _narrow(op):
         launch = launch * c["cast_launch"]
-    fixed = launch * _kiloclock_s(chip) + _block_s(op, chip, c)
-    device = fixed + smooth_maximum(_blocks_s(op, chip, c), _memory_s(op, chip, c, warm), 2)
+    kiloclock_s, keys = _kiloclock_s(chip), _keys_read(op, c)
+    block_s = c["block_kclk"] * (c["cast_block"] if _narrow(op) else 1.0) * kiloclock_s
+    working = _blocks_s(op, chip, c, keys, block_s, 1e-3 * kiloclock_s)
+    device = launch * kiloclock_s + block_s + smooth_maximum(working, _memory_s(op, chip, c, warm, keys), 2)
     return smooth_maximum(device, c["host_us"] * 1e-6, 4)
 
 
@@ -62,11 +64,6 @@ def _narrow(op: AttentionDecode) -> bool:
 def _kiloclock_s(chip: ChipFacts) -> Number:
     """Return the seconds of 1000 clocks of latency, of which 35 % (memory, scheduling) keep to a clock of 1.9 GHz."""
     return 1e3 * (CLOCK_BOUND_SHARE / chip.clock_hz + (1.0 - CLOCK_BOUND_SHARE) / REFERENCE_CLOCK_HZ)
-
-
-def _block_s(op: AttentionDecode, chip: ChipFacts, c: Coefficients) -> Number:
-    """Return the fixed time of a block: prologue, epilogue."""
-    return c["block_kclk"] * (c["cast_block"] if _narrow(op) else 1.0) * _kiloclock_s(chip)
 
 
 def _peak_flops_per_s(op: AttentionDecode, chip: ChipFacts) -> Number:
@@ -104,29 +101,30 @@ def _key_s(op: AttentionDecode, chip: ChipFacts, c: Coefficients, blocks: Number
     return factor * (pulled + flops * chip.core_count / (c["efficiency"] * _peak_flops_per_s(op, chip)))
 
 
-def _blocks_s(op: AttentionDecode, chip: ChipFacts, c: Coefficients) -> Number:
+def _blocks_s(
+    op: AttentionDecode, chip: ChipFacts, c: Coefficients, keys: Number, block_s: Number, clock_s: Number
+) -> Number:
     """Return the time of all blocks at the best split: the cores' average work against a lone block."""
-    cores, clock_s = chip.core_count, 1e-3 * _kiloclock_s(chip)
-    share = _blocks_a_group(op, c)
-    key_s, start = _key_s(op, chip, c, share), _block_s(op, chip, c)
+    cores, share = chip.core_count, _blocks_a_group(op, c)
+    key_s = _key_s(op, chip, c, share)
     lone_s = c["tail"] * maximum(key_s, c["key_clk"] * clock_s)
     combine, merge = 1e3 * c["combine_kclk"] * clock_s, c["merge_clk"] * clock_s
-    blocks, keys, power = op.batch * op.kv_heads * share, _keys_read(op, c), c["splitting"]
+    blocks, power = op.batch * op.kv_heads * share, c["splitting"]
 
-    def time(split: Number) -> Number:
+    def time(split: Number, joined: Number) -> Number:
         parts = split**power
         own = keys / parts
         count = blocks * parts
-        joining = where(split > 1.0, combine + merge * count, 0.0)
-        return smooth_maximum(count * (own * key_s + start) / cores, own * lone_s, 2) + joining
+        joining = joined * (combine + merge * count)
+        return smooth_maximum(count * (own * key_s + block_s) / cores, own * lone_s, 2) + joining
 
-    return best_of(KEY_SPLITS, time, blocks, keys, key_s, lone_s, start, combine, merge, cores, power)
+    return best_of(KEY_SPLITS, time, blocks, keys, key_s, lone_s, block_s, combine, merge, cores, power)
 
 
-def _memory_s(op: AttentionDecode, chip: ChipFacts, c: Coefficients, warm: bool) -> Number:
+def _memory_s(op: AttentionDecode, chip: ChipFacts, c: Coefficients, warm: bool, keys: Number) -> Number:
     """Return the time of the traffic: what the cache does not hold at memory's speed, everything at the cores'."""
     row = 2.0 * op.kv_heads * op.head_dim * op.cache.bytes_per_element
-    moved = op.batch * (_keys_read(op, c) * row + row + 4.0 * op.heads * op.head_dim)
+    moved = op.batch * (keys * row + row + 4.0 * op.heads * op.head_dim)
     llc = c["llc_share"] * chip.llc_bytes / chip.llc_partitions
     cold = maximum(moved - llc, 0.0) if warm else moved
     share = c["bandwidth_share"] * (c["bandwidth_fp8"] if _narrow(op) else 1.0)

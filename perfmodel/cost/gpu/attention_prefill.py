@@ -48,20 +48,21 @@ def expected_s(op: AttentionPrefill, chip: ChipFacts, c: Coefficients, warm: boo
     if _casts(op):
         launch = launch + c["cast_launch_kclk"]
     kiloclock_s = _kiloclock_s(chip)
-    computing = _tiles_s(op, chip, c, mode)
-    moving = _memory_s(op, chip, c, warm)
-    fixed = (launch + c[f"{mode}_tile_kclk"] * _cast_factor(op, c)) * kiloclock_s
-    device = fixed + smooth_maximum(computing, moving, 2) + _preparation_s(op, chip, c)
+    tile_s = c[f"{mode}_tile_kclk"] * (c["cast_tile"] if _casts(op) else 1.0) * kiloclock_s
+    keys, longest = _keys_seen(op, c)
+    packed = _heads_a_tile(op, c)
+    score_s = _score_s(op, chip, c, mode)
+    lone_key_s = c[f"{mode}_key_clk"] * 1e-3 * kiloclock_s
+    shape = (op.causal, c[f"{mode}_tail"], c[f"{mode}_thin_rows"])
+    computing = _tiles_s(op, chip.core_count, keys, longest, packed, tile_s, score_s, lone_key_s, shape)
+    moving = _memory_s(op, chip, c, warm, keys, packed)
+    device = launch * kiloclock_s + tile_s + smooth_maximum(computing, moving, 2) + _preparation_s(op, chip, c)
     return smooth_maximum(device, c["host_us"] * 1e-6, 4)
 
 
 def _casts(op: AttentionPrefill) -> bool:
     """Say whether a narrow cache is read by wider arithmetic."""
     return op.cache.bits < 16 and op.dtype != "fp8"
-
-
-def _cast_factor(op: AttentionPrefill, c: Coefficients) -> Number:
-    return c["cast_tile"] if _casts(op) else 1.0
 
 
 def _kiloclock_s(chip: ChipFacts) -> Number:
@@ -86,32 +87,42 @@ def _heads_a_tile(op: AttentionPrefill, c: Coefficients) -> Number:
 def _keys_seen(op: AttentionPrefill, c: Coefficients) -> tuple[Number, Number]:
     """Return the keys computed by a query on average, and by the last one; a window may skip less than it could."""
     waste = c["window_waste"]
-    unmasked = visible_pairs(op.q_tokens, op.kv_tokens, 0, op.causal) / op.q_tokens
+    unmasked = op.kv_tokens - 0.5 * (op.q_tokens - 1.0) if op.causal else op.kv_tokens
     visible = visible_pairs(op.q_tokens, op.kv_tokens, op.window, op.causal) / op.q_tokens
     width = where(op.window > 0, minimum(op.window, op.kv_tokens), op.kv_tokens)
     return (visible + waste * unmasked) / (1.0 + waste), (width + waste * op.kv_tokens) / (1.0 + waste)
 
 
-def _tiles_s(op: AttentionPrefill, chip: ChipFacts, c: Coefficients, mode: str) -> Number:
+def _tiles_s(
+    op: AttentionPrefill, cores: Number, keys: Number, longest: Number, packed: Number,
+    tile_s: Number, score_s: Number, lone_key_s: Number, shape: tuple[bool, Number, Number],
+) -> Number:  # fmt: skip
     """Return the time of all tiles: the cores' average work against the longest tile."""
-    cores, kiloclock_s = chip.core_count, _kiloclock_s(chip)
-    score_s = _score_s(op, chip, c, mode)
-    keys, longest = _keys_seen(op, c)
-    packed = _heads_a_tile(op, c)
+    causal, tail, thin = shape
     sequences = op.batch * op.heads / packed
-    start = c[f"{mode}_tile_kclk"] * _cast_factor(op, c) * kiloclock_s
-    key = c[f"{mode}_key_clk"] * 1e-3 * kiloclock_s
-    tail, thin = c[f"{mode}_tail"], c[f"{mode}_thin_rows"]
 
     def time(rows: Number) -> Number:
         queries = rows / packed
         tiles = sequences * ceil(op.q_tokens / queries)
-        diagonal = 0.5 * queries if op.causal else 0.0
         row_s = (rows + thin) * score_s
-        work = tiles * (minimum(keys + diagonal, op.kv_tokens) * row_s + start) / cores
-        return smooth_maximum(work, tail * longest * maximum(row_s, key), 2)
+        own = minimum(keys + 0.5 * queries, op.kv_tokens) if causal else keys
+        return smooth_maximum(tiles * (own * row_s + tile_s) / cores, tail * longest * maximum(row_s, lone_key_s), 2)
 
-    return best_of(QUERY_TILES, time, sequences, score_s, keys, longest, packed, cores, op.q_tokens, start, key, tail)
+    captured = (
+        sequences,
+        score_s,
+        keys,
+        longest,
+        packed,
+        cores,
+        op.q_tokens,
+        op.kv_tokens,
+        tile_s,
+        lone_key_s,
+        tail,
+        thin,
+    )
+    return best_of(QUERY_TILES, time, *captured)
 
 
 def _score_s(op: AttentionPrefill, chip: ChipFacts, c: Coefficients, mode: str) -> Number:
@@ -131,7 +142,9 @@ def _score_s(op: AttentionPrefill, chip: ChipFacts, c: Coefficients, mode: str) 
     return windowed * factor * 4.0 * d * chip.core_count / (efficiency * _peak_flops_per_s(op, chip))
 
 
-def _memory_s(op: AttentionPrefill, chip: ChipFacts, c: Coefficients, warm: bool) -> Number:
+def _memory_s(
+    op: AttentionPrefill, chip: ChipFacts, c: Coefficients, warm: bool, keys: Number, packed: Number
+) -> Number:
     """Return the time of the traffic: what the cache does not hold at memory's speed, everything at the cores'."""
     kv_row = 2.0 * op.kv_heads * op.head_dim * op.cache.bytes_per_element
     reach = cache_reach(op.q_tokens, op.kv_tokens, op.window)
@@ -143,8 +156,6 @@ def _memory_s(op: AttentionPrefill, chip: ChipFacts, c: Coefficients, warm: bool
     else:
         earlier = op.batch * maximum(reach - op.q_tokens, 0.0) * kv_row
         cold = earlier + maximum(queries + cached - earlier - llc, 0.0)
-    keys, _ = _keys_seen(op, c)
-    packed = _heads_a_tile(op, c)
     tiles = op.batch * op.heads / packed * ceil(op.q_tokens * packed / 128.0)
     tile_reads = tiles * minimum(keys + 64.0, op.kv_tokens) * 2.0 * op.head_dim * op.cache.bytes_per_element
     cold = cold + c["reread"] * tile_reads * maximum(1.0 - llc / cached, 0.0)

@@ -75,13 +75,15 @@ def expected_s(op: Linear, chip: ChipFacts, c: Coefficients, warm: bool = True) 
 def _flow_s(weights: Number, others: Number, chip: ChipFacts, c: Coefficients, warm: bool) -> Number:
     """Return the time to move the operands: what misses the last-level cache from memory, everything over the fabric.
 
-    A loop over a footprint of x times the usable cache misses ``clip(x - 1, 0, 1)`` of it.
+    A loop over a footprint of x times the usable cache misses ``clip(x - 1, 0, 1)`` of it. The fabric is at least as
+    fast as the memory behind it.
     """
     usable = c["cache_share"] * chip.llc_bytes / chip.llc_partitions + 1.0
     missed = others * _missed(others / usable)
     cold = missed + (weights * _missed((c["weight_copies"] * weights + others) / usable) if warm else weights)
-    memory = cold / (c["memory_efficiency"] * chip.memory_bandwidth_bytes_per_s)
-    return maximum(memory, (weights + others) / _fabric_bytes_per_s(chip, c))
+    memory_rate = c["memory_efficiency"] * chip.memory_bandwidth_bytes_per_s
+    cache_rate = maximum(_fabric_bytes_per_s(chip, c), memory_rate)
+    return maximum(cold / memory_rate, (weights + others) / cache_rate)
 
 
 def _missed(fill: Number) -> Number:

@@ -4,12 +4,12 @@ Coefficients (``c``), all positive:
 
 | name | meaning |
 | --- | --- |
-| host_us | the host's eager launch path, which overlaps the kernels (vLLM's benchmark; small where a graph is replayed) |
+| host_us | the host's eager launch path, which overlaps the kernels (vLLM's benchmark; small in graphs) |
 | fp8_host_us | what an fp8 cache adds to it |
 | launch_us | fixed device time |
 | compute_efficiency | attainable share of the dense 16-bit matrix peak |
 | fp8_speedup | rate of the matrix units with an fp8 cache over that in 16 bits |
-| key_clocks, fp8_key_clocks | clocks that a core spends on one cached token beside the products (loads, softmax, conversion) |
+| key_clocks, fp8_key_clocks | clocks of a core for a cached token beside the products (loads, softmax, conversion) |
 | memory_efficiency | attainable share of memory bandwidth |
 | extra_splits | into how many more parts a sequence's tokens may be split among cores |
 | cta_us | fixed time of a wave of row tiles |

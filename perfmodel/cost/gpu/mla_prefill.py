@@ -4,7 +4,7 @@ Coefficients (``c``), all positive:
 
 | name | meaning |
 | --- | --- |
-| host_us | the host's eager launch path, which overlaps the kernels (vLLM's benchmark; small where a graph is replayed) |
+| host_us | the host's eager launch path, which overlaps the kernels (vLLM's benchmark; small in graphs) |
 | fp8_host_us | what an fp8 cache adds to it |
 | launch_us | fixed device time: launch, prologue, the kernels around the attention |
 | compute_efficiency | attainable share of the dense 16-bit matrix peak |

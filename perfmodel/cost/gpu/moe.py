@@ -43,8 +43,8 @@ def expected_s(op: Experts, chip: ChipFacts, c: Coefficients, warm: bool = True)
     tiles of 16 to 128 rows of the block waves of both grouped GEMMs, with rows padded expert by expert, and ``weights``
     is the read of the distinct experts touched. Rows and experts come from :func:`perfmodel.ops.routing.rank_load`.
 
-    Shapes and units: as in :class:`perfmodel.ops.moe.Experts`; rates of ``chip`` in SI. ``warm``: weights that fit in the
-    last-level cache are still there from the last repetition; without it they come from main memory.
+    Shapes and units: as in :class:`perfmodel.ops.moe.Experts`; rates of ``chip`` in SI. With ``warm``, weights that fit
+    in the last-level cache are still there from the last repetition; otherwise they come from main memory.
     Source: fitted on measured kernels, see ``hardware_specs/calibration/moe.yaml``.
     Omits: tables of tuned tiles by expert shape (a factor of two between neighbouring shapes in Triton kernels), the
     router's GEMM, shared experts and communication.
@@ -116,7 +116,4 @@ def _around_s(op: Experts, load: RankLoad, width: Number, chip: ChipFacts, c: Co
     local = load.assignments * (c["hidden_passes"] * op.hidden + c["width_passes"] * width)
     everywhere = op.tokens * op.topk * op.hidden * c["global_passes"]
     bookkeeping = c["expert_ns"] * load.local + op.tokens * (c["route_ps"] * 1e-3 * op.experts + c["token_ns"])
-    return (
-        2.0 * (local + everywhere) / chip.memory_bandwidth_bytes_per_s
-        + bookkeeping * 1e-9 * _slowness(chip)
-    )
+    return 2.0 * (local + everywhere) / chip.memory_bandwidth_bytes_per_s + bookkeeping * 1e-9 * _slowness(chip)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from perfmodel.reports.ops_table import Phase, folded, phases, share
-from perfmodel.reports.text import Report, Row, amount, percent, seconds
+from perfmodel.reports.ops_table import Phase, folded, label, phases, share
+from perfmodel.reports.text import MISSING, Report, Row, amount, listed, percent, plain, seconds
 from perfmodel.reports.views.style import axis, base_layout, escaped, part_colour, time_scale
 from perfmodel.reports.views.view import Key, Plot, Table, View
 
@@ -23,23 +23,19 @@ def breakdown_view(report: Report) -> View:
     groups = phases(report)
     timed = [phase for phase in groups if phase.expected_s]
     finding = "; ".join(_clause(phase) for phase in timed)
-    text = f"{finding}." if finding else "The estimate has no operators with a time: there is nothing to draw."
+    text = (
+        f"{finding[0].upper()}{finding[1:]}."
+        if finding
+        else "The estimate has no operators with a time: there is nothing to draw."
+    )
     plots = [_plot(phase) for phase in timed]
     return View("breakdown", "Time by operator", text, plots, _table(groups), _CAPTION if timed else "")
 
 
 def _clause(phase: Phase) -> str:
-    """Return what takes most of a phase, and what limits most of its time."""
-    slowest = phase.rows[0]
-    by_limit: dict[str, float] = {}
-    for row in phase.rows:
-        limit = str(row.get("bottleneck") or "something unknown")
-        by_limit[limit] = by_limit.get(limit, 0.0) + amount(row.get("expected_s"))
-    limit, spent = max(by_limit.items(), key=lambda item: item[1])
-    return (
-        f"{percent(spent / phase.expected_s)} of the {phase.name} ({seconds(phase.expected_s)}) is limited by {limit}, "
-        f"and its slowest operator is {slowest.get('name')} with {percent(share(slowest, phase))}"
-    )
+    """Return what takes most of a phase."""
+    slowest = [f"{percent(share(row, phase))} in {label(row, phase)}" for row in phase.rows[:3]]
+    return f"the {phase.name} ({seconds(phase.expected_s)}) spends {listed(slowest)}"
 
 
 def _plot(phase: Phase) -> Plot:
@@ -48,7 +44,7 @@ def _plot(phase: Phase) -> Plot:
     size_s, unit = time_scale(max(amount(row.get("expected_s")) for row in rows))
     layout = base_layout(
         xaxis=axis(f"expected time, {unit}", rangemode="tozero", fixedrange=True),
-        yaxis=_names_axis([f"{escaped(row.get('name'))}  {percent(share(row, phase))}" for row in rows]),
+        yaxis=_names_axis([f"{escaped(label(row, phase))}  {percent(share(row, phase))}" for row in rows]),
         barmode="overlay",
         margin={"l": 8, "r": 16, "t": 8, "b": 44},
     )
@@ -131,6 +127,6 @@ def _table(groups: list[Phase]) -> Table:
 
 
 def _cells(row: Row, phase: Phase) -> tuple[str, ...]:
-    texts = [str(row.get(key) or "-") for key in ("name", "part", "bottleneck")]
+    texts = [str(row.get(key) or MISSING) for key in ("name", "part", "bottleneck")]
     bands = [seconds(row.get(f"{name}_s")) for name in ("bound", "p10", "expected", "p90")]
-    return (texts[0], phase.name, *texts[1:], str(row.get("repeat") or "-"), percent(share(row, phase)), *bands)
+    return (texts[0], phase.name, *texts[1:], plain(row.get("repeat")), percent(share(row, phase)), *bands)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from math import log10
 from typing import Any, NamedTuple
 
-from perfmodel.reports.ops_table import Phase, operators_of, phases, share
-from perfmodel.reports.text import Report, Row, number, percent, plain, quantity, seconds
+from perfmodel.errors import InputError
+from perfmodel.formats import runnable_format
+from perfmodel.reports.ops_table import Phase, label, of_bound, operators_of, phases, share
+from perfmodel.reports.text import MISSING, Report, Row, amount, number, percent, plain, quantity, seconds
 from perfmodel.reports.views.labels import Box, Label, place_labels
 from perfmodel.reports.views.style import (
     GREY,
@@ -27,6 +29,8 @@ _CAPTION = (
     "expected time; the sloped line is the memory bandwidth, a flat line the peak of a data type. "
     "Operators without arithmetic or without memory traffic, such as collectives, are in the table only."
 )
+_ABOVE = " A mark over the slope finds part of its data in a cache."
+_NO_PEAKS = " The peaks of the device are not known."
 
 
 class _Point(NamedTuple):
@@ -34,8 +38,6 @@ class _Point(NamedTuple):
     phase: Phase
     intensity: float
     rate: float
-    ideal_s: float | None
-    by_memory: bool
 
 
 class _Machine(NamedTuple):
@@ -49,60 +51,63 @@ def roofline_view(report: Report) -> View:
     """Return the roofline of an estimate: arithmetic intensity against FLOP/s, a point per operator."""
     machine = _machine(report)
     groups = phases(report)
-    points = [point for phase in groups for row in phase.rows if (point := _point(row, phase, machine)) is not None]
+    points = [point for phase in groups for row in phase.rows if (point := _point(row, phase)) is not None]
     plots = [_plot(points, machine)] if points else []
-    finding = _finding(points, groups)
-    return View("roofline", "Roofline", finding, plots, _table(groups, machine), _CAPTION if plots else "")
+    caption = _caption(points, machine) if points else ""
+    return View("roofline", "Roofline", _finding(points, groups), plots, _table(groups), caption)
+
+
+def _caption(points: list[_Point], machine: _Machine) -> str:
+    above = machine.bandwidth and any(point.rate > point.intensity * machine.bandwidth for point in points)
+    return _CAPTION + (_ABOVE if above else "") + ("" if machine.peaks else _NO_PEAKS)
 
 
 def _machine(report: Report) -> _Machine:
     device: Row = report.get("device") or {}
     peaks: Row = device.get("peak_flops_per_s") or {}
-    used = dict.fromkeys(str(row.get("dtype")) for row in operators_of(report) if number(row.get("flops")))
+    dtypes = dict.fromkeys(str(row.get("dtype")) for row in operators_of(report) if number(row.get("flops")))
+    used = dict.fromkeys(_peak_key(dtype, frozenset(peaks)) for dtype in dtypes)
     known = {dtype: peak for dtype in used if (peak := number(peaks.get(dtype)))}
     return _Machine(number(device.get("memory_bandwidth_bytes_per_s")) or None, known)
 
 
-def _point(row: Row, phase: Phase, machine: _Machine) -> _Point | None:
+def _peak_key(dtype: str, peaks: frozenset[str]) -> str:
+    """Return the data type that an operator multiplies in on a device with these peaks."""
+    if dtype in peaks:
+        return dtype
+    try:
+        return runnable_format(dtype, peaks).compute
+    except InputError:
+        return dtype
+
+
+def _point(row: Row, phase: Phase) -> _Point | None:
     """Return where an operator stands, or None if it has no arithmetic, no traffic or no time."""
     flops, traffic, time_s = (number(row.get(key)) for key in ("flops", "bytes", "expected_s"))
     if not flops or not traffic or not time_s:
         return None
-    compute_s, memory_s = _least_times(row, machine)
-    known = [time for time in (compute_s, memory_s) if time is not None]
-    by_memory = (memory_s or 0) > (compute_s or 0)
-    return _Point(row, phase, flops / traffic, flops / time_s, max(known) if known else None, by_memory)
-
-
-def _least_times(row: Row, machine: _Machine) -> tuple[float | None, float | None]:
-    """Return the least time of an operator by the peak of its data type and by the memory bandwidth, where known."""
-    flops, traffic = number(row.get("flops")), number(row.get("bytes"))
-    peak = machine.peaks.get(str(row.get("dtype")))
-    compute_s = flops / peak if flops is not None and peak else None
-    memory_s = traffic / machine.bandwidth if traffic is not None and machine.bandwidth else None
-    return compute_s, memory_s
+    return _Point(row, phase, flops / traffic, flops / time_s)
 
 
 def _finding(points: list[_Point], groups: list[Phase]) -> str:
     if not points:
         return "The estimate has no operator with both arithmetic and memory traffic: there is nothing to draw."
-    clauses = [_clause(phase, [point for point in points if point.phase is phase]) for phase in groups]
-    text = "; ".join(clause for clause in clauses if clause)
-    return f"{text}." if text else "The device's peaks are not known: there are no roofs to compare with."
+    return "; ".join(clause for phase in groups if (clause := _clause(phase))) + "."
 
 
-def _clause(phase: Phase, points: list[_Point]) -> str:
-    """Return which roof most of a phase's time stands under, and how close to it, each weighted by time."""
-    rated = [point for point in points if point.ideal_s is not None]
-    if not rated or not phase.expected_s:
+def _clause(phase: Phase) -> str:
+    """Return what limits most of a phase's time, and how close to the bound that time is."""
+    spent: dict[str, float] = {}
+    least: dict[str, float] = {}
+    for row in phase.rows:
+        limit = str(row.get("bottleneck") or "something unknown")
+        spent[limit] = spent.get(limit, 0.0) + amount(row.get("expected_s"))
+        least[limit] = least.get(limit, 0.0) + amount(row.get("bound_s"))
+    limit = max(spent, key=lambda name: spent[name])
+    if not spent[limit]:
         return ""
-    under = {side: [point for point in rated if point.by_memory is side] for side in (True, False)}
-    spent = {side: sum(point.row["expected_s"] for point in found) for side, found in under.items()}
-    side = spent[True] >= spent[False]
-    reached = sum(point.ideal_s or 0.0 for point in under[side]) / spent[side]
-    roof = "memory slope" if side else "compute roof"
-    part = percent(spent[side] / phase.expected_s)
-    return f"{part} of the {phase.name} time is spent under the {roof}, at {percent(reached)} of it"
+    part, reached = percent(spent[limit] / phase.expected_s), percent(least[limit] / spent[limit])
+    return f"{part} of the {phase.name} time is limited by {limit}, at {reached} of the bound's speed"
 
 
 def _plot(points: list[_Point], machine: _Machine) -> Plot:
@@ -195,14 +200,10 @@ def _hover(point: _Point) -> str:
         f"<b>{escaped(row.get('name'))}</b> ({escaped(point.phase.name)}, {escaped(row.get('part'))})",
         f"{percent(share(row, point.phase))} of the phase, limited by {escaped(row.get('bottleneck'))}",
         f"expected {seconds(row.get('expected_s'))} ({seconds(row.get('p10_s'))} to {seconds(row.get('p90_s'))})",
-        f"bound {seconds(row.get('bound_s'))}",
-        f"{plain(point.intensity)} FLOP/byte, {quantity(point.rate, 'flops_per_s')}, {_of_roof(point)} of its roof",
+        f"bound {seconds(row.get('bound_s'))}, {percent(of_bound(row))} of its speed",
+        f"{plain(point.intensity)} FLOP/byte, {quantity(point.rate, 'flops_per_s')}",
     ]
     return "<br>".join(lines)
-
-
-def _of_roof(point: _Point) -> str:
-    return "-" if point.ideal_s is None else percent(point.ideal_s / point.row["expected_s"])
 
 
 def _names(points: list[_Point], area: Box) -> list[dict[str, Any]]:
@@ -211,7 +212,7 @@ def _names(points: list[_Point], area: Box) -> list[dict[str, Any]]:
     for phase in dict.fromkeys(point.phase.name for point in points):
         slow += [point for point in points if point.phase.name == phase][:_NAMES_PER_PHASE]
     slow.sort(key=lambda point: -share(point.row, point.phase))
-    wanted = [(point.intensity, point.rate, str(point.row.get("name"))) for point in slow]
+    wanted = [(point.intensity, point.rate, label(point.row, point.phase)) for point in slow]
     return [_leader(label) for label in place_labels(wanted, [(p.intensity, p.rate) for p in points], area)]
 
 
@@ -223,15 +224,15 @@ def _leader(label: Label) -> dict[str, Any]:
     return _note(label.x, label.y, escaped(label.text), name=WIDE_ONLY, **line, **place)
 
 
-def _table(groups: list[Phase], machine: _Machine) -> Table:
-    headers = ("operator", "phase", "part", "dtype", "FLOP", "memory traffic", "FLOP/byte", "FLOP/s reached", "of roof")
-    rows = [_cells(row, phase, machine) for phase in groups for row in phase.rows]
-    return Table(headers, rows, frozenset({0, 1, 2, 3}))
+def _table(groups: list[Phase]) -> Table:
+    numbers = ("FLOP", "memory traffic", "FLOP/byte", "FLOP/s reached", "of the bound")
+    rows = [_cells(row, phase) for phase in groups for row in phase.rows]
+    return Table(("operator", "phase", "part", "dtype", *numbers), rows, frozenset({0, 1, 2, 3}))
 
 
-def _cells(row: Row, phase: Phase, machine: _Machine) -> tuple[str, ...]:
-    point = _point(row, phase, machine)
-    texts = [str(row.get(key) or "-") for key in ("name", "part", "dtype")]
+def _cells(row: Row, phase: Phase) -> tuple[str, ...]:
+    point = _point(row, phase)
+    texts = [str(row.get(key) or MISSING) for key in ("name", "part", "dtype")]
     amounts = [quantity(row.get("flops"), "flops"), quantity(row.get("bytes"), "bytes")]
-    reached = [plain(point.intensity), quantity(point.rate, "flops_per_s"), _of_roof(point)] if point else ["-"] * 3
-    return (texts[0], phase.name, *texts[1:], *amounts, *reached)
+    place = [plain(point.intensity), quantity(point.rate, "flops_per_s")] if point else [MISSING, MISSING]
+    return (texts[0], phase.name, *texts[1:], *amounts, *place, percent(of_bound(row)))

@@ -66,14 +66,21 @@ def test_arrays_give_what_floats_give(routing: str) -> None:
     tokens, ep = np.array([1.0, 5.0, 300.0, 16384.0]), np.array([1.0, 2.0, 4.0, 8.0])
     together = expected_s(_experts(routing=routing).with_numbers(tokens=tokens, ep=ep), CHIP, COEFFICIENTS)  # type: ignore[arg-type]
     alone = [
-        expected_s(_experts(float(t), routing, ep=float(e)), CHIP, COEFFICIENTS) for t, e in zip(tokens, ep, strict=True)
+        expected_s(_experts(float(t), routing, ep=float(e)), CHIP, COEFFICIENTS)
+        for t, e in zip(tokens, ep, strict=True)
     ]
     assert together == pytest.approx(alone, rel=1e-12)
 
 
 def test_many_tokens_tend_to_the_attainable_peak() -> None:
     tokens = 2.0**24
-    bare = COEFFICIENTS | {"hidden_passes": 0.0, "width_passes": 0.0, "global_passes": 0.0, "token_ns": 0.0, "route_ps": 0.0}
+    bare = COEFFICIENTS | {
+        "hidden_passes": 0.0,
+        "width_passes": 0.0,
+        "global_passes": 0.0,
+        "token_ns": 0.0,
+        "route_ps": 0.0,
+    }
     flops = 2.0 * tokens * 2 * 3 * 4096 * 14336
     assert expected_s(_experts(tokens), CHIP, bare) == pytest.approx(flops / (0.6 * 989e12), rel=0.01)
 

@@ -68,3 +68,13 @@ def test_a_terminal_that_knows_only_ascii(report: dict[str, Any], monkeypatch: p
 def test_a_nearly_empty_report_prints(capsys: pytest.CaptureFixture[str]) -> None:
     render_estimate({}, 80)
     assert "limited by" in capsys.readouterr().out
+
+
+def test_times_of_a_plan_that_does_not_fit_come_with_a_warning_before_them(
+    report: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    report["memory"]["free_bytes"] = -20e9
+    render_estimate(report | {"fits": False, "memory_bytes_per_device": 100e9}, 80)
+    text = " ".join(capsys.readouterr().out.split())
+    warning = "This plan does not fit on each device, 20 GB too much; the times are those of a device with more memory."
+    assert text.index(warning) < text.index("TTFT")
