@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +43,16 @@ class Level:
     without: tuple[str, ...] = ()
 
 
+Parameter = tuple[str, tuple[str, ...], tuple[str, ...]]
+"""A coefficient's name, and the columns and values of the group whose factor it is (none: the base value)."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """What one operator's fit consists of.
 
     ``split`` are the static columns that pick the formula, ``fixed`` rules that are not fitted, ``given`` the
-    coefficients whose base value stays as it is.
+    coefficients whose base value stays as it is, ``start`` factors (ln) that do not start at 1.
     """
 
     operator: type[Any]
@@ -59,6 +63,7 @@ class Recipe:
     levels: tuple[Level, ...]
     fixed: tuple[dict[str, Any], ...] = ()
     given: tuple[str, ...] = ("host_us",)
+    start: Mapping[Parameter, float] = field(default_factory=dict[Parameter, float])
 
     @property
     def name(self) -> str:
@@ -103,10 +108,6 @@ class Rows:
             compute = counts.filter_flops(engine="tensor").total_flops() / peak
             out[rows] = np.maximum(compute, counts.total_bytes() / chip.memory_bandwidth_bytes_per_s)
         return out
-
-
-Parameter = tuple[str, tuple[str, ...], tuple[str, ...]]
-"""A coefficient's name, and the columns and values of the group whose factor it is (none: the base value)."""
 
 
 def parameters_of(recipe: Recipe, frame: Any) -> dict[Parameter, float]:
@@ -185,7 +186,8 @@ def fit(recipe: Recipe, frame: Any, least: float = 0.04, iterations: int = 30) -
 
     stiffness = parameters_of(recipe, frame)
     rows = Rows(recipe, frame)
-    theta = _solve(recipe, rows, frame, stiffness, np.zeros(len(stiffness)), iterations)
+    begin = np.array([recipe.start.get(p, 0.0) for p in stiffness])
+    theta = _solve(recipe, rows, frame, stiffness, begin, iterations)
     values = dict(zip(stiffness, theta, strict=True))
     kept = {p: s for p, s in stiffness.items() if not p[1] or abs(values[p]) >= least}
     theta = _solve(recipe, rows, frame, kept, np.array([values[p] for p in kept]), 4)

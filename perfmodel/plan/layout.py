@@ -123,7 +123,8 @@ class _Layout:
     def _linear(self, name: str, part: str, n: Number, k: Number, count: float, tokens: Number | None = None) -> StepOperator:
         form = self.precisions.attention if part == "attention" else self.precisions.linear
         m = self.tokens if tokens is None else tokens
-        return StepOperator(name, part, ops.Linear(m, n, k, form, quantises_input=form.quantises_activations), count)
+        # quantisation of the input is fused into the norm, activation or attention that produces it
+        return StepOperator(name, part, ops.Linear(m, n, k, form), count)
 
     def _attention(self, a: GroupedQueryAttention, count: float) -> Iterator[StepOperator]:
         hidden, tp = self.model.hidden, self.plan.tp

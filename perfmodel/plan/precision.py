@@ -41,15 +41,22 @@ def choose_precisions(
     base = stored.base if stored.base in peaks else ("bfloat16" if "bfloat16" in peaks else "float16")
     if precision is not None and find_format(precision).weight.bits == 16:
         base = find_format(precision).name if find_format(precision).compute in peaks else base
-    linear = precision or stored.linear
-    experts = moe_precision or precision or stored.experts
+    linear = _as_stored(precision, stored.linear)
+    experts = _as_stored(moe_precision or precision, stored.experts)
     cache = find_cache_encoding(kv_precision or stored.kv or base)
     return Precisions(
         linear=runnable_format(linear, peaks),
-        attention=runnable_format(precision or stored.attention, peaks),
+        attention=runnable_format(_as_stored(precision, stored.attention), peaks),
         experts=runnable_format(experts, peaks),
         lm_head=runnable_format(base if precision else stored.lm_head, peaks),
         router=runnable_format(base, peaks),
         cache=cache,
         attention_dtype=base,
     )
+
+
+def _as_stored(asked: str | None, stored: str) -> str:
+    """Return the precision asked for; ``fp8`` of a checkpoint that is in block-scaled fp8 means just that."""
+    if asked is None or (find_format(asked).name == "fp8" and stored == "fp8_block"):
+        return stored
+    return asked
