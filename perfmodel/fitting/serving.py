@@ -19,16 +19,19 @@ from perfmodel.errors import PerfmodelError
 from perfmodel.fitting.common import shape_split, write_calibration
 from perfmodel.serving.closed_loop import mixed_times, pooled_ttft
 from perfmodel.serving.phases import decode_steps, prefill_step
-from perfmodel.serving.scenario import STEP_TOKENS, prepare
+from perfmodel.serving.scenario import prepare
 from perfmodel.tables.scenarios import scenario_of
 from perfmodel.workloads.library import load_model
 
 ENGINES = ("trtllm", "vllm", "sglang")
 START = {
-    "decode_stretch": 1.05, "decode_host_us": 500.0, "prefill_stretch": 1.1, "prefill_host_us": 5000.0,
+    "decode_stretch": 1.0, "decode_host_us": 500.0, "prefill_stretch": 1.0, "prefill_host_us": 5000.0,
     "first_host_us": 10_000.0, "mix_share": 1.3, "queue_share": 0.15, "share_of_extra": 1.0,
 }  # fmt: skip
-PRIOR_WEIGHT = 3.0
+FIXED = ("prefill_stretch",)
+"""The shares of a mixed step scale its time already; two factors on one number cannot be told apart."""
+PRIOR_SPREAD = 0.4
+"""How far (ln scale) an engine's coefficient may lie from all engines' together before a row's worth of misfit."""
 """How many rows of evidence it takes to move an engine's coefficient by a factor of e from all engines' together."""
 
 
@@ -52,7 +55,7 @@ def features(frame: Any, configs: Path) -> tuple[Any, Features]:
 
     kept: list[int] = []
     rows: list[tuple[float, ...]] = []
-    for i, row in enumerate(frame.fillna("").astype(str).to_dict("records")):
+    for i, row in enumerate(frame.astype(object).fillna("").astype(str).to_dict("records")):
         try:
             rows.append(_row_features(row, configs))
             kept.append(i)
@@ -65,7 +68,7 @@ def _row_features(row: Mapping[str, str], configs: Path) -> tuple[float, ...]:
     name, device, question, (batch, inputs, outputs) = scenario_of({**row, "model": str(configs / row["config"])})
     setup = prepare(load_model(name), load_device(device), question)
     groups = float(setup.prefill.plan.attention_dp)
-    most = max(float(setup.memory.largest_batch(inputs + outputs, min(inputs, STEP_TOKENS))), 1.0)
+    most = max(float(setup.most_running(inputs, outputs, together=False)), 1.0)
     pools = question.prefill_pool, question.decode_pool
     workers = pools[1].workers if pools[1] else setup.replicas
     in_flight = max(batch / workers, 1.0)
@@ -99,14 +102,13 @@ def fit(f: Features, ttft: Any, tpot: Any, mode: str, prior: Mapping[str, float]
     import numpy as np
     from scipy.optimize import least_squares
 
-    names = [n for n in START if mode == "agg" or n != "share_of_extra"]
+    names = [n for n in START if n not in FIXED and (mode == "agg" or n != "share_of_extra")]
     centre = np.log([(prior or START)[n] for n in names])
-    pull = PRIOR_WEIGHT if prior else 0.3
 
     def residuals(x: Any) -> Any:
-        c = dict(zip(names, np.exp(x), strict=True))
+        c = {**START, **dict(zip(names, np.exp(x), strict=True))}
         a, b = predict(c, f, mode)
-        return np.concatenate([np.log(a / ttft), np.log(b / tpot), np.sqrt(pull) * 0.3 * (x - centre)])
+        return np.concatenate([np.log(a / ttft), np.log(b / tpot), (x - centre) / PRIOR_SPREAD])
 
     found = least_squares(residuals, centre, loss="soft_l1", f_scale=0.2)
     return {**START, **dict(zip(names, np.exp(found.x).tolist(), strict=True))}

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from perfmodel.cost.machine import domain_size, machine_for
 from perfmodel.devices import Device
 from perfmodel.errors import InputError, PlanError, did_you_mean
-from perfmodel.numeric import Number, maximum, minimum
+from perfmodel.numeric import Number, maximum, minimum, where
 from perfmodel.ops.routing import Routing, parse_routing
 from perfmodel.plan.memory import MemoryModel, MemoryUse
 from perfmodel.plan.parallelism import Plan, validate_plan
@@ -90,7 +90,7 @@ class Setup:
         """Return the answer for ``batch`` requests in flight over the whole deployment (static: started together)."""
         q = self.question
         length = input_tokens + output_tokens
-        most = maximum(self.memory.largest_batch(length, minimum(input_tokens, STEP_TOKENS)), 0.0)
+        most = self.most_running(input_tokens, output_tokens, together=q.phase != "serve" or q.static)
         per_replica = maximum(batch / self.replicas, 1.0)
         if q.phase != "serve" or q.static:
             found = static_batch(self.decode, self.framework, per_replica, input_tokens, output_tokens, q.phase)
@@ -108,6 +108,18 @@ class Setup:
             found = _times(found, minimum(batch * 1.0, self.replicas * 1.0))
             fits = most >= 1
         return Answer(found, self._memory(found, input_tokens, length), most, self.devices, fits)
+
+    def most_running(self, input_tokens: Number, output_tokens: Number, *, together: bool) -> Number:
+        """Return how many requests a replica (a decode worker) can hold.
+
+        Started together they all reach their full length; in a steady state they are of all ages, so that each holds
+        half of its output on average. One request must fit at full length.
+        """
+        step_tokens = minimum(input_tokens, STEP_TOKENS)
+        full = self.memory.largest_batch(input_tokens + output_tokens, step_tokens)
+        if together:
+            return full
+        return where(full >= 1.0, self.memory.largest_batch(input_tokens + output_tokens * 0.5, step_tokens), 0.0)
 
     def bounds(
         self, batch: Number, input_tokens: Number, output_tokens: Number

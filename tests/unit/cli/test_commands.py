@@ -105,7 +105,11 @@ def test_explain(cli: Cli) -> None:
 
 
 def test_run_and_kernels(cli: Cli, tmp_path: Path) -> None:
-    (tmp_path / "s.csv").write_text("model,device,batch,mine\nllama-3.1-8b,h100-sxm,4.0,a\nllama-3.1-8b,nowhere,1,b\n")
+    (tmp_path / "s.csv").write_text(
+        "model,device,batch,input_tokens,output_tokens,mine\n"
+        "llama-3.1-8b,h100-sxm,4.0,1024,128,a\n"
+        "llama-3.1-8b,nowhere,1,1024,128,b\n"
+    )
     found = cli("run", tmp_path / "s.csv", "--out", tmp_path / "r.csv")
     assert (found.code, found.out) == (0, "")
     assert found.err.startswith("2 rows, 1 answered, 1 with an error")
