@@ -31,11 +31,13 @@ def choose_precisions(
     precision: str | None = None,
     moe_precision: str | None = None,
     kv_precision: str | None = None,
+    served: bool = False,
 ) -> Precisions:
     """Return the formats that run: the arguments where given, else the checkpoint's, as the engine can run them.
 
     ``precision`` applies to every linear layer but router and LM head; experts take ``moe_precision``, else
-    ``precision``. The cache is fp8 when the checkpoint or the caller says so, otherwise the 16-bit type.
+    ``precision``. The cache is fp8 when the checkpoint or the caller says so, and when a framework serves (``served``)
+    with 8- or 4-bit arithmetic that was asked for, as quantised checkpoints set it; otherwise the 16-bit type.
     """
     stored = model.quantisation
     base = stored.base if stored.base in peaks else ("bfloat16" if "bfloat16" in peaks else "float16")
@@ -43,9 +45,11 @@ def choose_precisions(
         base = find_format(precision).name if find_format(precision).compute in peaks else base
     linear = _as_stored(precision, stored.linear)
     experts = _as_stored(moe_precision or precision, stored.experts)
-    cache = find_cache_encoding(kv_precision or stored.kv or base)
+    running = runnable_format(linear, peaks)
+    narrow = served and precision is not None and running.compute in ("fp8", "fp4")
+    cache = find_cache_encoding(kv_precision or stored.kv or ("fp8" if narrow else base))
     return Precisions(
-        linear=runnable_format(linear, peaks),
+        linear=running,
         attention=runnable_format(_as_stored(precision, stored.attention), peaks),
         experts=runnable_format(experts, peaks),
         lm_head=runnable_format(base if precision else stored.lm_head, peaks),

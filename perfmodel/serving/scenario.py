@@ -207,7 +207,9 @@ def _deployment(model: LanguageModel, device: Device, q: Question, plan: Plan) -
     validate_plan(model, plan, domain_size(device))
     machine = machine_for(device, int(plan.devices_per_replica), q.engine)
     peaks = frozenset(machine.chip.peaks)
-    precisions = choose_precisions(model, peaks, q.precision, q.moe_precision, q.kv_precision)
+    precisions = choose_precisions(
+        model, peaks, q.precision, q.moe_precision, q.kv_precision, served=bool(q.engine)
+    )
     return Deployment(model, machine, plan, precisions, _routing(q.routing))
 
 
