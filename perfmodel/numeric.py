@@ -71,7 +71,8 @@ def _arithmetic(*values: Number) -> Arithmetic:
 
 
 def _discover(kind: type) -> Arithmetic:
-    module = _BY_PACKAGE.get(kind.__module__.partition(".")[0])
+    packages = (base.__module__.partition(".")[0] for base in kind.__mro__)
+    module = next((_BY_PACKAGE[name] for name in packages if name in _BY_PACKAGE), None)
     if module is None:
         if issubclass(kind, (int, float)):
             return _FLOAT

@@ -5,12 +5,57 @@ from __future__ import annotations
 import inspect
 import math
 import operator
+import math
+import operator
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import sympy
 
-from perfmodel.numeric import Arithmetic, Number, register_arithmetic
+from perfmodel.numeric import Arithmetic, Number
+
+
+class _Lattice(sympy.Function):
+    """The larger or smaller of two numbers, kept as it is written; ``doit`` gives sympy's own, which sorts and merges."""
+
+    nargs = 2
+    exact: Any
+    word: str
+
+    @classmethod
+    def eval(cls, *args: Any) -> Any:
+        """Keep every application as it stands."""
+        return None
+
+    def doit(self, **hints: Any) -> Any:
+        """Return sympy's Max or Min of the arguments."""
+        return self.exact(*(a.doit(**hints) for a in self.args))
+
+    def _eval_evalf(self, prec: int) -> Any:
+        return self.exact(*(a._eval_evalf(prec) if hasattr(a, "_eval_evalf") else a for a in self.args))
+
+    def _sympystr(self, printer: Any) -> str:
+        return f"{self.word}({', '.join(printer.doprint(a) for a in self.args)})"
+
+    def _latex(self, printer: Any) -> str:
+        return rf"\{self.word}\left({', '.join(printer.doprint(a) for a in self.args)}\right)"
+
+
+class LargerOf(_Lattice):
+    """The larger of two numbers."""
+
+    exact = sympy.Max
+    word = "max"
+    is_real = True
+
+
+class SmallerOf(_Lattice):
+    """The smaller of two numbers."""
+
+    exact = sympy.Min
+    word = "min"
+    is_real = True
 
 
 class BestOf(sympy.Expr):
@@ -61,10 +106,10 @@ class SymbolicArithmetic(Arithmetic):
     rank = 2
 
     def maximum(self, a: Number, b: Number) -> Number:
-        return _lattice(sympy.Max, a, b)
+        return _lattice(LargerOf, a, b)
 
     def minimum(self, a: Number, b: Number) -> Number:
-        return _lattice(sympy.Min, a, b)
+        return _lattice(SmallerOf, a, b)
 
     def where(self, condition: Number, if_true: Number, if_false: Number) -> Number:
         truth = sympy.sympify(condition)
@@ -93,17 +138,17 @@ def _lattice(function: Any, a: Number, b: Number) -> Any:
     if a == b:
         return a
     if a.is_number and b.is_number:
-        return function(a, b)
+        return function.exact(a, b)
     larger = _larger(a, b)
     if larger is not None:
         smaller = b if larger is a else a
-        return larger if function is sympy.Max else smaller
-    return function(a, b, evaluate=False)
+        return larger if function is LargerOf else smaller
+    return function(a, b)
 
 
 def _larger(a: Any, b: Any) -> Any:
     """Return whichever is larger for all positive symbols, if plain algebra tells, or None."""
-    if a.has(*_OPAQUE) or b.has(*_OPAQUE):
+    if _big(a) or _big(b):
         return None
     difference = sympy.expand(a - b)
     if difference.is_nonnegative:
@@ -111,56 +156,76 @@ def _larger(a: Any, b: Any) -> Any:
     return b if difference.is_nonpositive else None
 
 
-_OPAQUE = (sympy.Max, sympy.Min, sympy.Piecewise, sympy.ceiling, sympy.floor, BestOf)
+_OPAQUE = (LargerOf, SmallerOf, sympy.Piecewise, sympy.ceiling, sympy.floor, sympy.exp, sympy.log, BestOf)
+_MOST_NODES = 40
+
+
+def _big(expression: Any) -> bool:
+    """Say whether an expression holds more than a polynomial of a few terms."""
+    for count, node in enumerate(sympy.preorder_traversal(expression)):
+        if count > _MOST_NODES or isinstance(node, _OPAQUE):
+            return True
+    return False
 
 
 def evaluate(expression: Any, values: dict[Any, float]) -> float:
-    """Return the number that an expression has with these symbol values, in floats.
+    """Return the number that an expression has with these symbol values.
 
-    Sympy writes ``a/b`` as ``a*(1/b)``, an ulp off: what is that close to a whole number is whole when rounded.
+    Every distinct node is evaluated once: formulas share subexpressions, and a plain substitution would walk each copy.
     """
-    return float(_value(sympy.sympify(expression), {k: float(v) for k, v in values.items()}))
+    return _value(sympy.sympify(expression), dict(values))
 
 
-def _value(e: Any, known: dict[Any, Any]) -> Any:
-    """Return a node's number (a condition: its truth); ``known`` holds the numbers found so far."""
-    if e not in known:
-        known[e] = _choice(e, known) if isinstance(e, BestOf) else _computed(e, known)
-    return known[e]
+def _value(node: Any, known: dict[Any, Any]) -> Any:
+    found = known.get(node)
+    if found is None:
+        found = known[node] = _computed(node, known)
+    return found
 
 
-def _choice(e: BestOf, known: dict[Any, Any]) -> float:
-    constant = {k: v for k, v in known.items() if not (getattr(k, "free_symbols", set()) & set(e.indices))}
-    rows = ([float(c) for c in candidate] for candidate in e.candidates)
-    return min(_value(e.body, constant | dict(zip(e.indices, row, strict=True))) for row in rows)
+def _computed(node: Any, known: dict[Any, Any]) -> Any:
+    if isinstance(node, BestOf):
+        outside = {k: v for k, v in known.items() if not (k.free_symbols & set(node.indices))}
+        return min(_value(node.body, {**outside, **dict(zip(node.indices, map(float, c), strict=True))}) for c in node.candidates)
+    if isinstance(node, sympy.Piecewise):
+        return next(_value(value, known) for value, condition in node.args if _holds(condition, known))
+    if node.is_Boolean or node.is_Relational:
+        return float(_holds(node, known))
+    if not node.args:
+        return float(node)
+    parts = [_value(a, known) for a in node.args]
+    if isinstance(node, sympy.Add):
+        return math.fsum(parts)
+    if isinstance(node, sympy.Mul):
+        return math.prod(parts)
+    if isinstance(node, sympy.Pow):
+        return parts[0] ** parts[1]
+    call = _CALLS.get(type(node))
+    return call(*parts) if call else float(node.func(*parts))
 
 
-def _computed(e: Any, known: dict[Any, Any]) -> Any:
-    if e.is_number:
-        return float(e)
-    if isinstance(e, sympy.Piecewise):
-        return next(_value(branch, known) for branch, condition in e.args if _value(condition, known))
-    return _NUMERIC[next(kind for kind in _NUMERIC if isinstance(e, kind))](*(_value(a, known) for a in e.args))
+def _holds(condition: Any, known: dict[Any, Any]) -> bool:
+    if condition in (sympy.true, sympy.false):
+        return bool(condition)
+    if isinstance(condition, sympy.And):
+        return all(_holds(part, known) for part in condition.args)
+    if isinstance(condition, sympy.Or):
+        return any(_holds(part, known) for part in condition.args)
+    if isinstance(condition, sympy.Not):
+        return not _holds(condition.args[0], known)
+    if isinstance(condition, sympy.ITE):
+        first, then, otherwise = condition.args
+        return _holds(then if _holds(first, known) else otherwise, known)
+    a, b = (_value(side, known) for side in condition.args)
+    return bool(_COMPARISONS[condition.rel_op](a, b))
 
 
-def _rounded(function: Callable[[float], int]) -> Callable[[float], float]:
-    def whole(a: float) -> float:
-        near = round(a)
-        return float(near if abs(a - near) <= 1e-12 * max(1.0, abs(a)) else function(a))
-
-    return whole
-
-
-_NUMERIC: dict[Any, Callable[..., Any]] = {
-    sympy.Add: lambda *a: math.fsum(a), sympy.Mul: lambda *a: math.prod(a), sympy.Pow: lambda a, b: a**b,
-    sympy.Max: max, sympy.Min: min, sympy.exp: math.exp, sympy.log: math.log,
-    sympy.ceiling: _rounded(math.ceil), sympy.floor: _rounded(math.floor),
-    sympy.StrictLessThan: operator.lt, sympy.LessThan: operator.le,
-    sympy.StrictGreaterThan: operator.gt, sympy.GreaterThan: operator.ge,
-    sympy.And: lambda *a: all(a), sympy.Or: lambda *a: any(a), sympy.Not: operator.not_,
-    sympy.logic.boolalg.BooleanTrue: lambda: True, sympy.logic.boolalg.BooleanFalse: lambda: False,
+_CALLS: dict[Any, Any] = {
+    LargerOf: max, SmallerOf: min, sympy.Max: max, sympy.Min: min, sympy.ceiling: math.ceil, sympy.floor: math.floor,
+    sympy.exp: math.exp, sympy.log: math.log,
 }  # fmt: skip
+_COMPARISONS: dict[str, Any] = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+                                "==": operator.eq, "!=": operator.ne}  # fmt: skip
 
 
 ARITHMETIC = SymbolicArithmetic()
-register_arithmetic(BestOf, ARITHMETIC)
