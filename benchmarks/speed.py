@@ -19,9 +19,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-os.environ.update({name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")})
+os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
 
-import perfmodel as pm  # noqa: E402 - threads must be pinned before numpy is imported
+import perfmodel as pm
 
 MODEL, DEVICE = "llama-3-8b", "h100-sxm"
 PEERS = {"GenZ": 12.3, "LLM-Viewer": 15_700.0}
@@ -96,9 +96,12 @@ def main() -> None:
     print(f"warm estimate, expected: {estimate_us(lambda e: e.tpot_s, rounds):.0f} us CPU")
     numpy = cpu_seconds([sys.executable, "-c", "import numpy"], 5 if quick else 15)
     ours = cpu_seconds(
-        [str(Path(sys.executable).parent / "perfmodel"), "estimate", MODEL, "--on", DEVICE, "--json"], 5 if quick else 15
+        [str(Path(sys.executable).parent / "perfmodel"), "estimate", MODEL, "--on", DEVICE, "--json"],
+        5 if quick else 15,
     )
-    print(f"perfmodel estimate --json: {ours * 1e3:.0f} ms CPU = {ours / numpy:.2f} x import numpy ({numpy * 1e3:.0f} ms)")
+    print(
+        f"perfmodel estimate --json: {ours * 1e3:.0f} ms CPU = {ours / numpy:.2f} x import numpy ({numpy * 1e3:.0f} ms)"
+    )
 
 
 if __name__ == "__main__":

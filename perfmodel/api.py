@@ -19,6 +19,7 @@ from perfmodel.serving.step import StepTime, Time
 from perfmodel.workloads.library import load_model
 from perfmodel.workloads.spec import LanguageModel
 
+
 @dataclass(frozen=True)
 class Estimate:
     """The answer to one question: times with bound and band, rates of the whole deployment, memory of one device."""

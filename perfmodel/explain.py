@@ -171,7 +171,9 @@ def _chip_value(setup: Setup, field: str) -> float:
 
 
 def _with_symbol(setup: Setup, field: str, symbol: Any) -> Setup:
-    return replace(setup, decode=_substituted(setup.decode, field, symbol), prefill=_substituted(setup.prefill, field, symbol))
+    return replace(
+        setup, decode=_substituted(setup.decode, field, symbol), prefill=_substituted(setup.prefill, field, symbol)
+    )
 
 
 def _substituted(deployment: Deployment, field: str, symbol: Any) -> Deployment:

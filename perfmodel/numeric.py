@@ -156,6 +156,15 @@ def best_of(candidates: Iterable[tuple[float, ...]], f: Callable[..., Number], *
     return _arithmetic(*captured).best_of(choices, f, captured)
 
 
+def sorted_numbers(values: Sequence[Number]) -> list[Number]:
+    """Return a few numbers in ascending order, by a network of minima and maxima."""
+    found = list(values)
+    for last in range(len(found) - 1, 0, -1):
+        for i in range(last):
+            found[i], found[i + 1] = minimum(found[i], found[i + 1]), maximum(found[i], found[i + 1])
+    return found
+
+
 def total(values: Iterable[Number]) -> Number:
     """Return the sum; an empty one is zero."""
     result: Number = 0.0

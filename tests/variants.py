@@ -16,7 +16,13 @@ STATICS: dict[str, list[dict[str, Any]]] = {
         {"format": find_format("fp8"), "quantises_input": True},
         {"format": find_format("nvfp4"), "quantises_input": True},
     ],
-    "attention_prefill": [{}, {"causal": False}, {"dtype": "fp8", "cache": FP8}, {"fused": False}, {"writes_cache": False}],
+    "attention_prefill": [
+        {},
+        {"causal": False},
+        {"dtype": "fp8", "cache": FP8},
+        {"fused": False},
+        {"writes_cache": False},
+    ],
     "attention_decode": [{}, {"cache": FP8}, {"writes_cache": False}],
     "mla_prefill": [{}, {"dtype": "fp8", "cache": FP8}],
     "mla_decode": [{}, {"cache": FP8}],
@@ -47,8 +53,11 @@ def build(kind: str, statics: dict[str, Any], numbers: dict[str, Any]) -> Operat
 def label(case: tuple[str, dict[str, Any]]) -> str:
     """Return a readable test id."""
     kind, statics = case
-    parts = [getattr(v, "name", None) or getattr(v, "kind", None) or getattr(v, "dtype", None) or str(v) for v in statics.values()]
-    return "-".join([kind, *parts])
+    return "-".join([kind, *(f"{field}={_short(value)}" for field, value in statics.items())])
+
+
+def _short(value: Any) -> str:
+    return getattr(value, "name", None) or getattr(value, "kind", None) or getattr(value, "dtype", None) or str(value)
 
 
 __all__ = ["all_variants", "build", "label", "ops", "variants"]

@@ -74,7 +74,9 @@ def _resolve(rules: Sequence[Rule], situation: Mapping[str, str]) -> dict[str, f
 def _rule(raw: Mapping[str, Any], path: str) -> Rule:
     if unknown := set(raw) - {"when", "set", "scale", "note"}:
         raise SpecError(f"{path}: a calibration rule has no '{sorted(unknown)[0]}' (it has when, set, scale, note)")
-    when = tuple((k, tuple(_text(x) for x in (v if isinstance(v, list) else [v]))) for k, v in (raw.get("when") or {}).items())
+    when = tuple(
+        (k, tuple(_text(x) for x in (v if isinstance(v, list) else [v]))) for k, v in (raw.get("when") or {}).items()
+    )
     return Rule(when, _numbers(raw.get("set"), path), _numbers(raw.get("scale"), path))
 
 

@@ -191,7 +191,9 @@ def _left_out(frame: Any, f: Features, column: str) -> Any:
     return out
 
 
-def _mapping(frame: Any, f: Features, found: Mapping[tuple[str, str], Mapping[str, float]], honest: Any) -> dict[str, Any]:
+def _mapping(
+    frame: Any, f: Features, found: Mapping[tuple[str, str], Mapping[str, float]], honest: Any
+) -> dict[str, Any]:
     rules: list[dict[str, Any]] = [
         {"note": "bare: kernels alone", "set": {**dict.fromkeys(START, 0.0), "decode_stretch": 1.0, "prefill_stretch": 1.0,
                                                "mix_share": 1.5, "queue_share": 0.15, "share_of_extra": 1.0}}

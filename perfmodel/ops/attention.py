@@ -175,7 +175,8 @@ class MlaPrefill(Operator):
         moved: dict[Bytes, Number] = {
             read("activation"): queries * key_dim * element,
             write("activation"): queries * self.v_dim * 2.0,
-            read("kv"): keys * (self.nope_dim + self.v_dim) * element + self.batch * self.kv_tokens * self.rope_dim * element,
+            read("kv"): keys * (self.nope_dim + self.v_dim) * element
+            + self.batch * self.kv_tokens * self.rope_dim * element,
         }
         if self.writes_cache:
             row = (self.kv_lora_rank + self.rope_dim) * self.cache.bytes_per_element

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from perfmodel.counts import Counts, read, vector, write
-from perfmodel.numeric import Number
+from perfmodel.numeric import Number, minimum
 from perfmodel.ops.base import Operator, register
 
 
@@ -87,4 +87,4 @@ class SendRecv(Collective):
     DOMAIN: ClassVar[dict[str, tuple[int, int]]] = {"ranks": (2, 2), "bytes": (1, 1 << 30)}
 
     def sent_bytes(self) -> Number:
-        return self.bytes * 1.0
+        return self.bytes * minimum(self.ranks - 1, 1.0)

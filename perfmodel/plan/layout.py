@@ -120,7 +120,9 @@ class _Layout:
         else:
             yield from self._dense(group.ffn, count)
 
-    def _linear(self, name: str, part: str, n: Number, k: Number, count: float, tokens: Number | None = None) -> StepOperator:
+    def _linear(
+        self, name: str, part: str, n: Number, k: Number, count: float, tokens: Number | None = None
+    ) -> StepOperator:
         form = self.precisions.attention if part == "attention" else self.precisions.linear
         m = self.tokens if tokens is None else tokens
         # quantisation of the input is fused into the norm, activation or attention that produces it
@@ -138,7 +140,16 @@ class _Layout:
         suffix = f"_window_{a.window}" if a.window else ""
         if s.prefills is not None:
             core = ops.AttentionPrefill(
-                s.prefills, s.new_tokens, s.prefill_context, heads, kv_heads, a.head_dim, a.window, s.causal, dtype, cache
+                s.prefills,
+                s.new_tokens,
+                s.prefill_context,
+                heads,
+                kv_heads,
+                a.head_dim,
+                a.window,
+                s.causal,
+                dtype,
+                cache,
             )
             yield StepOperator("attention_prefill" + suffix, "attention", core, count)
         if s.decodes is not None:
@@ -151,7 +162,9 @@ class _Layout:
         key_dim, latent = a.nope_dim + a.rope_dim, a.kv_lora_rank + a.rope_dim
         if a.q_lora_rank:
             yield self._linear("qkv_a_proj", "attention", a.q_lora_rank + latent, hidden, count)
-            yield StepOperator("latent_norm", "attention", ops.RmsNorm(self.tokens, a.q_lora_rank + a.kv_lora_rank), count)
+            yield StepOperator(
+                "latent_norm", "attention", ops.RmsNorm(self.tokens, a.q_lora_rank + a.kv_lora_rank), count
+            )
             yield self._linear("q_b_proj", "attention", heads * key_dim, a.q_lora_rank, count)
         else:
             yield self._linear("q_kv_a_proj", "attention", heads * key_dim + latent, hidden, count)

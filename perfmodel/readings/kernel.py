@@ -48,12 +48,14 @@ def compile_formula(f: Callable[..., Any], arguments: Sequence[str], *, arrays: 
     return compile_nodes(nodes, list(arguments), arrays=arrays, as_tuple=many)
 
 
-def compile_nodes(nodes: Sequence[Node], arguments: Sequence[str], *, arrays: bool = True, as_tuple: bool = True) -> Kernel:
+def compile_nodes(
+    nodes: Sequence[Node], arguments: Sequence[str], *, arrays: bool = True, as_tuple: bool = True
+) -> Kernel:
     """Compile traced nodes to one function of the named arguments."""
     writer = _Writer(nodes, _ARRAY_CALLS if arrays else _SCALAR_CALLS)
     body = writer.write()
     returned = ", ".join(writer.text(n) for n in nodes)
-    text = f"({returned},)" if as_tuple else returned
+    text = f"({returned}{',' if nodes else ''})" if as_tuple else returned
     lines = [f"def kernel({', '.join(arguments)}):", *body, f"    return {text}", ""]
     source = "\n".join(lines)
     scope = dict(_scope(arrays))
@@ -161,7 +163,9 @@ class _Writer:
         self.expressions[node.serial] = best
 
     def _home(self, node: Node) -> Node | None:
-        owners = [o for o in {id(o): o for o in self.index_owner.values()}.values() if o.serial in self.bound[node.serial]]
+        owners = [
+            o for o in {id(o): o for o in self.index_owner.values()}.values() if o.serial in self.bound[node.serial]
+        ]
         return min(owners, key=lambda o: o.serial, default=None)  # an inner choice is recorded before its outer one
 
     def text(self, node: Node) -> str:
@@ -169,7 +173,9 @@ class _Writer:
 
     def _expression(self, node: Node) -> str:
         if node.op == "const":
-            return repr(node.args[0]) if math.isfinite(node.args[0]) else f"float('{node.args[0]}')"
+            value = node.args[0]
+            text = repr(value) if math.isfinite(value) else f"float('{value}')"
+            return f"({text})" if value < 0 else text  # -2.0 ** x would be -(2.0 ** x)
         if node.op == "input":
             return node.args[0]
         if node.op == "index":

@@ -56,8 +56,13 @@ def stage(f: Callable[..., Sequence[Any]], grid: Mapping[str, Sequence[float]]) 
     boundary = _boundary(order, results, masks, everything)
     reduced = compile_nodes(boundary, axes)
     replacements = {n.serial: graph.node("input", f"s{i}") for i, n in enumerate(boundary)}
-    full = compile_nodes([_rebuilt(graph, r, replacements) for r in results], [*axes, *(f"s{i}" for i in range(len(boundary)))])
-    values = [np.asarray(grid[name], dtype=float).reshape([-1 if i == j else 1 for j in range(len(axes))]) for i, name in enumerate(axes)]
+    full = compile_nodes(
+        [_rebuilt(graph, r, replacements) for r in results], [*axes, *(f"s{i}" for i in range(len(boundary)))]
+    )
+    values = [
+        np.asarray(grid[name], dtype=float).reshape([-1 if i == j else 1 for j in range(len(axes))])
+        for i, name in enumerate(axes)
+    ]
     return StagedGrid(axes, tuple(len(grid[n]) for n in axes), tuple(values), reduced, full, len(boundary))
 
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import operator
-import math
-import operator
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any
 
 import sympy
@@ -33,7 +30,7 @@ class _Lattice(sympy.Function):
         return self.exact(*(a.doit(**hints) for a in self.args))
 
     def _eval_evalf(self, prec: int) -> Any:
-        return self.exact(*(a._eval_evalf(prec) if hasattr(a, "_eval_evalf") else a for a in self.args))
+        return self.exact(*(a._evalf(prec) for a in self.args))
 
     def _sympystr(self, printer: Any) -> str:
         return f"{self.word}({', '.join(printer.doprint(a) for a in self.args)})"
@@ -89,7 +86,7 @@ class BestOf(sympy.Expr):
         return sympy.Min(*(body.xreplace(dict(zip(self.indices, c, strict=True))).doit() for c in self.candidates))
 
     def _eval_evalf(self, prec: int) -> Any:
-        return self.doit()._eval_evalf(prec)
+        return self.doit()._evalf(prec)
 
     def _sympystr(self, printer: Any) -> str:
         names = ", ".join(printer.doprint(i) for i in self.indices)
@@ -124,7 +121,9 @@ class SymbolicArithmetic(Arithmetic):
             return f(*candidates[0])
         names = list(inspect.signature(f).parameters)
         indices = [sympy.Dummy(name, positive=True) for name in names]
-        return BestOf(sympy.sympify(f(*indices)), sympy.Tuple(*indices), sympy.Tuple(*(sympy.Tuple(*c) for c in candidates)))
+        return BestOf(
+            sympy.sympify(f(*indices)), sympy.Tuple(*indices), sympy.Tuple(*(sympy.Tuple(*c) for c in candidates))
+        )
 
     def unary(self, name: str, a: Number) -> Number:
         function = {"ceil": sympy.ceiling}.get(name) or getattr(sympy, name)
@@ -186,7 +185,10 @@ def _value(node: Any, known: dict[Any, Any]) -> Any:
 def _computed(node: Any, known: dict[Any, Any]) -> Any:
     if isinstance(node, BestOf):
         outside = {k: v for k, v in known.items() if not (k.free_symbols & set(node.indices))}
-        return min(_value(node.body, {**outside, **dict(zip(node.indices, map(float, c), strict=True))}) for c in node.candidates)
+        return min(
+            _value(node.body, {**outside, **dict(zip(node.indices, map(float, c), strict=True))})
+            for c in node.candidates
+        )
     if isinstance(node, sympy.Piecewise):
         return next(_value(value, known) for value, condition in node.args if _holds(condition, known))
     if node.is_Boolean or node.is_Relational:
@@ -220,8 +222,15 @@ def _holds(condition: Any, known: dict[Any, Any]) -> bool:
     return bool(_COMPARISONS[condition.rel_op](a, b))
 
 
+def _whole(function: Callable[[float], int], value: float) -> float:
+    """Round, but take what is within an ulp or two of a whole number for it: sympy writes ``a/b`` as ``a*(1/b)``."""
+    near = round(value)
+    return float(near if abs(value - near) <= 1e-12 * max(1.0, abs(value)) else function(value))
+
+
 _CALLS: dict[Any, Any] = {
-    LargerOf: max, SmallerOf: min, sympy.Max: max, sympy.Min: min, sympy.ceiling: math.ceil, sympy.floor: math.floor,
+    LargerOf: max, SmallerOf: min, sympy.Max: max, sympy.Min: min,
+    sympy.ceiling: lambda a: _whole(math.ceil, a), sympy.floor: lambda a: _whole(math.floor, a),
     sympy.exp: math.exp, sympy.log: math.log,
 }  # fmt: skip
 _COMPARISONS: dict[str, Any] = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,

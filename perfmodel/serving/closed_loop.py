@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from perfmodel.calibration import Band, Coefficients
 from perfmodel.numeric import Number, maximum, minimum
-from perfmodel.serving.framework import Framework, banded
 from perfmodel.plan.layout import StepShape
+from perfmodel.serving.framework import Framework, banded
 from perfmodel.serving.phases import Phases, added, decode_span, decode_steps, prefill_step
 from perfmodel.serving.step import Deployment, StepTime, Time, decode_bound, step_bound
 
@@ -42,7 +42,14 @@ def aggregated(
     ttft_bound, tpot_bound = alone(deployment, input_tokens, output_tokens)
     plain, busy = framework.decode(decode.time), framework.prefill(prefill.time)
     ttft, tpot = mixed_times(
-        framework.coefficients, plain.expected, busy.expected, decode.attention_s, running, groups, in_flight, output_tokens
+        framework.coefficients,
+        plain.expected,
+        busy.expected,
+        decode.attention_s,
+        running,
+        groups,
+        in_flight,
+        output_tokens,
     )
     steps = maximum(output_tokens - 1.0, 0.0)
     ttft_time = _time(ttft_bound, ttft, busy, framework.ttft_band)
@@ -99,9 +106,7 @@ def disaggregated(
     _, tpot_bound = alone(decode_pool, input_tokens, output_tokens)
     busy, tpot = framework.prefill(prefill.time), framework.decode(decode.time)
     decoding, slots = running * workers[1], workers[0] * groups
-    ttft = pooled_ttft(
-        framework.coefficients, tpot.expected, busy.expected, decoding, slots, in_flight, output_tokens
-    )
+    ttft = pooled_ttft(framework.coefficients, tpot.expected, busy.expected, decoding, slots, in_flight, output_tokens)
     steps = maximum(output_tokens - 1.0, 0.0)
     ttft_time = _time(ttft_bound, ttft, busy, framework.ttft_band)
     tpot_time = _time(tpot_bound, tpot.expected, tpot, framework.tpot_band)
@@ -143,7 +148,9 @@ def bottlenecks(step: StepTime, count: int) -> list[str]:
     import numpy as np
 
     parts = step.bound_parts
-    rows = [np.broadcast_to(np.asarray(p, dtype=float), (count,)) for p in (parts.compute_s, parts.memory_s, parts.link_s)]
+    rows = [
+        np.broadcast_to(np.asarray(p, dtype=float), (count,)) for p in (parts.compute_s, parts.memory_s, parts.link_s)
+    ]
     return [("compute", "memory", "link")[i] for i in np.stack(rows).argmax(axis=0)]
 
 

@@ -37,7 +37,8 @@ def _row(phase: str, timed: TimedOperator, total_s: float, bandwidth_bytes_per_s
         "repeat": repeat,
         "flops": flops,
         "bytes": moved,
-        "link_bytes": sum(float(v) for k, v in counts.bytes.items() if k.tier == "link" and k.direction == "write") * repeat,
+        "link_bytes": sum(float(v) for k, v in counts.bytes.items() if k.tier == "link" and k.direction == "write")
+        * repeat,
         "arithmetic_intensity_flops_per_byte": flops / moved if moved else None,
         "bound_s": bound,
         "expected_s": expected,

@@ -11,12 +11,12 @@ from perfmodel.devices import Device
 from perfmodel.errors import InputError, PlanError, did_you_mean
 from perfmodel.numeric import Number, maximum, minimum, where
 from perfmodel.ops.routing import Routing, parse_routing
+from perfmodel.plan.layout import StepShape
 from perfmodel.plan.memory import MemoryModel, MemoryUse
 from perfmodel.plan.parallelism import Plan, validate_plan
 from perfmodel.plan.precision import choose_precisions
 from perfmodel.serving.closed_loop import aggregated, disaggregated
 from perfmodel.serving.framework import Framework, load_framework
-from perfmodel.plan.layout import StepShape
 from perfmodel.serving.phases import Phases, decode_span, static_batch
 from perfmodel.serving.step import Deployment, decode_bound, step_bound
 from perfmodel.workloads.spec import LanguageModel
@@ -207,9 +207,7 @@ def _deployment(model: LanguageModel, device: Device, q: Question, plan: Plan) -
     validate_plan(model, plan, domain_size(device))
     machine = machine_for(device, int(plan.devices_per_replica), q.engine)
     peaks = frozenset(machine.chip.peaks)
-    precisions = choose_precisions(
-        model, peaks, q.precision, q.moe_precision, q.kv_precision, served=bool(q.engine)
-    )
+    precisions = choose_precisions(model, peaks, q.precision, q.moe_precision, q.kv_precision, served=bool(q.engine))
     return Deployment(model, machine, plan, precisions, _routing(q.routing))
 
 

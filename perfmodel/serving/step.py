@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from perfmodel.cost.bounds import Bound
 from perfmodel.cost.machine import Machine
 from perfmodel.cost.operator_cost import bound_of, expected_s, spreads
-from perfmodel.numeric import Number, exp, floor, maximum, minimum, sqrt, total, where
+from perfmodel.numeric import Number, exp, floor, maximum, minimum, sorted_numbers, sqrt, total, where
 from perfmodel.ops import AttentionDecode, MlaDecode, Operator
+from perfmodel.ops.routing import Routing
 from perfmodel.plan.layout import StepOperator, StepShape, step_operators
 from perfmodel.plan.parallelism import Plan
 from perfmodel.plan.precision import Precisions
-from perfmodel.ops.routing import Routing
 from perfmodel.workloads.spec import LanguageModel
 
 CROSS_CLASS_CORRELATION = 0.5
@@ -90,8 +90,7 @@ def decode_time(deployment: Deployment, sequences: Number, first: Number, last: 
     """Return the mean decode step while each sequence's cache grows from ``first`` to ``last`` tokens.
 
     Only attention depends on the cache. Expected: its mean by three-point Gauss-Legendre quadrature. Bound: the exact
-    mean of ``max(compute, memory)``, each linear in the cache between the windows of the model; the link's part does
-    not depend on it. It equals the literal mean unless the link bounds some of the steps only.
+    mean of ``max(compute, memory, link)``, each linear in the cache between the windows of the model.
     """
     shape = StepShape(decodes=sequences, decode_context=(first + last) * 0.5)
     rows: list[TimedOperator] = []
@@ -180,21 +179,45 @@ def _mean_decode_bound(steps: Sequence[StepOperator], machine: Machine, first: N
         share = points / (last - first + 1.0)
         mean = mean + share * _mean_of_maximum(at(start), at(maximum(end, start)), maximum(points, 1.0))
         start = end + 1.0
-    return maximum(mean, fixed.link_s)
+    return mean
 
 
-def _mean_of_maximum(a: Bound, b: Bound, steps: Number) -> Number:
-    """Return the mean over ``steps`` equidistant points from a to b of ``max(compute, memory)``, each linear."""
-    memory = (a.memory_s + b.memory_s) * 0.5
-    return memory + _mean_positive(a.compute_s - a.memory_s, b.compute_s - b.memory_s, steps)
+def _mean_of_maximum(a: Bound, b: Bound, points: Number) -> Number:
+    """Return the mean over equidistant points from a to b of the largest resource, each linear in between.
+
+    The lines cross at most three times; between the crossings the largest is one line, whose mean over whole points is
+    that of its ends. With no link there is one crossing.
+    """
+    pairs = [((a.compute_s, b.compute_s), (a.memory_s, b.memory_s))]
+    lines = [*pairs[0]]
+    if not (isinstance(a.link_s, (int, float)) and a.link_s == 0):
+        link = (a.link_s, b.link_s)
+        pairs += [(lines[0], link), (lines[1], link)]
+        lines.append(link)
+    pitch = 1.0 / maximum(points - 1.0, 1.0)
+    cuts = sorted_numbers([_points_before_crossing(x, y, points) for x, y in pairs])
+    mean: Number = 0.0
+    before: Number = 0.0
+    for cut in [*cuts, points]:
+        left = _largest(lines, before * pitch)
+        right = _largest(lines, maximum(cut - 1.0, before) * pitch)
+        mean = mean + (cut - before) * (left + right)
+        before = cut
+    return mean * 0.5 / points
 
 
-def _mean_positive(d0: Number, d1: Number, steps: Number) -> Number:
-    """Return the mean of ``max(0, d)`` over ``steps`` equidistant points from d0 to d1: an arithmetic series."""
-    top = maximum(d0, d1)
-    pitch = (top - minimum(d0, d1)) / maximum(steps - 1.0, 1.0)
-    positive = minimum(floor(maximum(top, 0.0) / maximum(pitch, 1e-300)) + 1.0, steps)
-    return where(top > 0.0, (positive * top - pitch * positive * (positive - 1.0) * 0.5) / steps, 0.0)
+def _largest(lines: Sequence[tuple[Number, Number]], position: Number) -> Number:
+    values = [a + (b - a) * position for a, b in lines]
+    return maximum(*values)
+
+
+def _points_before_crossing(x: tuple[Number, Number], y: tuple[Number, Number], points: Number) -> Number:
+    """Return how many of the points lie before two lines cross (none or all, if they do not)."""
+    gap0, gap1 = x[0] - y[0], x[1] - y[1]
+    span = where(gap0 > gap1, gap0 - gap1, gap1 - gap0)
+    ahead = where(gap0 > gap1, gap0, -1.0 * gap0)
+    crossing = ahead / maximum(span, 1e-300) * (points - 1.0)
+    return floor(minimum(maximum(crossing + 1.0, 0.0), points))
 
 
 def combined_spread(rows: Sequence[TimedOperator]) -> tuple[Number, Number]:

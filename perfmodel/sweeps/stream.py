@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from perfmodel.sweeps.grid import PlanGrid, Sweep
 
 
-def stream_csv(path: Path, result: Sweep, grids: Iterator[PlanGrid], progress: Callable[[int, int | None], None] | None) -> None:
+def stream_csv(
+    path: Path, result: Sweep, grids: Iterator[PlanGrid], progress: Callable[[int, int | None], None] | None
+) -> None:
     """Write one row a point: plan and number axes first, then the columns; the file appears when it is whole."""
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise InputError(f"cannot write '{path}': " + ("it is a folder" if path.is_dir() else "its folder is missing"))
@@ -31,7 +33,9 @@ def stream_csv(path: Path, result: Sweep, grids: Iterator[PlanGrid], progress: C
         Path(name).unlink(missing_ok=True)
 
 
-def _write(out: Any, result: Sweep, grids: Iterator[PlanGrid], progress: Callable[[int, int | None], None] | None) -> None:
+def _write(
+    out: Any, result: Sweep, grids: Iterator[PlanGrid], progress: Callable[[int, int | None], None] | None
+) -> None:
     import numpy as np
 
     done, header = 0, None

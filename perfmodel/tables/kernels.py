@@ -62,7 +62,9 @@ def _prepare(row: Row) -> Job:
     backend, timing = word(row, "backend"), word(row, "timing", "cuda_graph")
     for what, value, known in (("backend", backend, BACKENDS), ("timing", timing, TIMINGS)):
         if value not in known:
-            raise InputError(f"unknown {what} '{value}'{did_you_mean(value, known)} (known: {', '.join(filter(None, known))})")
+            raise InputError(
+                f"unknown {what} '{value}'{did_you_mean(value, known)} (known: {', '.join(filter(None, known))})"
+            )
     device = load_device(word(row, "device", None)).name
     return Job(_Key(op, device, backend, timing, word(row, "dtype", "bfloat16"), kind.statics(row)), numbers)
 

@@ -224,10 +224,16 @@ def _writer(target: str) -> Iterator[IO[str]]:
         return
     path = Path(target)
     if path.is_dir() or not path.absolute().parent.is_dir():
-        raise InputError(f"cannot write '{target}': " + ("it is a folder" if path.is_dir() else "its folder is missing"))
+        raise InputError(
+            f"cannot write '{target}': " + ("it is a folder" if path.is_dir() else "its folder is missing")
+        )
     handle, name = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}.")
     os.close(handle)
-    opened: Any = gzip.open(name, "wt", encoding="utf-8", newline="") if path.suffix == ".gz" else open(name, "w", encoding="utf-8", newline="")  # noqa: SIM115
+    opened: Any = (
+        gzip.open(name, "wt", encoding="utf-8", newline="")
+        if path.suffix == ".gz"
+        else open(name, "w", encoding="utf-8", newline="")
+    )  # noqa: SIM115
     try:
         with opened as out:
             yield out

@@ -319,5 +319,5 @@ def quantisation_from(values: Mapping[str, Any], source: ConfigSource) -> Quanti
         except InputError as error:
             raise source.fault(key, str(error)) from None
     base = values.get("base", "bfloat16")
-    kept = {name: base for name in ("linear", "attention", "experts", "lm_head")}
+    kept = dict.fromkeys(("linear", "attention", "experts", "lm_head"), base)
     return Quantisation(**{**kept, **values})

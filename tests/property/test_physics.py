@@ -104,7 +104,11 @@ def test_more_bandwidth_is_never_slower(device: str, data: st.DataObject) -> Non
 def test_mean_decode_step_is_the_mean_of_the_literal_steps(model: str, data: st.DataObject) -> None:
     setup = _setup(model, data.draw(st.sampled_from(["h100-sxm", "b200", "mi300x"])), 8, static=True)
     assert setup is not None
-    batch, input_tokens, output_tokens = data.draw(st.integers(1, 256)), data.draw(st.integers(1, 8192)), data.draw(st.integers(2, 400))
+    batch, input_tokens, output_tokens = (
+        data.draw(st.integers(1, 256)),
+        data.draw(st.integers(1, 8192)),
+        data.draw(st.integers(2, 400)),
+    )
     mean = setup.answer(batch, input_tokens, output_tokens).phases.tpot
     # one output of two tokens has exactly one decode step, at a cache of input + 1 tokens
     literal = [setup.answer(batch, input_tokens + j, 2).phases.tpot for j in range(output_tokens - 1)]

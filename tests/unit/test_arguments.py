@@ -12,7 +12,9 @@ from perfmodel.arguments import LARGEST_COUNT, parse_axis, truth, whole
 from perfmodel.errors import InputError
 
 
-@pytest.mark.parametrize(("given_", "found"), [(4, 4), (4.0, 4), ("4", 4), ("4.0", 4), (" 7 ", 7), ("1e3", 1000), (10**12, 10**12)])
+@pytest.mark.parametrize(
+    ("given_", "found"), [(4, 4), (4.0, 4), ("4", 4), ("4.0", 4), (" 7 ", 7), ("1e3", 1000), (10**12, 10**12)]
+)
 def test_whole_numbers(given_: Any, found: int) -> None:
     result = whole("batch", given_)
     assert result == found
@@ -21,7 +23,20 @@ def test_whole_numbers(given_: Any, found: int) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [0, -1, 1.5, "four", "", None, [], float("nan"), float("inf"), "1e400", LARGEST_COUNT + 1, pytest.param(10**400, id="10**400")],
+    [
+        0,
+        -1,
+        1.5,
+        "four",
+        "",
+        None,
+        [],
+        float("nan"),
+        float("inf"),
+        "1e400",
+        LARGEST_COUNT + 1,
+        pytest.param(10**400, id="10**400"),
+    ],
 )
 def test_other_numbers_are_refused_by_name(wrong: Any) -> None:
     with pytest.raises(InputError, match="batch must be"):

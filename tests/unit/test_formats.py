@@ -69,14 +69,17 @@ def test_an_unknown_cache_precision_gets_the_nearest_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "size"), [("bf16", 2.0), ("fp8_e4m3", 1.0), ("int8", 1.0), ("nvfp4", 0.5625), ("fp32", 4.0), ("w4a16", 0.515625)]
+    ("name", "size"),
+    [("bf16", 2.0), ("fp8_e4m3", 1.0), ("int8", 1.0), ("nvfp4", 0.5625), ("fp32", 4.0), ("w4a16", 0.515625)],
 )
 def test_cache_encodings(name: str, size: float) -> None:
     assert find_cache_encoding(name).bytes_per_element == size
 
 
 @pytest.mark.parametrize("peaks", [A100, H100, B200])
-@pytest.mark.parametrize("name", ["bfloat16", "float16", "float32", "int8", "int8_wo", "int4_wo", "fp8_wo", "w4a16_mxfp4"])
+@pytest.mark.parametrize(
+    "name", ["bfloat16", "float16", "float32", "int8", "int8_wo", "int4_wo", "fp8_wo", "w4a16_mxfp4"]
+)
 def test_what_an_engine_has_it_runs_as_asked(name: str, peaks: frozenset[str]) -> None:
     assert runnable_format(name, peaks) is find_format(name)
 

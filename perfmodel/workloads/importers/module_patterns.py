@@ -110,7 +110,6 @@ def _canonical(pattern: str) -> str:
 
 def _names(literal: set[str]) -> _Test:
     """Return the test of plain names: any run of a module name's parts is one of them."""
-
     last_parts = {name.rsplit(".", 1)[-1] for name in literal}
 
     def test(name: str) -> bool:

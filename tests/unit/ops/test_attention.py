@@ -37,7 +37,9 @@ def test_causal_pairs_and_reach_are_the_literal_ones(q: int, before: int, window
 
 @given(q=st.integers(1, 24), before=st.integers(0, 24))
 def test_full_pairs_are_the_rectangle(q: int, before: int) -> None:
-    assert visible_pairs(q, q + before, 0, causal=False) == _literal(q, q + before, 0, causal=False)[0] == q * (q + before)
+    assert (
+        visible_pairs(q, q + before, 0, causal=False) == _literal(q, q + before, 0, causal=False)[0] == q * (q + before)
+    )
 
 
 @pytest.mark.parametrize(
@@ -91,7 +93,10 @@ def test_a_cache_of_eight_bits_is_half_as_big() -> None:
 
 
 def test_unfused_scores_go_out_and_in_twice() -> None:
-    fused, unfused = AttentionPrefill(2, 4, 6, 8, 2, 16).counts(), AttentionPrefill(2, 4, 6, 8, 2, 16, fused=False).counts()
+    fused, unfused = (
+        AttentionPrefill(2, 4, 6, 8, 2, 16).counts(),
+        AttentionPrefill(2, 4, 6, 8, 2, 16, fused=False).counts(),
+    )
     assert unfused.bytes[read("scores")] == unfused.bytes[write("scores")] == 1152  # 2 passes*36 pairs*8 heads*2 B
     assert unfused.flops == fused.flops
     assert unfused.total_bytes() == fused.total_bytes() + 2304
