@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from perfmodel.arguments import whole
+from perfmodel.arguments import Count, whole
 from perfmodel.devices import Device, load_device
 from perfmodel.plan.memory import MemoryUse
 from perfmodel.plan.parallelism import Plan
@@ -146,14 +146,14 @@ def estimate(
     model: str | Path | LanguageModel,
     device: str | Path | Device,
     *,
-    batch: int = 1,
-    input_tokens: int = 1024,
-    output_tokens: int = 256,
-    tp: int = 1,
-    ep: int = 1,
-    moe_tp: int | None = None,
-    attention_dp: int = 1,
-    dp: int = 1,
+    batch: Count = 1,
+    input_tokens: Count = 1024,
+    output_tokens: Count = 256,
+    tp: Count = 1,
+    ep: Count = 1,
+    moe_tp: Count | None = None,
+    attention_dp: Count = 1,
+    dp: Count = 1,
     prefill_pool: Pool | None = None,
     decode_pool: Pool | None = None,
     **options: Any,

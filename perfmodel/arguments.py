@@ -8,6 +8,8 @@ from typing import Any
 from perfmodel.errors import InputError
 
 LARGEST_COUNT = 10**12
+Count = int | str | float
+"""What :func:`whole` reads as a count."""
 
 
 def whole(name: str, value: Any, least: int = 1) -> int:

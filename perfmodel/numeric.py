@@ -138,6 +138,8 @@ def log2(a: Number) -> Number:
 
 def smooth_maximum(a: Number, b: Number, p: float) -> Number:
     """Return ``(a^p + b^p)^(1/p)`` for ``a, b >= 0``: at least the maximum, at most ``2^(1/p)`` times it."""
+    if isinstance(b, (int, float)) and b == 0:
+        return a
     if p == 2:
         return sqrt(a * a + b * b)
     if p == 4:

@@ -125,6 +125,7 @@ def notes(e: Estimate) -> list[str]:
         found.append(f"does not fit: {max(missing, 0.0):.1f} GB too much per device (at the sequences asked for)")
     if float(e.answer.phases.waiting) >= 1 and q.phase == "serve":
         found.append(
-            f"memory holds {float(e.answer.phases.running):.0f} of {e.batch} requests at once; the others wait in a queue"
+            f"memory holds {float(e.answer.phases.running):.0f} of {e.batch} requests at once; "
+            "the others wait in a queue"
         )
     return found

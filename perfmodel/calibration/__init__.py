@@ -1,8 +1,8 @@
 """Fitted coefficients and error bands as loaded data; the fitting itself is in :mod:`perfmodel.fitting`.
 
 A calibration file is a list of rules that are read in order. A rule applies when everything it names under ``when``
-(device, architecture, vendor, backend, dtype, timing, op, measured ...) has that value; ``set`` replaces coefficients and
-``scale`` multiplies them. So the first rules hold for every chip, later ones for a family, a backend, a device; a
+(device, architecture, vendor, backend, dtype, timing, op, measured ...) has that value; ``set`` replaces coefficients
+and ``scale`` multiplies them. So the first rules hold for every chip, later ones for a family, a backend, a device; a
 device that was never measured simply stops at its family's.
 """
 
@@ -73,7 +73,7 @@ def _resolve(rules: Sequence[Rule], situation: Mapping[str, str]) -> dict[str, f
 
 def _rule(raw: Mapping[str, Any], path: str) -> Rule:
     if unknown := set(raw) - {"when", "set", "scale", "note"}:
-        raise SpecError(f"{path}: a calibration rule has no '{sorted(unknown)[0]}' (it has when, set, scale, note)")
+        raise SpecError(f"{path}: a calibration rule has no '{min(unknown)}' (it has when, set, scale, note)")
     when = tuple(
         (k, tuple(_text(x) for x in (v if isinstance(v, list) else [v]))) for k, v in (raw.get("when") or {}).items()
     )

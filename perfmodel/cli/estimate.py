@@ -76,8 +76,8 @@ def estimate(
     from perfmodel.api import estimate as ask
 
     answer = ask(
-        model, device, batch=batch, input_tokens=input_tokens, output_tokens=output_tokens, tp=tp, ep=ep,  # pyright: ignore[reportArgumentType]
-        moe_tp=moe_tp or None, attention_dp=attention_dp, dp=dp, **chosen,  # pyright: ignore[reportArgumentType]
+        model, device, batch=batch, input_tokens=input_tokens, output_tokens=output_tokens, tp=tp, ep=ep,
+        moe_tp=moe_tp or None, attention_dp=attention_dp, dp=dp, **chosen,
     )  # fmt: skip
     show(answer.report(), json, csv, html, xlsx)
 
@@ -87,7 +87,8 @@ def show(report: dict[str, Any], json: bool, csv: str, html: str, xlsx: str) -> 
     if csv:
         _write_csv(csv, report)
     if html:
-        from perfmodel.reports import estimate_html, write_text
+        from perfmodel.files import write_text
+        from perfmodel.reports import estimate_html
 
         write_text(html, estimate_html(report))
     if xlsx:

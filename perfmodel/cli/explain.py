@@ -64,8 +64,8 @@ def explain(
     from perfmodel.explain import explain as derive
 
     asked = estimate(
-        model, device, batch=batch, input_tokens=input_tokens, output_tokens=output_tokens, tp=tp, ep=ep,  # pyright: ignore[reportArgumentType]
-        moe_tp=moe_tp or None, attention_dp=attention_dp, **chosen,  # pyright: ignore[reportArgumentType]
+        model, device, batch=batch, input_tokens=input_tokens, output_tokens=output_tokens, tp=tp, ep=ep,
+        moe_tp=moe_tp or None, attention_dp=attention_dp, **chosen,
     )  # fmt: skip
     names = tuple(name.strip() for name in symbols.split(",") if name.strip())
     found = derive(asked.setup, metric, names, asked.batch, asked.input_tokens, asked.output_tokens)

@@ -193,7 +193,7 @@ def import_(
     if not out or out == "-":
         print(text, end="")
         return
-    from perfmodel.reports.files import write_text
+    from perfmodel.files import write_text
 
     write_text(out, text)
     note(f"wrote {out}")

@@ -59,8 +59,8 @@ def ops(
     from perfmodel.api import estimate
 
     answer = estimate(
-        model, device, batch=batch, input_tokens=input_tokens, output_tokens=output_tokens, tp=tp, ep=ep,  # pyright: ignore[reportArgumentType]
-        moe_tp=moe_tp or None, attention_dp=attention_dp, **chosen,  # pyright: ignore[reportArgumentType]
+        model, device, batch=batch, input_tokens=input_tokens, output_tokens=output_tokens, tp=tp, ep=ep,
+        moe_tp=moe_tp or None, attention_dp=attention_dp, **chosen,
     )  # fmt: skip
     _show(answer.report(), json, csv)
 

@@ -36,9 +36,9 @@ def operator_bound(op: Operator, counts: Counts, chip: ChipFacts, link: LinkFact
 
     ``compute = max(sum flops/(1.07*peak), vector flops/(1.07*vector peak))`` (matrix and vector units overlap);
     ``memory = cold bytes/bandwidth``, where in a step (``warm=False``) weights and KV are cold, and in a repeated
-    benchmark (``warm=True``) only ``max(0, bytes - last-level cache)``, and on a GPU all bytes cross into the SMs at 64 a
-    clock each; the link moves what a rank must send, or half
-    of an all-reduce where the switch can add (topology nvswitch).
+    benchmark (``warm=True``) only ``max(0, bytes - last-level cache)``, and on a GPU all bytes cross into the SMs at
+    64 a clock each; the link moves what a rank must send, or half of an all-reduce where the switch can add (topology
+    nvswitch).
 
     Source: roofline (Williams et al. 2009) with each resource apart. Omits launch latency, which no law requires.
     """

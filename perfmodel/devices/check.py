@@ -85,7 +85,7 @@ def _ratios(device: Device) -> Iterator[Finding]:
     for dtype, usual in _USUAL_RATIO.items():
         if base and device.has_peak(dtype):
             ratio = device.peak_flops_per_s(dtype) / base
-            if abs(ratio / (2 * usual) - 1) < 0.05 and device.architecture not in ("blackwell-workstation",):
+            if abs(ratio / (2 * usual) - 1) < 0.05 and device.architecture != "blackwell-workstation":
                 message = f"dense is {ratio:.3g} times bfloat16, twice the usual: the 2:4 figure? (right on GeForce)"
                 yield Finding("warning", f"peaks.tensor.{dtype}", message)
 

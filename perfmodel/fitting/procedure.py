@@ -50,9 +50,8 @@ def read_rows(path: Path, stem: str) -> Any:
     frame = pd.concat([pd.read_csv(file, low_memory=False) for file in files], ignore_index=True)
     for column in ("backend", "timing", "dtype"):
         frame[column] = frame[column].fillna("").astype(str)
-    frame["architecture"] = frame["device"].map(
-        {name: load_device(name).architecture for name in frame["device"].unique()}
-    )
+    architectures = {name: load_device(name).architecture for name in frame["device"].unique()}
+    frame["architecture"] = [architectures[name] for name in frame["device"]]
     return frame
 
 

@@ -1,4 +1,6 @@
-"""Fit what serving frameworks add to the kernels: ``python -m perfmodel.fitting.serving --data serving.csv.gz --configs DIR``.
+"""Fit what serving frameworks add to the kernels.
+
+``python -m perfmodel.fitting.serving --data serving.csv.gz --configs DIR``
 
 The kernels' times come from the other calibrations; only a handful of numbers an engine and mode are fitted here, by
 robust least squares on log ratios of TTFT and TPOT. Rows whose memory holds the requests or not are treated alike:
@@ -195,8 +197,13 @@ def _mapping(
     frame: Any, f: Features, found: Mapping[tuple[str, str], Mapping[str, float]], honest: Any
 ) -> dict[str, Any]:
     rules: list[dict[str, Any]] = [
-        {"note": "bare: kernels alone", "set": {**dict.fromkeys(START, 0.0), "decode_stretch": 1.0, "prefill_stretch": 1.0,
-                                               "mix_share": 1.5, "queue_share": 0.15, "share_of_extra": 1.0}}
+        {
+            "note": "bare: kernels alone",
+            "set": {
+                **dict.fromkeys(START, 0.0), "decode_stretch": 1.0, "prefill_stretch": 1.0, "mix_share": 1.5,
+                "queue_share": 0.15, "share_of_extra": 1.0,
+            },
+        }
     ]  # fmt: skip
     for (mode, engine), c in found.items():
         rules.append({"when": {"mode": mode, "engine": engine or list(ENGINES)}, "set": dict(c)})

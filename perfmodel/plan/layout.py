@@ -179,8 +179,8 @@ class _Layout:
             up = heads * (a.nope_dim + a.v_dim)
             yield self._linear("kv_b_proj", "attention", up, a.kv_lora_rank, count, s.prefills * s.prefill_context)
             core = ops.MlaPrefill(
-                s.prefills, s.new_tokens, s.prefill_context, heads, a.kv_lora_rank, a.rope_dim, a.nope_dim, a.v_dim, dtype,
-                cache,
+                s.prefills, s.new_tokens, s.prefill_context, heads, a.kv_lora_rank, a.rope_dim, a.nope_dim, a.v_dim,
+                dtype, cache,
             )  # fmt: skip
             yield StepOperator("mla_prefill", "attention", core, count)
         if s.decodes is not None:

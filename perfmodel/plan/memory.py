@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from perfmodel.numeric import Number, floor, maximum, minimum, total
+from perfmodel.numeric import Number, floor, maximum, minimum, total, where
 from perfmodel.ops import Embedding, Experts, Linear
 from perfmodel.plan.layout import StepShape, step_operators
 from perfmodel.plan.parallelism import Plan
@@ -12,7 +12,7 @@ from perfmodel.plan.precision import Precisions
 from perfmodel.workloads.spec import GroupedQueryAttention, LanguageModel, LatentAttention, LayerGroup
 
 RUNTIME_BYTES = 1.5e9
-"""CUDA context, library workspaces, communication buffers and graphs of one rank (what idle servers show: 1 to 2 GB)."""
+"""CUDA context, library workspaces, communication buffers and graphs of one rank (idle servers show 1 to 2 GB)."""
 
 USABLE_FRACTION = 0.95
 """Share of the reported capacity that an engine will fill before it fears fragmentation (defaults lie at 0.88-0.95)."""
@@ -88,7 +88,8 @@ def activation_bytes(model: LanguageModel, plan: Plan, tokens: Number) -> Number
         a, f = group.attention, group.ffn
         heads = a.heads * (a.head_dim if isinstance(a, GroupedQueryAttention) else a.nope_dim + a.rope_dim)
         ffn = 3.0 * getattr(f, "intermediate") * getattr(f, "topk", 1)  # noqa: B009 - both kinds have it
-        widest = maximum(widest, 2.0 * heads / plan.tp, ffn / plan.expert_tp / plan.ep)
+        # experts get the rows of all attention groups, and split them over the devices of all groups
+        widest = maximum(widest, 2.0 * heads / plan.tp, ffn / plan.tp)
     return tokens * (2.0 * model.hidden + widest) * 2.0
 
 
@@ -125,14 +126,21 @@ class MemoryModel:
     def longest_context(self, sequences: Number, step_tokens: Number) -> Number:
         """Return the most tokens that each of ``sequences`` of an attention group can have (0 if none).
 
-        Windowed layers count at full width; the rest grows linearly.
+        The cache grows linearly between the windows of the layers, ever more slowly, so the answer is the largest that
+        any of these lines gives. Where nothing grows any more it is the model's own limit.
         """
         cache = self.precisions.cache.bytes_per_element
-        window = max((getattr(g.attention, "window", 0) for g in self.model.layers), default=0)
-        fixed = kv_bytes_per_sequence(self.model, self.plan, cache, float(window)) if window else 0.0
-        slope = kv_bytes_per_sequence(self.model, self.plan, cache, window + 1.0) - fixed
-        room = self._kv_room(step_tokens) / sequences - fixed
-        return maximum(floor(window + room / slope), 0.0)
+        room = self._kv_room(step_tokens) / sequences
+        windows = [getattr(g.attention, "window", 0) for g in self.model.layers]
+        longest: Number = 0.0
+        for start in sorted({0, *windows}):
+            held = kv_bytes_per_sequence(self.model, self.plan, cache, float(start))
+            if any(window == 0 or window > start for window in windows):
+                slope = kv_bytes_per_sequence(self.model, self.plan, cache, start + 1.0) - held
+                longest = maximum(longest, floor(start + (room - held) / slope))
+            else:
+                longest = where(room >= held, float(max(self.model.maximum_tokens, start)), longest)
+        return longest
 
     def _kv_room(self, step_tokens: Number) -> Number:
         live = activation_bytes(self.model, self.plan, step_tokens)

@@ -52,7 +52,12 @@ def plan_problem(model: LanguageModel, plan: Plan, domain_size: int) -> str | No
     """
     per_replica = int(plan.devices_per_replica)
     if plan.tp > domain_size:
-        return f"tp {int(plan.tp)} leaves the scale-up domain of {domain_size} devices; split further by attention_dp, ep or dp"
+        return (
+            f"tp {int(plan.tp)} leaves the scale-up domain of {domain_size} devices; "
+            "split further by attention_dp, ep or dp"
+        )
+    if plan.moe_tp is None and per_replica % int(plan.ep):
+        return f"ep {int(plan.ep)} does not divide the tp x attention_dp = {per_replica} devices that hold the experts"
     moe_devices = plan.expert_tp * plan.ep
     if moe_devices != plan.devices_per_replica:
         return (

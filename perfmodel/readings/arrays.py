@@ -9,6 +9,19 @@ import numpy as np
 from perfmodel.numeric import Arithmetic, Number
 
 
+def choose(condition: Number, if_true: Number, if_false: Number) -> Number:
+    """Return ``numpy.where``, or one side as it is when the condition holds everywhere or nowhere.
+
+    A side of fewer dimensions then stays small, and what is computed from it too: in most chunks of a grid one case holds.
+    """
+    if isinstance(condition, np.ndarray):
+        if condition.all():
+            return if_true
+        if not condition.any():
+            return if_false
+    return np.where(condition, if_true, if_false)
+
+
 class ArrayArithmetic(Arithmetic):
     """Element-wise arithmetic; a choice among candidates keeps one accumulator."""
 

@@ -16,7 +16,7 @@ from perfmodel.readings.trace import Graph, Node
 
 _INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "pow": "**", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 _ARRAY_CALLS = {
-    "max": "_np.maximum({0}, {1})", "min": "_np.minimum({0}, {1})", "where": "_np.where({0}, {1}, {2})",
+    "max": "_np.maximum({0}, {1})", "min": "_np.minimum({0}, {1})", "where": "_where({0}, {1}, {2})",
     "ceil": "_np.ceil({0})", "floor": "_np.floor({0})", "sqrt": "_np.sqrt({0})", "exp": "_np.exp({0})",
     "log": "_np.log({0})",
 }  # fmt: skip
@@ -67,18 +67,13 @@ def _scope(arrays: bool) -> Mapping[str, Any]:
     if arrays:
         import numpy
 
-        return {"_np": numpy}
+        from perfmodel.readings.arrays import choose
+
+        return {"_np": numpy, "_where": choose}
     return {
         "_max": lambda a, b: a if a >= b else b, "_min": lambda a, b: a if a <= b else b, "_ceil": math.ceil,
         "_floor": math.floor, "_sqrt": math.sqrt, "_exp": math.exp, "_log": math.log,
     }  # fmt: skip
-
-
-def children(node: Node) -> Iterable[Node]:
-    """Return the nodes that a node is computed from (a choice: its body)."""
-    if node.op == "best_of":
-        return (node.args[0],)
-    return (a for a in node.args if isinstance(a, Node))
 
 
 def reachable(roots: Iterable[Node]) -> list[Node]:
@@ -93,7 +88,7 @@ def reachable(roots: Iterable[Node]) -> list[Node]:
         elif node.serial not in seen:
             seen.add(node.serial)
             stack.append((node, True))
-            stack.extend((child, False) for child in children(node))
+            stack.extend((child, False) for child in node.below)
     return found
 
 
@@ -115,13 +110,13 @@ class _Writer:
             if node.op == "best_of":
                 self.index_owner.update({i.serial: node for i in node.args[1]})
         for node in self.order:
-            free: frozenset[int] = frozenset().union(*(self.bound[c.serial] for c in children(node)))
+            free: frozenset[int] = frozenset().union(*(self.bound[c.serial] for c in node.below))
             if node.op == "index":
                 free = frozenset({self.index_owner[node.serial].serial})
             if node.op == "best_of":
                 free = free - {node.serial}
             self.bound[node.serial] = free
-            for child in children(node):
+            for child in node.below:
                 # a value that a loop only reads must not be recomputed on each turn
                 crosses = node.op == "best_of" or self.bound[child.serial] != free
                 self.uses[child.serial] = self.uses.get(child.serial, 0) + (2 if crosses else 1)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from perfmodel.readings.kernel import Kernel, children, compile_nodes, reachable
+from perfmodel.readings.kernel import Kernel, compile_nodes, reachable
 from perfmodel.readings.trace import Graph, Node
 
 CHUNK_POINTS = 32_768
@@ -83,7 +83,7 @@ def split_minima(graph: Graph, results: Sequence[Node], bits: Mapping[int, int])
         a, b = least.args
         first = graph.node("le", a, b)
         with_a, with_b = {least.serial: a}, {least.serial: b}
-        swapped: dict[int, Node] = {}
+        swapped = {least.serial: graph.node("where", first, a, b)}
         for serial, node in chosen.items():
             swapped[serial] = graph.node("where", first, _rebuilt(graph, node, with_a), _rebuilt(graph, node, with_b))
         return split_minima(graph, [_rebuilt(graph, r, swapped) for r in results], bits)
@@ -98,7 +98,7 @@ def _only_through(order: Sequence[Node], results: Sequence[Node], source: Node) 
     for node in order:
         if node is source:
             continue
-        below = list(children(node))
+        below = node.below
         depends[node.serial] = any(depends[c.serial] for c in below)
         pure[node.serial] = all(pure[c.serial] for c in below) if below else node.op in ("const", "index")
 
@@ -108,20 +108,20 @@ def _only_through(order: Sequence[Node], results: Sequence[Node], source: Node) 
     found: dict[int, Node] = {r.serial: r for r in results if worth(r)}
     for node in order:
         if not (pure[node.serial] and outside[node.serial]):
-            found |= {c.serial: c for c in children(node) if worth(c) and not _cheap(c, source)}
+            found |= {c.serial: c for c in node.below if worth(c) and not _cheap(c, source)}
     return list(found.values())
 
 
 def _cheap(node: Node, source: Node) -> bool:
     """Say whether a node is one step from the source, so that computing it costs no more than choosing it."""
-    return all(c is source or c.op == "const" for c in children(node))
+    return all(c is source or c.op == "const" for c in node.below)
 
 
 def _axis_masks(order: Sequence[Node], inputs: Mapping[int, int]) -> dict[int, int]:
     masks: dict[int, int] = {}
     for node in order:
         mask = inputs.get(node.serial, 0)
-        for child in children(node):
+        for child in node.below:
             mask |= masks[child.serial]
         masks[node.serial] = mask
     return masks
@@ -130,7 +130,7 @@ def _axis_masks(order: Sequence[Node], inputs: Mapping[int, int]) -> dict[int, i
 def _free_of_indices(order: Sequence[Node]) -> dict[int, bool]:
     bound: dict[int, frozenset[int]] = {}
     for node in order:
-        free: frozenset[int] = frozenset().union(*(bound[c.serial] for c in children(node)))
+        free: frozenset[int] = frozenset().union(*(bound[c.serial] for c in node.below))
         if node.op == "index":
             free = frozenset({node.serial})
         if node.op == "best_of":
@@ -149,7 +149,7 @@ def _boundary(order: Sequence[Node], results: Sequence[Node], masks: Mapping[int
     found: dict[int, Node] = {}
     for node in order:
         if masks[node.serial] == everything or not outside[node.serial]:
-            for child in children(node):
+            for child in node.below:
                 if stored(child):
                     found[child.serial] = child
     for result in results:
@@ -163,7 +163,7 @@ def _rebuilt(graph: Graph, root: Node, replaced: dict[int, Node]) -> Node:
     below = _reachable_until(root, replaced)
     changes: set[int] = set(replaced)
     for node in below:
-        if any(c.serial in changes for c in children(node)):
+        if any(c.serial in changes for c in node.below):
             changes.add(node.serial)
     for node in below:
         if node.op == "best_of" and node.serial in changes:
@@ -174,7 +174,7 @@ def _rebuilt(graph: Graph, root: Node, replaced: dict[int, Node]) -> Node:
     for node in below:
         if node.serial in replaced:
             continue
-        if any(c.serial in changes for c in children(node)):
+        if any(c.serial in changes for c in node.below):
             changes.add(node.serial)
             replaced[node.serial] = graph.node(node.op, *(_swapped(a, replaced) for a in node.args))
         else:
@@ -202,7 +202,7 @@ def _reachable_until(root: Node, stops: Mapping[int, Node]) -> list[Node]:
         elif node.serial not in seen:
             seen.add(node.serial)
             stack.append((node, True))
-            stack.extend((child, False) for child in children(node))
+            stack.extend((child, False) for child in node.below)
     return found
 
 

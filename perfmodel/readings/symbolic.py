@@ -13,15 +13,19 @@ import sympy
 from perfmodel.numeric import Arithmetic, Number
 
 
+def _evalf(expression: Any, prec: int) -> Any:
+    return expression._evalf(prec)  # noqa: SLF001 - the hook is given bits, and evalf() takes digits
+
+
 class _Lattice(sympy.Function):
-    """The larger or smaller of two numbers, kept as it is written; ``doit`` gives sympy's own, which sorts and merges."""
+    """The larger or smaller of two numbers, kept as written; ``doit`` gives sympy's own, which sorts and merges."""
 
     nargs = 2
     exact: Any
     word: str
 
     @classmethod
-    def eval(cls, *args: Any) -> Any:
+    def eval(cls, *_: Any) -> Any:
         """Keep every application as it stands."""
         return None
 
@@ -30,7 +34,7 @@ class _Lattice(sympy.Function):
         return self.exact(*(a.doit(**hints) for a in self.args))
 
     def _eval_evalf(self, prec: int) -> Any:
-        return self.exact(*(a._evalf(prec) for a in self.args))
+        return self.exact(*(_evalf(a, prec) for a in self.args))
 
     def _sympystr(self, printer: Any) -> str:
         return f"{self.word}({', '.join(printer.doprint(a) for a in self.args)})"
@@ -86,7 +90,7 @@ class BestOf(sympy.Expr):
         return sympy.Min(*(body.xreplace(dict(zip(self.indices, c, strict=True))).doit() for c in self.candidates))
 
     def _eval_evalf(self, prec: int) -> Any:
-        return self.doit()._evalf(prec)
+        return _evalf(self.doit(), prec)
 
     def _sympystr(self, printer: Any) -> str:
         names = ", ".join(printer.doprint(i) for i in self.indices)
@@ -184,18 +188,28 @@ def _value(node: Any, known: dict[Any, Any]) -> Any:
 
 def _computed(node: Any, known: dict[Any, Any]) -> Any:
     if isinstance(node, BestOf):
-        outside = {k: v for k, v in known.items() if not (k.free_symbols & set(node.indices))}
-        return min(
-            _value(node.body, {**outside, **dict(zip(node.indices, map(float, c), strict=True))})
-            for c in node.candidates
-        )
+        return _least(node, known)
     if isinstance(node, sympy.Piecewise):
-        return next(_value(value, known) for value, condition in node.args if _holds(condition, known))
+        return _case(node, known)
     if node.is_Boolean or node.is_Relational:
         return float(_holds(node, known))
     if not node.args:
         return float(node)
-    parts = [_value(a, known) for a in node.args]
+    return _combined(node, [_value(a, known) for a in node.args])
+
+
+def _least(node: Any, known: dict[Any, Any]) -> Any:
+    outside = {k: v for k, v in known.items() if not (k.free_symbols & set(node.indices))}
+    return min(
+        _value(node.body, {**outside, **dict(zip(node.indices, map(float, c), strict=True))}) for c in node.candidates
+    )
+
+
+def _case(node: Any, known: dict[Any, Any]) -> Any:
+    return next(_value(value, known) for value, condition in node.args if _holds(condition, known))
+
+
+def _combined(node: Any, parts: Sequence[Any]) -> Any:
     if isinstance(node, sympy.Add):
         return math.fsum(parts)
     if isinstance(node, sympy.Mul):

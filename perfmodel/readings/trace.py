@@ -43,11 +43,13 @@ class Graph:
 class Node:
     """One traced value. Comparisons give nodes too; asking a node for its truth is an error, so no ``if`` slips by."""
 
-    __slots__ = ("args", "graph", "op", "serial")
+    __slots__ = ("args", "below", "graph", "op", "serial")
     __hash__ = object.__hash__
 
     def __init__(self, graph: Graph, op: str, args: tuple[Any, ...], serial: int) -> None:
         self.graph, self.op, self.args, self.serial = graph, op, args, serial
+        # what the node is computed from (a choice: its body)
+        self.below = (args[0],) if op == "best_of" else tuple(a for a in args if isinstance(a, Node))
 
     def __bool__(self) -> bool:
         raise TypeError("a formula branched on a traced value: use perfmodel.numeric.where instead of if")
@@ -130,6 +132,26 @@ def binary(graph: Graph, op: str, a: Node, b: Node) -> Node:
         return b
     if op in ("max", "min") and a is b:
         return a
+    return _with_gathered_constants(graph, op, a, b)
+
+
+def _with_gathered_constants(graph: Graph, op: str, a: Node, b: Node) -> Node:
+    """Return the node with constant factors together: ``(x*2)*3`` is ``x*6`` and ``x/4`` is ``x*0.25``.
+
+    A grid pays for every operation on every point, and for a division several times.
+    """
+    if op == "div" and b.op == "const" and b.args[0] != 0:
+        op, b = "mul", graph.lift(1.0 / b.args[0])
+    if op == "mul" and a.op == "const":
+        a, b = b, a
+    if op == "mul" and b.op == "const" and a.op == "mul" and a.args[1].op == "const":
+        a, b = a.args[0], graph.lift(a.args[1].args[0] * b.args[0])
+    elif op == "mul" and b.op != "const" and a.op == "mul" and a.args[1].op == "const":
+        inner = graph.node("mul", a.args[0], b)
+        return _with_gathered_constants(graph, "mul", inner, a.args[1])
+    elif op == "mul" and a.op != "const" and b.op == "mul" and b.args[1].op == "const":
+        inner = _with_gathered_constants(graph, "mul", a, b.args[0])
+        return _with_gathered_constants(graph, "mul", inner, b.args[1])
     return graph.node(op, a, b)
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from perfmodel.reports.csv import write_csv
-    from perfmodel.reports.files import write_text
     from perfmodel.reports.html import estimate_html
     from perfmodel.reports.ops_table import ESTIMATE_COLUMNS, estimate_rows
     from perfmodel.reports.terminal import render_estimate
@@ -22,7 +21,6 @@ _WHERE = {
     "estimate_rows": "ops_table",
     "render_estimate": "terminal",
     "write_csv": "csv",
-    "write_text": "files",
     "write_xlsx": "xlsx",
 }
 
@@ -32,7 +30,6 @@ __all__ = [
     "estimate_rows",
     "render_estimate",
     "write_csv",
-    "write_text",
     "write_xlsx",
 ]
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv
-import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, BinaryIO, Protocol, TextIO, cast, runtime_checkable
+from typing import Any, Protocol, TextIO, runtime_checkable
 
 from perfmodel.errors import InputError
-from perfmodel.reports.files import whole_file
+from perfmodel.files import defused, whole_text
 
 
 @runtime_checkable
@@ -18,9 +17,6 @@ class _ArrayNumber(Protocol):
     """A number of numpy, known without importing it."""
 
     def item(self) -> object: ...
-
-
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def write_csv(
@@ -35,30 +31,12 @@ def write_csv(
     whole or not at all. Raises :class:`InputError` where no file can be written.
     """
     if str(target) != "-":
-        with whole_file(target) as file:
-            _write_file(file, rows, columns, zipped=str(target).endswith(".gz"))
+        with whole_text(target) as file:
+            _write_rows(file, rows, columns)
         return
     if stdout is None:
         raise InputError("the target '-' needs a stream to write to")
     _write_rows(stdout, rows, columns)
-
-
-def _write_file(file: BinaryIO, rows: Iterable[Mapping[str, Any]], columns: Sequence[str], zipped: bool) -> None:
-    if not zipped:
-        _write_bytes(file, rows, columns)
-        return
-    import gzip
-
-    with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as stream:
-        _write_bytes(cast(IO[bytes], stream), rows, columns)
-
-
-def _write_bytes(file: IO[bytes], rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    text = io.TextIOWrapper(file, encoding="utf-8", newline="")
-    try:
-        _write_rows(text, rows, columns)
-    finally:
-        text.detach()
 
 
 def _write_rows(stream: TextIO, rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
@@ -75,18 +53,3 @@ def cell(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value) if isinstance(value, (int, float)) else defused(str(value))
-
-
-def defused(text: str) -> str:
-    """Return a text with an apostrophe before it if a spreadsheet would take it for a formula; numbers stay."""
-    if not text.startswith(_FORMULA_STARTS) or _is_number(text):
-        return text
-    return f"'{text}"
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return text[0] in "+-"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perfmodel.reports.files import write_bytes
+from perfmodel.files import write_bytes
 from perfmodel.reports.ops_table import OPERATOR_COLUMNS, operators_of
 from perfmodel.reports.summary import BANDS, inputs_of, memory_of
 from perfmodel.reports.text import Report, number

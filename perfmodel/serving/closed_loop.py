@@ -38,7 +38,7 @@ def aggregated(
     groups = deployment.plan.attention_dp
     running = minimum(in_flight, maximum(most_running, 1.0))
     prefill = prefill_step(deployment, groups, input_tokens)
-    decode = decode_steps(deployment, running, input_tokens, output_tokens)
+    decode = decode_steps(deployment, running, input_tokens, output_tokens, exact_bound=False)
     ttft_bound, tpot_bound = alone(deployment, input_tokens, output_tokens)
     plain, busy = framework.decode(decode.time), framework.prefill(prefill.time)
     ttft, tpot = mixed_times(
@@ -71,7 +71,7 @@ def mixed_times(
     in_flight: Number,
     output_tokens: Number,
 ) -> tuple[Number, Number]:
-    """Return (TTFT, TPOT) of :func:`aggregated` from the times of its steps; the fit of its coefficients reads it too."""
+    """Return (TTFT, TPOT) of :func:`aggregated` from the times of its steps; the fit of coefficients reads it too."""
     others = maximum(running / groups - 1.0, 0.0)
     mix = prefill_s + attention_s * minimum(others, 1.0)
     extra = maximum(mix - decode_s, 0.0)
@@ -101,7 +101,7 @@ def disaggregated(
     running = minimum(in_flight / workers[1], maximum(most_running, 1.0))
     groups = prefill_pool.plan.attention_dp
     prefill = prefill_step(prefill_pool, groups, input_tokens)
-    decode = decode_steps(decode_pool, running, input_tokens, output_tokens)
+    decode = decode_steps(decode_pool, running, input_tokens, output_tokens, exact_bound=False)
     ttft_bound, _ = alone(prefill_pool, input_tokens, output_tokens)
     _, tpot_bound = alone(decode_pool, input_tokens, output_tokens)
     busy, tpot = framework.prefill(prefill.time), framework.decode(decode.time)
@@ -126,7 +126,7 @@ def pooled_ttft(
     in_flight: Number,
     output_tokens: Number,
 ) -> Number:
-    """Return the TTFT of :func:`disaggregated` from the times of its steps; the fit of its coefficients reads it too."""
+    """Return the TTFT of :func:`disaggregated` from the times of its steps; the fit of coefficients reads it too."""
     steps = maximum(output_tokens - 1.0, 0.0)
     queue = maximum(decoding / slots - 1.0, 0.0)
     first = c["first_host_us"] * 1e-6 + prefill_s * (c["mix_share"] + c["queue_share"] * queue)

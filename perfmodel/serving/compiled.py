@@ -61,12 +61,12 @@ class CompiledAnswers:
             flat += [time.bound, time.expected, time.p10, time.p90]
         flat += [getattr(answer.phases, name) for name in _RATES]
         flat += [getattr(answer.memory, name) for name in _MEMORY]
-        return tuple([*flat, answer.most_running, answer.fits])
+        return (*flat, answer.most_running, answer.fits)
 
     def _unflatten(self, values: tuple[float, ...]) -> Answer:
         rest = iter(values)
         times = {name: Time(*(next(rest) for _ in range(4))) for name in self._present()}
-        rates = [next(rest) for _ in _RATES]
+        rates = {name: next(rest) for name in _RATES}
         memory = MemoryUse(*(next(rest) for _ in _MEMORY))
-        phases = Phases(times.get("ttft"), times.get("tpot"), times.get("e2e"), *rates, None, None)
+        phases = Phases(times.get("ttft"), times.get("tpot"), times.get("e2e"), **rates, prefill=None, decode=None)
         return Answer(phases, memory, next(rest), self.setup.devices, bool(next(rest)))

@@ -34,7 +34,9 @@ class Framework:
 
     def _around(self, kernels: Time, kind: str, band: Band | None) -> Time:
         stretch, host = self.coefficients[f"{kind}_stretch"], self.coefficients[f"{kind}_host_us"] * 1e-6
-        expected = maximum(kernels.expected * stretch + host, kernels.bound)
+        expected = kernels.expected * stretch + host
+        if stretch < 1.0:
+            expected = maximum(expected, kernels.bound)
         if band is not None:
             return banded(kernels.bound, expected, band)
         low, high = (maximum(t * stretch + host, kernels.bound) for t in (kernels.p10, kernels.p90))

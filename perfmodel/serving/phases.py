@@ -51,12 +51,14 @@ def prefill_step(deployment: Deployment, sequences: Number, input_tokens: Number
     return step_time(deployment, StepShape(sequences, input_tokens, input_tokens))
 
 
-def decode_steps(deployment: Deployment, sequences: Number, input_tokens: Number, output_tokens: Number) -> StepTime:
+def decode_steps(
+    deployment: Deployment, sequences: Number, input_tokens: Number, output_tokens: Number, *, exact_bound: bool = True
+) -> StepTime:
     """Return the mean of the ``output - 1`` decode steps after the first token: caches of I+1 to I+O-1 tokens.
 
     With one output token there is no decode step; the first one that would follow is returned.
     """
-    return decode_time(deployment, sequences, *decode_span(input_tokens, output_tokens))
+    return decode_time(deployment, sequences, *decode_span(input_tokens, output_tokens), exact_bound=exact_bound)
 
 
 def decode_span(input_tokens: Number, output_tokens: Number) -> tuple[Number, Number]:

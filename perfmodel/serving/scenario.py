@@ -89,25 +89,42 @@ class Setup:
     def answer(self, batch: Number, input_tokens: Number, output_tokens: Number) -> Answer:
         """Return the answer for ``batch`` requests in flight over the whole deployment (static: started together)."""
         q = self.question
-        length = input_tokens + output_tokens
-        most = self.most_running(input_tokens, output_tokens, together=q.phase != "serve" or q.static)
+        memory, most = self.memory_of(batch, input_tokens, output_tokens)
         per_replica = maximum(batch / self.replicas, 1.0)
         if q.phase != "serve" or q.static:
             found = static_batch(self.decode, self.framework, per_replica, input_tokens, output_tokens, q.phase)
             found = _times(found, minimum(batch * 1.0, self.replicas * 1.0))
-            fits = per_replica <= most
         elif q.prefill_pool and q.decode_pool:
             workers = (q.prefill_pool.workers, q.decode_pool.workers)
             found = disaggregated(
                 self.prefill, self.decode, workers, self.framework, maximum(batch, workers[1]), most, input_tokens,
                 output_tokens,
             )  # fmt: skip
-            fits = most >= 1
         else:
             found = aggregated(self.decode, self.framework, per_replica, most, input_tokens, output_tokens)
             found = _times(found, minimum(batch * 1.0, self.replicas * 1.0))
-            fits = most >= 1
-        return Answer(found, self._memory(found, input_tokens, length), most, self.devices, fits)
+        return Answer(found, memory, most, self.devices, self.fits(batch, most))
+
+    @property
+    def together(self) -> bool:
+        """Say whether all requests start together and keep step."""
+        return self.question.static or self.question.phase != "serve"
+
+    def fits(self, batch: Number, most: Number) -> Number:
+        """Return whether memory suffices: for all requests that start together, else for one."""
+        return maximum(batch / self.replicas, 1.0) <= most if self.together else most >= 1.0
+
+    def memory_of(self, batch: Number, input_tokens: Number, output_tokens: Number) -> tuple[MemoryUse, Number]:
+        """Return (memory of the fullest device, most requests that a replica or decode worker can hold)."""
+        q = self.question
+        most = self.most_running(input_tokens, output_tokens, together=self.together)
+        workers = q.decode_pool.workers if q.decode_pool else self.replicas
+        held = maximum(batch / workers, 1.0)
+        if not self.together:
+            held = minimum(held, maximum(most, 1.0))
+        in_group = maximum(held / self.memory.plan.attention_dp, 1.0)
+        length = input_tokens + output_tokens * (1.0 if self.together else 0.5)
+        return self.memory.use(in_group, length, minimum(input_tokens, STEP_TOKENS)), most
 
     def most_running(self, input_tokens: Number, output_tokens: Number, *, together: bool) -> Number:
         """Return how many requests a replica (a decode worker) can hold.
@@ -126,8 +143,7 @@ class Setup:
     ) -> tuple[Number | None, Number | None, Number | None]:
         """Return the bounds of TTFT, TPOT and E2E alone, as :meth:`answer` has them (None: not asked for)."""
         q = self.question
-        together = q.static or q.phase != "serve"
-        sequences = maximum(batch / self.replicas, 1.0) if together else 1.0
+        sequences = maximum(batch / self.replicas, 1.0) if self.together else 1.0
         steps = maximum(output_tokens - 1.0, 0.0)
         ttft = tpot = None
         if q.phase != "decode":
@@ -137,11 +153,6 @@ class Setup:
         if ttft is None or tpot is None:
             return ttft, tpot, ttft if tpot is None else tpot * steps
         return ttft, tpot, ttft + tpot * steps
-
-    def _memory(self, found: Phases, input_tokens: Number, length: Number) -> MemoryUse:
-        workers = self.question.decode_pool.workers if self.question.decode_pool else self.replicas
-        held = found.running / workers / self.memory.plan.attention_dp
-        return self.memory.use(maximum(held, 1.0), length, minimum(input_tokens, STEP_TOKENS))
 
 
 def _times(one: Phases, replicas: Number) -> Phases:

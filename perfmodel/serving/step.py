@@ -22,8 +22,8 @@ CROSS_CLASS_CORRELATION = 0.5
 _Z80 = 1.2815515655446004
 """Standard normal quantile of 90 %."""
 
-_NODES = ((-0.7745966692414834, 5 / 18), (0.0, 8 / 18), (0.7745966692414834, 5 / 18))
-"""Gauss-Legendre points and weights on [-1, 1], weights summing to one."""
+_NODES = ((-0.5773502691896257, 0.5), (0.5773502691896257, 0.5))
+"""Gauss-Legendre points and weights on [-1, 1], weights summing to one: exact for cubics."""
 
 
 @dataclass(frozen=True)
@@ -86,10 +86,12 @@ def step_time(deployment: Deployment, shape: StepShape) -> StepTime:
     return _assembled(rows, parts, parts.time_s)
 
 
-def decode_time(deployment: Deployment, sequences: Number, first: Number, last: Number) -> StepTime:
+def decode_time(
+    deployment: Deployment, sequences: Number, first: Number, last: Number, *, exact_bound: bool = True
+) -> StepTime:
     """Return the mean decode step while each sequence's cache grows from ``first`` to ``last`` tokens.
 
-    Only attention depends on the cache. Expected: its mean by three-point Gauss-Legendre quadrature. Bound: the exact
+    Only attention depends on the cache. Expected: its mean by two-point Gauss-Legendre quadrature. Bound: the exact
     mean of ``max(compute, memory, link)``, each linear in the cache between the windows of the model.
     """
     shape = StepShape(decodes=sequences, decode_context=(first + last) * 0.5)
@@ -101,6 +103,8 @@ def decode_time(deployment: Deployment, sequences: Number, first: Number, last: 
             row = TimedOperator(step, row.bound, maximum(mean, row.bound.time_s), row.spread_low, row.spread_high)
         rows.append(row)
     parts = sum_bounds((row.bound, row.step.repeat) for row in rows)
+    if not exact_bound:
+        return _assembled(rows, parts, parts.time_s, clamp=False)  # each operator is held to its own bound already
     mean_bound = _mean_decode_bound([row.step for row in rows], deployment.machine, first, last)
     return _assembled(rows, parts, mean_bound)
 
@@ -128,13 +132,13 @@ def _timed(step: StepOperator, machine: Machine) -> TimedOperator:
     return TimedOperator(step, bound, expected, *spreads(step.operator, machine))
 
 
-def _assembled(rows: Sequence[TimedOperator], parts: Bound, bound_s: Number) -> StepTime:
-    # decode attention is summed apart: it alone depends on the cache, the rest is one number for a whole grid of lengths
+def _assembled(rows: Sequence[TimedOperator], parts: Bound, bound_s: Number, *, clamp: bool = True) -> StepTime:
+    # decode attention is summed apart: it alone depends on the cache, the rest is one number for all lengths of a grid
     attention, others = (
         total(r.step.repeat * r.expected_s for r in rows if _is_decode_attention(r.step.operator) is decodes)
         for decodes in (True, False)
     )
-    expected = maximum(others + attention, bound_s)
+    expected = maximum(others + attention, bound_s) if clamp else others + attention
     low, high = combined_spread(rows)
     time = Time(bound_s, expected, maximum(expected * low, bound_s), expected * high)
     return StepTime(time, tuple(rows), attention, parts)
@@ -165,10 +169,8 @@ def _mean_decode_bound(steps: Sequence[StepOperator], machine: Machine, first: N
     moving = [s for s in steps if _is_decode_attention(s.operator)]
 
     def at(context: Number) -> Bound:
-        found = [(fixed, 1.0)]
-        for step in moving:
-            found.append((bound_of(step.operator.with_numbers(kv_tokens=context), machine), step.repeat))
-        return sum_bounds(found)
+        there = ((bound_of(s.operator.with_numbers(kv_tokens=context), machine), s.repeat) for s in moving)
+        return sum_bounds([(fixed, 1.0), *there])
 
     windows = sorted({w for s in moving if (w := getattr(s.operator, "window", 0))})
     mean: Number = 0.0

@@ -23,6 +23,7 @@ KINDS: tuple[str, ...] = ("hardware_specs", "workloads")
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _SUFFIXES = (".yaml", ".yml")
+_LISTED = ("device", "model")
 _VENDORS = "nvidia amd intel google apple aws amazon huawei qualcomm microsoft meta samsung sk hynix"
 _HARDWARE_WORDS = frozenset(f"{_VENDORS} geforce tesla quadro instinct corporation".split())
 _IGNORED_WORDS = {"hardware_specs": _HARDWARE_WORDS}
@@ -91,7 +92,8 @@ def find_spec(kind: str, name: str, schema: str) -> Path:
     for root in spec_roots(kind):
         if found := _by_stem(root, key, kind, schema) or _by_alias(root, key, kind, schema):
             return found
-    raise UnknownNameError(schema, name, _known_names(kind, schema), f"`perfmodel {schema} list` shows all")
+    mend = f"`perfmodel {schema} list` shows all" if schema in _LISTED else f"those of schema {schema} in {kind}/"
+    raise UnknownNameError(schema, name, _known_names(kind, schema), mend)
 
 
 def _by_stem(root: Path, key: str, kind: str, schema: str) -> Path | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 from perfmodel.arguments import whole
 from perfmodel.devices import Device, load_device
 from perfmodel.errors import InputError, PerfmodelError
-from perfmodel.numeric import Number
+from perfmodel.numeric import Number, where
 from perfmodel.plan.parallelism import Plan
 from perfmodel.readings.staged import StagedGrid, stage
 from perfmodel.serving.scenario import Answer, Question, Setup, prepare
@@ -58,7 +59,8 @@ class Sweep:
         for place in answered[:limit]:
             index = np.unravel_index(place, self.shape)
             point = {name: values[i] for (name, values), i in zip(self.axes.items(), index, strict=True)}
-            yield point | {name: _plain(column[index]) for name, column in self.columns.items()}
+            answer = {name: _plain(column[index]) for name, column in self.columns.items()}
+            yield point | answer | {"fits": bool(answer["fits"])}
 
 
 def sweep(
@@ -74,22 +76,26 @@ def sweep(
     dp: Iterable[int] = (1,),
     out: str | Path | None = None,
     expected: bool = True,
+    bands: bool = True,
     progress: Progress | None = None,
     **options: Any,
 ) -> Sweep:
     """Return the full factorial grid of answers, or stream it to the CSV file ``out``.
 
-    ``expected=False`` gives bounds and memory only. ``options`` are those of :func:`perfmodel.estimate`.
+    ``expected=False`` gives bounds and memory only, ``bands=False`` leaves out p10 and p90. ``options`` are those of
+    :func:`perfmodel.estimate`.
 
     Errors: :class:`PerfmodelError` for an unknown name or value; a plan that cannot be is in ``problems``.
     """
     workload = model if isinstance(model, LanguageModel) else load_model(str(model))
     machine = device if isinstance(device, Device) else load_device(str(device))
-    axes = {name: _axis(name, values) for name, values in zip((*PLAN_AXES, *NUMBER_AXES), (tp, ep, attention_dp, dp, batch, input_tokens, output_tokens), strict=True)}  # fmt: skip
+    asked = (tp, ep, attention_dp, dp, batch, input_tokens, output_tokens)
+    axes = {name: _axis(name, values) for name, values in zip((*PLAN_AXES, *NUMBER_AXES), asked, strict=True)}
     result = Sweep(workload.name, machine.name, axes)
     if out is None and result.points > LARGEST_IN_MEMORY:
         raise InputError(f"{result.points:,} points are too many to hold; give a file (out=, --csv) to stream them to")
-    grids = _grids(workload, machine, result, expected, options)
+    parts = ("bound",) if not expected else ("expected", "bound", "p10", "p90") if bands else ("expected", "bound")
+    grids = _grids(workload, machine, result, parts, options)
     if out is not None:
         from perfmodel.sweeps.stream import stream_csv
 
@@ -110,7 +116,7 @@ class PlanGrid:
 
 
 def _grids(
-    model: LanguageModel, device: Device, result: Sweep, expected: bool, options: Mapping[str, Any]
+    model: LanguageModel, device: Device, result: Sweep, parts: Sequence[str], options: Mapping[str, Any]
 ) -> Iterator[PlanGrid]:
     sizes = [range(len(result.axes[name])) for name in PLAN_AXES]
     solvable = 0
@@ -126,53 +132,67 @@ def _grids(
             result.problems.append((text, str(error)))
             continue
         solvable += 1
-        names = column_names(setup, expected)
-        grid = stage(_traced(setup, expected), {name: result.axes[name] for name in NUMBER_AXES})
+        names = tuple(name for name, _ in _columns(setup, parts, 1.0, 16.0, 16.0))
+        grid = stage(_traced(setup, parts), {name: result.axes[name] for name in NUMBER_AXES})
         yield PlanGrid(place, values, names, grid)
     if not solvable and first is not None:
         raise first
 
 
-def _traced(setup: Setup, expected: bool) -> Callable[..., list[Number]]:
-    return lambda batch, input_tokens, output_tokens: [
-        value for _, value in _columns(setup, setup.answer(batch, input_tokens, output_tokens), expected, input_tokens)
-    ]
+def _traced(setup: Setup, parts: Sequence[str]) -> Callable[..., list[Number]]:
+    return lambda *numbers: [value for _, value in _columns(setup, parts, *numbers)]
 
 
-def column_names(setup: Setup, expected: bool) -> tuple[str, ...]:
-    """Return the names of a setup's columns, with their units."""
-    return tuple(name for name, _ in _columns(setup, setup.answer(1, 16, 16), expected, 16))
+def _columns(
+    setup: Setup, parts: Sequence[str], batch: Number, input_tokens: Number, output_tokens: Number
+) -> list[tuple[str, Number]]:
+    """Return the named columns of a point: the times' parts, rates if anything is expected, memory."""
+    if parts == ("bound",):
+        found = _bound_columns(setup, batch, input_tokens, output_tokens)
+    else:
+        answer = setup.answer(batch, input_tokens, output_tokens)
+        found = _time_columns(answer, parts)
+        tokens = answer.tokens_per_s * (input_tokens if setup.question.phase == "prefill" else 1.0)
+        found += [("tokens_per_s", tokens), ("tokens_per_s_per_device", tokens / setup.devices)]
+        found += [("requests_per_s", answer.requests_per_s)]
+    memory, most = setup.memory_of(batch, input_tokens, output_tokens)
+    fits = where(setup.fits(batch, most), 1.0, 0.0)
+    return [*found, ("memory_bytes_per_device", memory.used_bytes), ("largest_batch", most * setup.replicas), ("fits", fits)]
 
 
-def _columns(setup: Setup, answer: Answer, expected: bool, input_tokens: Number) -> list[tuple[str, Number]]:
+def _bound_columns(setup: Setup, *numbers: Number) -> list[tuple[str, Number]]:
+    times = zip(("ttft", "tpot", "e2e"), setup.bounds(*numbers), strict=True)
+    return [(f"{name}_bound_s", value) for name, value in times if value is not None]
+
+
+def _time_columns(answer: Answer, parts: Sequence[str]) -> list[tuple[str, Number]]:
     found: list[tuple[str, Number]] = []
-    parts = ("expected", "bound", "p10", "p90") if expected else ("bound",)
     for name in ("ttft", "tpot", "e2e"):
         time: Time | None = getattr(answer.phases, name)
         if time is not None:
             found += [(f"{name}_s" if p == "expected" else f"{name}_{p}_s", getattr(time, p)) for p in parts]
-    if expected:
-        tokens = answer.tokens_per_s * (input_tokens if setup.question.phase == "prefill" else 1.0)
-        found += [("tokens_per_s", tokens), ("tokens_per_s_per_device", tokens / setup.devices)]
-        found += [("requests_per_s", answer.requests_per_s)]
-    used: Number = answer.memory.used_bytes
-    return [*found, ("memory_bytes_per_device", used), ("largest_batch", answer.most_running * setup.replicas)]
+    return found
 
 
 def _collect(result: Sweep, grids: Iterator[PlanGrid], progress: Progress | None) -> None:
     import numpy as np
 
     done = 0
+    answered = np.zeros(result.shape[: len(PLAN_AXES)], dtype=bool)
     for plan in grids:
         for name in plan.columns:
-            result.columns.setdefault(name, np.full(result.shape, np.nan))
+            if name not in result.columns:
+                result.columns[name] = np.empty(result.shape)
+        answered[plan.place] = True
         targets = [result.columns[name][plan.place] for name in plan.columns]
-        for where, values in plan.grid.chunks():
+        for where_, values in plan.grid.chunks():
             for target, value in zip(targets, values, strict=True):
-                target[where] = value
+                target[where_] = value
             if progress:
                 done += values[0].size
                 progress(done, result.points)
+    for column in result.columns.values():
+        column[~answered] = np.nan
 
 
 def _axis(name: str, values: Iterable[int]) -> list[int]:
@@ -191,4 +211,4 @@ def _product(sizes: Sequence[int]) -> int:
 
 def _plain(value: Any) -> Any:
     number = float(value)
-    return number if number == number else None
+    return None if math.isnan(number) else number

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
-import os
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perfmodel.errors import InputError
+from perfmodel.files import whole_text
 
 if TYPE_CHECKING:
     from perfmodel.sweeps.grid import PlanGrid, Sweep
@@ -19,18 +16,8 @@ def stream_csv(
     path: Path, result: Sweep, grids: Iterator[PlanGrid], progress: Callable[[int, int | None], None] | None
 ) -> None:
     """Write one row a point: plan and number axes first, then the columns; the file appears when it is whole."""
-    if path.is_dir() or not path.absolute().parent.is_dir():
-        raise InputError(f"cannot write '{path}': " + ("it is a folder" if path.is_dir() else "its folder is missing"))
-    handle, name = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}.")
-    os.close(handle)
-    opened: Any = gzip.open(name, "wt", newline="") if path.suffix == ".gz" else open(name, "w", newline="")  # noqa: SIM115
-    try:
-        with opened as out:
-            _write(out, result, grids, progress)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    finally:
-        Path(name).unlink(missing_ok=True)
+    with whole_text(path) as out:
+        _write(out, result, grids, progress)
 
 
 def _write(

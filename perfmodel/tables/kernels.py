@@ -190,7 +190,9 @@ _KINDS: dict[str, _Kind] = {
         _columns("batch", "kv_tokens", "heads", "kv_heads", "head_dim", "window", window=0), lambda r: (_kv(r),), _decode
     ),
     "mla_prefill": _Kind(
-        _columns("batch", "q_tokens", "kv_tokens", "heads", "kv_lora_rank", "rope_dim", "nope_dim", "v_dim", **_MLA_DIMS),
+        _columns(
+            "batch", "q_tokens", "kv_tokens", "heads", "kv_lora_rank", "rope_dim", "nope_dim", "v_dim", **_MLA_DIMS
+        ),
         lambda r: (_kv(r),), _mla_prefill,
     ),
     "mla_decode": _Kind(

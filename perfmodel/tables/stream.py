@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import csv
 import gzip
-import io
+import itertools
 import math
-import os
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 from perfmodel.errors import InputError, PerfmodelError
+from perfmodel.files import defused, whole_text
 
 Row = dict[str, str]
 Progress = Callable[[int, "int | None"], None]
 CHUNK_ROWS = 10_000
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass
@@ -84,12 +82,13 @@ def process(
     summary = Summary()
     with _reader(source) as stream:
         reader = csv.DictReader(stream)
-        names = _checked_header(reader.fieldnames, source)
+        with _reading(source):
+            names = _checked_header(reader.fieldnames, source)
         carried = {n: f"measured_{n}" if n in outputs and n != "error" else n for n in names if n != "error"}
-        with _writer(target) as out:
+        with nullcontext(sys.stdout) if target == "-" else whole_text(target) as out:
             writer = csv.writer(out, lineterminator="\n")
             writer.writerow([*carried.values(), *outputs])
-            for rows in _chunks(reader):
+            for rows in _chunks(reader, source):
                 for row, values in zip(rows, _answers(rows, outputs, prepare, evaluate, summary), strict=True):
                     writer.writerow([*(defused(row.get(n) or "") for n in carried), *values])
                 if progress:
@@ -106,14 +105,12 @@ def _checked_header(names: Sequence[str] | None, source: str) -> list[str]:
     return list(names)
 
 
-def _chunks(reader: Iterator[Any]) -> Iterator[list[Row]]:
-    chunk: list[Row] = []
-    for row in reader:
-        chunk.append(row)
-        if len(chunk) == CHUNK_ROWS:
-            yield chunk
-            chunk = []
-    if chunk:
+def _chunks(reader: Iterator[Row], source: str) -> Iterator[list[Row]]:
+    while True:
+        with _reading(source):
+            chunk = list(itertools.islice(reader, CHUNK_ROWS))
+        if not chunk:
+            return
         yield chunk
 
 
@@ -130,7 +127,7 @@ def _answers(
     groups: dict[Hashable, list[tuple[int, tuple[float, ...]]]] = {}
     for i, row in enumerate(rows):
         try:
-            if None in row:
+            if _has_surplus(row):
                 raise InputError("the row has more cells than the header")
             job = prepare(row)
             groups.setdefault(job.key, []).append((i, job.numbers))
@@ -153,6 +150,11 @@ def _answers(
                 summary.reasons[answers[i][-1]] += 1
     summary.rows += len(rows)
     return answers
+
+
+def _has_surplus(row: Mapping[Any, str]) -> bool:
+    """Say whether a row has more cells than the header: the reader keeps them under None."""
+    return None in row
 
 
 def _refused(outputs: Sequence[str], error: PerfmodelError, summary: Summary) -> list[Any]:
@@ -186,17 +188,6 @@ def _number_text(value: Any) -> str:
     return f"{float(value):.7g}" if math.isfinite(float(value)) else ""
 
 
-def defused(text: str) -> str:
-    """Return a cell that no spreadsheet takes for a formula: numbers stay, other leading = + - @ get an apostrophe."""
-    if not text.startswith(_FORMULA_STARTS):
-        return text
-    try:
-        float(text)
-    except ValueError:
-        return "'" + text
-    return text
-
-
 @contextmanager
 def _reader(source: str) -> Iterator[IO[str]]:
     if source == "-":
@@ -205,39 +196,19 @@ def _reader(source: str) -> Iterator[IO[str]]:
     path = Path(source)
     if not path.is_file():
         raise InputError(f"no file '{source}'" + (" (it is a folder)" if path.is_dir() else ""))
-    opened: IO[str]
-    if path.suffix == ".gz":
-        opened = io.TextIOWrapper(gzip.open(path, "rb"), encoding="utf-8-sig", newline="")
-    else:
-        opened = path.open(encoding="utf-8-sig", newline="")
-    try:
-        with opened:
-            yield opened
-    except (UnicodeDecodeError, csv.Error, gzip.BadGzipFile, EOFError) as error:
-        raise InputError(f"{source} is not a UTF-8 CSV file: {error}") from None
+    with (
+        gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+        if path.suffix == ".gz"
+        else path.open(encoding="utf-8-sig", newline="")
+    ) as opened:
+        yield opened
 
 
 @contextmanager
-def _writer(target: str) -> Iterator[IO[str]]:
-    if target == "-":
-        yield sys.stdout
-        return
-    path = Path(target)
-    if path.is_dir() or not path.absolute().parent.is_dir():
-        raise InputError(
-            f"cannot write '{target}': " + ("it is a folder" if path.is_dir() else "its folder is missing")
-        )
-    handle, name = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}.")
-    os.close(handle)
-    opened: Any = (
-        gzip.open(name, "wt", encoding="utf-8", newline="")
-        if path.suffix == ".gz"
-        else open(name, "w", encoding="utf-8", newline="")
-    )  # noqa: SIM115
+def _reading(source: str) -> Iterator[None]:
     try:
-        with opened as out:
-            yield out
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    finally:
-        Path(name).unlink(missing_ok=True)
+        yield
+    except (UnicodeDecodeError, csv.Error, gzip.BadGzipFile, EOFError) as error:
+        raise InputError(f"{source} is not a UTF-8 CSV file: {error}") from None
+    except OSError as error:
+        raise InputError(f"cannot read '{source}': {error.strerror or error}") from error

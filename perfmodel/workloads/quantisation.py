@@ -44,8 +44,8 @@ config_groups kv_cache_scheme kv_cache_quant_algo producer quantization quantiza
 version group_size bits w_bit q_group_size zero_point desc_act sym static_groups true_sequential damp_percent dataset
 model_seqlen model_name_or_path model_file_base_name is_marlin_format checkpoint_format lm_head pack_dtype backend
 do_fuse exllama_config use_cuda_fp16 use_exllama max_input_length cache_block_outputs pad_token_id tokenizer meta
-block_name_to_quantize module_name_preceding_first_block batch_size quant_type has_zero_point pre_quant_scale smoothquant_val
-load_in_4bit load_in_8bit _load_in_4bit _load_in_8bit bnb_4bit_compute_dtype bnb_4bit_quant_storage bnb_4bit_quant_type
+block_name_to_quantize module_name_preceding_first_block batch_size quant_type has_zero_point pre_quant_scale
+smoothquant_val load_in_4bit load_in_8bit _load_in_4bit _load_in_8bit bnb_4bit_compute_dtype bnb_4bit_quant_storage bnb_4bit_quant_type
 bnb_4bit_use_double_quant llm_int8_enable_fp32_cpu_offload llm_int8_has_fp16_weight llm_int8_threshold
 """,
     *_EXCLUSIONS,
@@ -318,6 +318,6 @@ def quantisation_from(values: Mapping[str, Any], source: ConfigSource) -> Quanti
             find_cache_encoding(value) if key == "kv" else find_format(value)
         except InputError as error:
             raise source.fault(key, str(error)) from None
-    base = values.get("base", "bfloat16")
-    kept = dict.fromkeys(("linear", "attention", "experts", "lm_head"), base)
+    base: str = values.get("base", "bfloat16")
+    kept: dict[str, Any] = dict.fromkeys(("linear", "attention", "experts", "lm_head"), base)
     return Quantisation(**{**kept, **values})

@@ -23,8 +23,12 @@ from perfmodel.readings.symbolic import evaluate
 from tests.variants import all_variants, build, label
 
 CASES = all_variants()
-MACHINES = [("h100-sxm", "", "cuda_graph", True), ("b200", "trtllm", "cuda_graph", False), ("l40s", "vllm", "wall", True),
-            ("mi300x", "", "kernel", False)]  # fmt: skip
+MACHINES = [
+    ("h100-sxm", "", "cuda_graph", True),
+    ("b200", "trtllm", "cuda_graph", False),
+    ("l40s", "vllm", "wall", True),
+    ("mi300x", "", "kernel", False),
+]
 Case = tuple[str, dict[str, Any]]
 
 

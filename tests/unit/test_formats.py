@@ -48,8 +48,9 @@ def test_every_format_is_tested_above() -> None:
 @pytest.mark.parametrize(
     ("alias", "name"),
     [
-        ("bf16", "bfloat16"), ("FP16", "float16"), ("half", "float16"), (" fp8_e4m3 ", "fp8"), ("fp8-block", "fp8_block"),
-        ("fp4", "nvfp4"), ("w8a8", "int8"), ("w8a16", "int8_wo"), ("w4a16", "int4_wo"), ("AWQ", "int4_wo"),
+        ("bf16", "bfloat16"), ("FP16", "float16"), ("half", "float16"), (" fp8_e4m3 ", "fp8"),
+        ("fp8-block", "fp8_block"), ("fp4", "nvfp4"),
+        ("w8a8", "int8"), ("w8a16", "int8_wo"), ("w4a16", "int4_wo"), ("AWQ", "int4_wo"),
         ("gptq", "int4_wo"), ("mxfp4", "w4a16_mxfp4"), ("w4a16_nvfp4", "nvfp4_wo"), ("w4a8_mxfp4", "w4a8_mxfp4_mxfp8"),
     ],
 )  # fmt: skip

@@ -18,9 +18,9 @@ from perfmodel.readings.kernel import compile_formula
 from perfmodel.readings.symbolic import evaluate
 
 FORMULAS: dict[str, Callable[..., Any]] = {
-    "maximum": lambda x, y: n.maximum(x, y),
+    "maximum": n.maximum,
     "maximum of three": lambda x, y: n.maximum(x, 3.0, y),
-    "minimum": lambda x, y: n.minimum(x, y),
+    "minimum": n.minimum,
     "minimum of three": lambda x, y: n.minimum(x, 3.0, y),
     "where": lambda x, y: n.where(x < y, x * 2.0, y * 3.0),
     "both": lambda x, y: n.where(n.both(x > 1.0, y > 2.0), x, y),

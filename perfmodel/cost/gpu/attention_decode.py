@@ -17,15 +17,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfmodel.numeric import Number, best_of, maximum, smooth_maximum, where
+from perfmodel.numeric import Number, best_of, maximum, minimum, smooth_maximum, where
 from perfmodel.ops.attention import AttentionDecode
 
 if TYPE_CHECKING:
     from perfmodel.calibration import Coefficients
     from perfmodel.cost.facts import ChipFacts
 
-KEY_SPLITS = ((1.0, 0.0), (2.0, 1.0), (4.0, 1.0), (8.0, 1.0), (16.0, 1.0), (32.0, 1.0), (64.0, 1.0))
-"""Into how many blocks the keys of one sequence and KV head are split, and whether they have to be joined."""
+KEY_SPLITS = ((2.0,), (4.0,), (8.0,), (16.0,), (32.0,), (64.0,))
+"""Into how many blocks the keys of one sequence and KV head are split, if they are."""
 
 WIDE_GROUP = 32
 """Query heads a KV head beyond which grouped kernels give way to general ones."""
@@ -108,17 +108,16 @@ def _blocks_s(
     cores, share = chip.core_count, _blocks_a_group(op, c)
     key_s = _key_s(op, chip, c, share)
     lone_s = c["tail"] * maximum(key_s, c["key_clk"] * clock_s)
-    combine, merge = 1e3 * c["combine_kclk"] * clock_s, c["merge_clk"] * clock_s
     blocks, power = op.batch * op.kv_heads * share, c["splitting"]
+    combine, merge = 1e3 * c["combine_kclk"] * clock_s, c["merge_clk"] * clock_s * blocks
+    work, start, lone = blocks * keys * key_s / cores, blocks * block_s / cores, keys * lone_s
 
-    def time(split: Number, joined: Number) -> Number:
+    def time(split: Number) -> Number:
         parts = split**power
-        own = keys / parts
-        count = blocks * parts
-        joining = joined * (combine + merge * count)
-        return smooth_maximum(count * (own * key_s + block_s) / cores, own * lone_s, 2) + joining
+        return smooth_maximum(work + start * parts, lone * (1.0 / parts), 2) + merge * parts
 
-    return best_of(KEY_SPLITS, time, blocks, keys, key_s, lone_s, block_s, combine, merge, cores, power)
+    whole = smooth_maximum(work + start, lone, 2)
+    return minimum(whole, best_of(KEY_SPLITS, time, work, start, lone, merge, power) + combine)
 
 
 def _memory_s(op: AttentionDecode, chip: ChipFacts, c: Coefficients, warm: bool, keys: Number) -> Number:

@@ -27,6 +27,10 @@ def _nested(x: Any, y: Any) -> Any:
     return best_of(TILES, outer, x, y)
 
 
+def _used_twice(c: Any) -> Any:
+    return c * c + c
+
+
 FORMULAS: dict[str, Callable[..., Any]] = {
     "constant": lambda x, y: 3.0,
     "argument": lambda x, y: y,
@@ -41,7 +45,7 @@ FORMULAS: dict[str, Callable[..., Any]] = {
     "choice": lambda x, y: best_of(TILES, lambda a, b: ceil(x / a) * a + b * y, x, y),
     "choice without its index": lambda x, y: best_of(TILES, lambda a, b: x + y, x, y),
     "choice of the index alone": lambda x, y: best_of(TILES, lambda a, b: a + b, x) * y,
-    "choice used twice": lambda x, y: (lambda c: c * c + c)(best_of(TILES, lambda a, b: a * x + b * y, x, y)),
+    "choice used twice": lambda x, y: _used_twice(best_of(TILES, lambda a, b: a * x + b * y, x, y)),
     "nested choice": _nested,
     "choice beside a choice": lambda x, y: (
         best_of(TILES, lambda a, b: a * x + b, x) + best_of(TILES, lambda a, b: a * x + b * y, x, y)

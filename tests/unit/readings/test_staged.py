@@ -78,7 +78,7 @@ def test_what_depends_on_one_axis_is_evaluated_once_on_it() -> None:
 def test_an_axis_of_one_value_counts_as_none() -> None:
     staged = stage(lambda x, y: [sqrt(x * y) + y], {"x": range(1, 100), "y": [3.0]})
     assert staged.boundary_count == 0 or "sqrt" in staged.full.source + staged.reduced.source
-    (where_, values), *rest = staged.chunks()
+    (_, values), *rest = staged.chunks()
     assert not rest
     assert values[0].shape == (99, 1)
     assert values[0][3, 0] == pytest.approx(12**0.5 + 3)

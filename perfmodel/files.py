@@ -1,16 +1,19 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and cells of CSV files that no spreadsheet runs as a formula."""
 
 from __future__ import annotations
 
+import io
 import os
 import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO, TextIO, cast
 
 from perfmodel.errors import InputError
+
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -25,10 +28,32 @@ def write_bytes(path: str | Path, data: bytes) -> None:
 
 
 @contextmanager
+def whole_text(path: str | Path) -> Iterator[TextIO]:
+    """Open a UTF-8 text for writing as :func:`whole_file` does, gzipped if its name ends in ``.gz``."""
+    with whole_file(path) as file:
+        if not str(path).endswith(".gz"):
+            yield from _encoded(file)
+            return
+        import gzip
+
+        with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as stream:
+            yield from _encoded(cast(IO[bytes], stream))
+
+
+def _encoded(file: IO[bytes]) -> Iterator[TextIO]:
+    text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+    try:
+        yield text
+    finally:
+        text.detach()
+
+
+@contextmanager
 def whole_file(path: str | Path) -> Iterator[BinaryIO]:
     """Open a file for writing that takes the place of ``path`` only when the block ends without an error.
 
     What was there stays until then. A link is followed; a pipe or a device such as ``/dev/null`` is written directly.
+    An OSError of the block is taken for one of writing.
     """
     target = _checked(Path(path).expanduser())
     try:
@@ -58,7 +83,24 @@ def _checked(path: Path) -> Path:
     """Return where to write, links followed; a folder, or a file in a folder that is not there, is an error."""
     if path.is_dir():
         raise InputError(f"cannot write '{path}': it is a folder; name a file in it, such as '{path / 'report'}'")
+    if path.exists() and not path.is_file():
+        return path  # /dev/stdout leads to a pipe that has no name
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
         raise InputError(f"cannot write '{path}': there is no folder '{target.parent}'; make it first")
     return target
+
+
+def defused(text: str) -> str:
+    """Return a cell with an apostrophe before it if a spreadsheet would take it for a formula; numbers stay."""
+    if not text.startswith(_FORMULA_STARTS) or _is_number(text):
+        return text
+    return f"'{text}"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return text[0] in "+-"

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import gzip
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from perfmodel.errors import InputError
-from perfmodel.reports import write_text
-from perfmodel.reports.files import whole_file
+from perfmodel.files import defused, whole_file, whole_text, write_text
 
 
 def _write_half(target: Path) -> None:
@@ -81,3 +83,27 @@ def test_a_pipe_is_written_and_stays_a_pipe(tmp_path: Path) -> None:
     finally:
         os.close(reader)
     assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
+def test_a_text_is_zipped_by_its_name_and_whole_or_absent(tmp_path: Path, name: str) -> None:
+    with whole_text(tmp_path / name) as file:
+        file.write("µ\r\n")
+    data = (tmp_path / name).read_bytes()
+    assert (gzip.decompress(data) if name.endswith(".gz") else data) == "µ\r\n".encode()
+    with pytest.raises(KeyboardInterrupt), whole_text(tmp_path / name) as file:
+        file.write("half")
+        raise KeyboardInterrupt
+    assert (tmp_path / name).read_bytes() == data
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_standard_output_that_is_a_pipe_has_a_path(tmp_path: Path) -> None:
+    code = "from perfmodel.files import write_text; write_text('/dev/stdout', 'through')"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"through"
+
+
+def test_cells_are_defused() -> None:
+    assert [defused(text) for text in ("=1", "\t1", "\n=1", "-1.5", "+x", "a")] == [
+        *("'=1", "'\t1", "'\n=1", "-1.5", "'+x", "a"),
+    ]
