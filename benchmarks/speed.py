@@ -87,7 +87,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="smaller grids, fewer rounds")
     quick = parser.parse_args().quick
     side, rounds = (512, 50) if quick else (1536, 500)
-    cases = (("memory and bound", False, False), ("expected, memory and bound", True, False), ("with bands", True, True))
+    cases = (("memory, bound", False, False), ("expected, memory, bound", True, False), ("with bands", True, True))
     for name, expected, bands in cases:
         rate = sweep_rate(side, expected=expected, bands=bands)
         peers = ", ".join(f"{rate / peer:,.0f} x {tool}" for tool, peer in PEERS.items())

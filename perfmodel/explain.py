@@ -42,8 +42,8 @@ class Explanation:
 
     ``bound = max(compute, memory, link)`` with the parts at the mean cache length (sympy); ``expected`` is the whole
     calibrated form (sympy, long). ``symbols`` maps each name to (symbol, value, unit, meaning); ``composition`` says in
-    words how the metric is made of steps, and ``operators`` lists the steps' operators with their counts in n (sequences
-    in the step) and c (cached tokens of each).
+    words how the metric is made of steps, and ``operators`` lists the steps' operators with their counts in n
+    (sequences in the step) and c (cached tokens of each).
     """
 
     metric: str

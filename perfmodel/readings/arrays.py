@@ -12,7 +12,8 @@ from perfmodel.numeric import Arithmetic, Number
 def choose(condition: Number, if_true: Number, if_false: Number) -> Number:
     """Return ``numpy.where``, or one side as it is when the condition holds everywhere or nowhere.
 
-    A side of fewer dimensions then stays small, and what is computed from it too: in most chunks of a grid one case holds.
+    A side of fewer dimensions then stays small, and what is computed from it too: in most chunks of a grid one case
+    holds.
     """
     if isinstance(condition, np.ndarray):
         if condition.all():

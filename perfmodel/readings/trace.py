@@ -140,7 +140,7 @@ def _with_gathered_constants(graph: Graph, op: str, a: Node, b: Node) -> Node:
 
     A grid pays for every operation on every point, and for a division several times.
     """
-    if op == "div" and b.op == "const" and b.args[0] != 0:
+    if op == "div" and b.op == "const" and b.args[0]:
         op, b = "mul", graph.lift(1.0 / b.args[0])
     if op == "mul" and a.op == "const":
         a, b = b, a

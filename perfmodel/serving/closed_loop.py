@@ -98,14 +98,14 @@ def disaggregated(
     N/rate - (O-1)*TPOT)`` with queue the requests a prefill slot would hold if all came at once. Omits the transfer of
     the cache (it overlaps with the prefill of later layers).
     """
-    running = minimum(in_flight / workers[1], maximum(most_running, 1.0))
+    running = minimum(maximum(in_flight / workers[1], 1.0), maximum(most_running, 1.0))
     groups = prefill_pool.plan.attention_dp
     prefill = prefill_step(prefill_pool, groups, input_tokens)
     decode = decode_steps(decode_pool, running, input_tokens, output_tokens, exact_bound=False)
     ttft_bound, _ = alone(prefill_pool, input_tokens, output_tokens)
     _, tpot_bound = alone(decode_pool, input_tokens, output_tokens)
     busy, tpot = framework.prefill(prefill.time), framework.decode(decode.time)
-    decoding, slots = running * workers[1], workers[0] * groups
+    decoding, slots = minimum(in_flight, running * workers[1]), workers[0] * groups
     ttft = pooled_ttft(framework.coefficients, tpot.expected, busy.expected, decoding, slots, in_flight, output_tokens)
     steps = maximum(output_tokens - 1.0, 0.0)
     ttft_time = _time(ttft_bound, ttft, busy, framework.ttft_band)

@@ -97,7 +97,7 @@ class Setup:
         elif q.prefill_pool and q.decode_pool:
             workers = (q.prefill_pool.workers, q.decode_pool.workers)
             found = disaggregated(
-                self.prefill, self.decode, workers, self.framework, maximum(batch, workers[1]), most, input_tokens,
+                self.prefill, self.decode, workers, self.framework, batch, most, input_tokens,
                 output_tokens,
             )  # fmt: skip
         else:
@@ -130,10 +130,13 @@ class Setup:
         """Return how many requests a replica (a decode worker) can hold.
 
         Started together they all reach their full length; in a steady state they are of all ages, so that each holds
-        half of its output on average. One request must fit at full length.
+        half of its output on average. One request must fit at full length, and its prompt on a prefill worker.
         """
         step_tokens = minimum(input_tokens, STEP_TOKENS)
         full = self.memory.largest_batch(input_tokens + output_tokens, step_tokens)
+        if self.question.prefill_pool:
+            pool = replace(self.memory, plan=self.prefill.plan, precisions=self.prefill.precisions)
+            full = where(pool.largest_batch(input_tokens, step_tokens) >= 1.0, full, 0.0)
         if together:
             return full
         return where(full >= 1.0, self.memory.largest_batch(input_tokens + output_tokens * 0.5, step_tokens), 0.0)

@@ -157,7 +157,8 @@ def _columns(
         found += [("requests_per_s", answer.requests_per_s)]
     memory, most = setup.memory_of(batch, input_tokens, output_tokens)
     fits = where(setup.fits(batch, most), 1.0, 0.0)
-    return [*found, ("memory_bytes_per_device", memory.used_bytes), ("largest_batch", most * setup.replicas), ("fits", fits)]
+    found += [("memory_bytes_per_device", memory.used_bytes), ("largest_batch", most * setup.replicas), ("fits", fits)]
+    return found
 
 
 def _bound_columns(setup: Setup, *numbers: Number) -> list[tuple[str, Number]]:

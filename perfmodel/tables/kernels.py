@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from perfmodel import ops
+from perfmodel.arguments import truth
 from perfmodel.cost.facts import chip_facts
 from perfmodel.cost.link_facts import link_for
 from perfmodel.cost.machine import Machine
@@ -59,6 +60,7 @@ def _prepare(row: Row) -> Job:
         raise InputError(f"unknown op '{op}'{did_you_mean(op, _KINDS)} (known: {', '.join(_KINDS)})")
     kind = _KINDS[op]
     numbers = tuple(number(row, name, default, least) for name, default, least in kind.columns)
+    _check_shape(dict(zip((name for name, _, _ in kind.columns), numbers, strict=True)))
     backend, timing = word(row, "backend"), word(row, "timing", "cuda_graph")
     for what, value, known in (("backend", backend, BACKENDS), ("timing", timing, TIMINGS)):
         if value not in known:
@@ -67,6 +69,12 @@ def _prepare(row: Row) -> Job:
             )
     device = load_device(word(row, "device", None)).name
     return Job(_Key(op, device, backend, timing, word(row, "dtype", "bfloat16"), kind.statics(row)), numbers)
+
+
+def _check_shape(x: Mapping[str, float]) -> None:
+    for part, whole in (("q_tokens", "kv_tokens"), ("topk", "experts"), ("kv_heads", "heads"), ("ep", "experts")):
+        if part in x and x[part] > x[whole]:
+            raise InputError(f"{part} {x[part]:g} is more than {whole} {x[whole]:g}")
 
 
 def _evaluate(key: Hashable, numbers: Any) -> Mapping[str, Any]:
@@ -113,7 +121,7 @@ def _columns(*names: str, **defaults: float) -> tuple[tuple[str, float | None, f
 
 
 def _flag(row: Row, name: str, default: bool) -> bool:
-    return word(row, name, str(default)).lower() in ("true", "1", "1.0", "yes")
+    return truth(f"column {name}", word(row, name, str(default)))
 
 
 def _linear(x: Sequence[Number], s: tuple[Any, ...], peaks: frozenset[str]) -> Operator:
@@ -187,7 +195,8 @@ _KINDS: dict[str, _Kind] = {
         lambda r: (_flag(r, "causal", True), _kv(r)), _prefill,
     ),
     "attention_decode": _Kind(
-        _columns("batch", "kv_tokens", "heads", "kv_heads", "head_dim", "window", window=0), lambda r: (_kv(r),), _decode
+        _columns("batch", "kv_tokens", "heads", "kv_heads", "head_dim", "window", window=0),
+        lambda r: (_kv(r),), _decode,
     ),
     "mla_prefill": _Kind(
         _columns(

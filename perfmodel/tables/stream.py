@@ -52,7 +52,7 @@ def number(row: Mapping[str, str], name: str, default: float | None = None, leas
     except ValueError:
         raise InputError(f"column {name}: '{text}' is not a number") from None
     if not math.isfinite(value) or value != math.floor(value) or not least <= value <= 1e15:
-        raise InputError(f"column {name}: '{text}' is not a whole number of at least {least:g}")
+        raise InputError(f"column {name}: '{text}' is not a whole number of at least {least:g} and at most 1e15")
     return value
 
 
@@ -84,10 +84,10 @@ def process(
         reader = csv.DictReader(stream)
         with _reading(source):
             names = _checked_header(reader.fieldnames, source)
-        carried = {n: f"measured_{n}" if n in outputs and n != "error" else n for n in names if n != "error"}
+        carried = _carried(names, outputs)
         with nullcontext(sys.stdout) if target == "-" else whole_text(target) as out:
             writer = csv.writer(out, lineterminator="\n")
-            writer.writerow([*carried.values(), *outputs])
+            writer.writerow([*map(defused, carried.values()), *outputs])
             for rows in _chunks(reader, source):
                 for row, values in zip(rows, _answers(rows, outputs, prepare, evaluate, summary), strict=True):
                     writer.writerow([*(defused(row.get(n) or "") for n in carried), *values])
@@ -103,6 +103,18 @@ def _checked_header(names: Sequence[str] | None, source: str) -> list[str]:
     if doubled:
         raise InputError(f"{source} has the column '{doubled[0]}' twice")
     return list(names)
+
+
+def _carried(names: Sequence[str], outputs: Sequence[str]) -> dict[str, str]:
+    """Return the name under which each input column is carried: ``measured_`` where an output has its name."""
+    found: dict[str, str] = {}
+    for name in names:
+        carried = name
+        while carried in outputs or (carried != name and carried in names):
+            carried = f"measured_{carried}"
+        if name != "error":
+            found[name] = carried
+    return found
 
 
 def _chunks(reader: Iterator[Row], source: str) -> Iterator[list[Row]]:
@@ -208,7 +220,7 @@ def _reader(source: str) -> Iterator[IO[str]]:
 def _reading(source: str) -> Iterator[None]:
     try:
         yield
-    except (UnicodeDecodeError, csv.Error, gzip.BadGzipFile, EOFError) as error:
+    except (UnicodeDecodeError, csv.Error, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise InputError(f"{source} is not a UTF-8 CSV file: {error}") from None
     except OSError as error:
         raise InputError(f"cannot read '{source}': {error.strerror or error}") from error

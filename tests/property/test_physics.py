@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import perfmodel as pm
 from perfmodel.devices import list_devices
-from perfmodel.errors import PerfmodelError, PlanError
+from perfmodel.errors import PlanError
 from perfmodel.plan.memory import weights_bytes_per_device
 from perfmodel.plan.parallelism import Plan
 from perfmodel.serving.scenario import Question, Setup, prepare

@@ -19,6 +19,12 @@ def _write_half(target: Path) -> None:
         raise KeyboardInterrupt
 
 
+def _write_half_a_text(target: Path) -> None:
+    with whole_text(target) as file:
+        file.write("half")
+        raise KeyboardInterrupt
+
+
 def test_failure_keeps_the_old_file_and_leaves_nothing_else(tmp_path: Path) -> None:
     target = tmp_path / "a.txt"
     write_text(target, "old")
@@ -91,9 +97,8 @@ def test_a_text_is_zipped_by_its_name_and_whole_or_absent(tmp_path: Path, name: 
         file.write("µ\r\n")
     data = (tmp_path / name).read_bytes()
     assert (gzip.decompress(data) if name.endswith(".gz") else data) == "µ\r\n".encode()
-    with pytest.raises(KeyboardInterrupt), whole_text(tmp_path / name) as file:
-        file.write("half")
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        _write_half_a_text(tmp_path / name)
     assert (tmp_path / name).read_bytes() == data
     assert [path.name for path in tmp_path.iterdir()] == [name]
 

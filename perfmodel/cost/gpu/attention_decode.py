@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfmodel.numeric import Number, best_of, maximum, minimum, smooth_maximum, where
+from perfmodel.numeric import Number, best_of, maximum, minimum, smooth_maximum, sqrt, where
 from perfmodel.ops.attention import AttentionDecode
 
 if TYPE_CHECKING:
@@ -112,12 +112,14 @@ def _blocks_s(
     combine, merge = 1e3 * c["combine_kclk"] * clock_s, c["merge_clk"] * clock_s * blocks
     work, start, lone = blocks * keys * key_s / cores, blocks * block_s / cores, keys * lone_s
 
-    def time(split: Number) -> Number:
+    def squared(split: Number) -> Number:
         parts = split**power
-        return smooth_maximum(work + start * parts, lone * (1.0 / parts), 2) + merge * parts
+        busy, alone = work + (start + merge) * parts, lone * (1.0 / parts)
+        return busy * busy + alone * alone
 
     whole = smooth_maximum(work + start, lone, 2)
-    return minimum(whole, best_of(KEY_SPLITS, time, work, start, lone, merge, power) + combine)
+    # the root is taken once, of the least square: a grid pays for each root on every point
+    return minimum(whole, sqrt(best_of(KEY_SPLITS, squared, work, start, lone, merge, power)) + combine)
 
 
 def _memory_s(op: AttentionDecode, chip: ChipFacts, c: Coefficients, warm: bool, keys: Number) -> Number:

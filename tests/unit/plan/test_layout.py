@@ -116,7 +116,8 @@ def test_absorbed_and_up_projected_latent_attention() -> None:
     assert {"kv_b_proj", "mla_prefill"} <= _names(prompt)
     assert "q_absorb" not in _names(prompt)
     # the absorbed matrices are the same weights as the up-projection: 128 heads*512*(128 + 128)
-    sizes = {s.name: s.operator.numbers()["n"] * s.operator.numbers()["k"] for s in decode + prompt if "m" in s.operator.numbers()}
+    shapes = {s.name: s.operator.numbers() for s in decode + prompt}
+    sizes = {name: shape["n"] * shape["k"] for name, shape in shapes.items() if "m" in shape}
     assert sizes["q_absorb"] + sizes["v_absorb"] == sizes["kv_b_proj"] == 128 * 512 * 256
 
 
@@ -127,7 +128,8 @@ def test_attention_groups_and_expert_parallelism_dispatch_and_combine() -> None:
     assert not [s for s in steps if isinstance(s.operator, AllReduce)]
     dispatch, combine = (_one(steps, n).operator for n in ("expert_dispatch", "expert_combine"))
     assert isinstance(dispatch, AllToAll)
-    # 64/8 tokens of a group go to at most 8 ranks: 8*8*7168 elements, in fp8 with a scale of 4 bytes a 128 out, 16 bits back
+    # 64/8 tokens of a group go to at most 8 ranks: 8*8*7168 elements, out in fp8 with a scale of 4 bytes a 128, back in
+    # 16 bits
     assert dispatch.numbers() == {"ranks": 8, "bytes": pytest.approx(8 * 8 * 7168 * (1 + 4 / 128))}
     assert combine.numbers() == {"ranks": 8, "bytes": 8 * 8 * 7168 * 2}
     experts = next(s.operator for s in steps if isinstance(s.operator, Experts))

@@ -107,7 +107,12 @@ def _fits(memory: MemoryModel, sequences: float, tokens: float) -> bool:
 MODELS = ["llama-3.1-8b", "gpt-oss-20b", "mistral-7b", "deepseek-v2-lite"]
 
 
-@given(name=st.sampled_from(MODELS), tokens=st.integers(1, 50_000), gb=st.integers(40, 200), adp=st.sampled_from([1, 4]))
+@given(
+    name=st.sampled_from(MODELS),
+    tokens=st.integers(1, 50_000),
+    gb=st.integers(40, 200),
+    adp=st.sampled_from([1, 4]),
+)
 @settings(deadline=None, max_examples=60)
 def test_the_largest_batch_is_the_last_that_fits(name: str, tokens: int, gb: int, adp: int) -> None:
     memory = _memory(name, Plan(attention_dp=adp), gb * 1e9)

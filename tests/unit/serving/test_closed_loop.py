@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from perfmodel.devices import load_device
@@ -49,6 +49,7 @@ def test_littles_law(engine: str, batch: int, length: int, output: int, dp: int)
     engine=st.sampled_from(ENGINES), batch=st.integers(1, 2000), length=st.integers(16, 8000), output=st.integers(2, 800),
     workers=st.sampled_from([(1, 1), (2, 1), (1, 3)]),
 )  # fmt: skip
+@example(engine="", batch=2, length=1000, output=100, workers=(1, 3))
 @settings(deadline=None, max_examples=40)
 def test_littles_law_of_separate_pools(engine: str, batch: int, length: int, output: int, workers: tuple[int, int]) -> None:
     _littles_law(_disagg(*workers, engine=engine).answer(batch, length, output), batch)
@@ -157,6 +158,16 @@ def test_devices_of_pools_add_up() -> None:
     assert setup.devices == 3 * 2 + 2 * 4
     assert setup.decode.plan.tp == 4
     assert setup.prefill.plan.tp == 2
+
+
+def test_both_pools_must_hold_the_model() -> None:
+    def fits(prefill: int, decode: int) -> bool:
+        pools = {"prefill_pool": Pool(1, Plan(tp=prefill)), "decode_pool": Pool(1, Plan(tp=decode))}
+        return bool(_setup("llama-3.1-70b", mode="disagg", **pools).answer(4, 1000, 100).fits)
+
+    assert fits(4, 4)
+    assert not fits(4, 1)
+    assert not fits(1, 4)
 
 
 def test_a_request_fewer_than_decode_workers_is_one_request() -> None:

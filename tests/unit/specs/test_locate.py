@@ -104,5 +104,12 @@ def test_an_unknown_name_gives_the_three_nearest() -> None:
     assert "h100-sxm" in str(caught.value)
 
 
+def test_only_a_command_that_exists_is_suggested() -> None:
+    with pytest.raises(UnknownNameError, match="`perfmodel device list` shows all"):
+        find_spec("hardware_specs", "nothing", "device")
+    with pytest.raises(UnknownNameError, match="those of schema calibration in hardware_specs/"):
+        find_spec("hardware_specs", "nothing", "calibration")
+
+
 def test_a_path_is_taken_as_it_is(tmp_path: Path) -> None:
     assert find_spec("hardware_specs", str(tmp_path / "x.yaml"), "device") == tmp_path / "x.yaml"
