@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -37,8 +38,8 @@ def _littles_law(answer: Answer, in_flight: float) -> None:
 
 
 @given(
-    engine=st.sampled_from(ENGINES), batch=st.integers(1, 2000), length=st.integers(16, 8000), output=st.integers(1, 800),
-    dp=st.sampled_from([1, 3]),
+    engine=st.sampled_from(ENGINES), batch=st.integers(1, 2000), length=st.integers(16, 8000),
+    output=st.integers(1, 800), dp=st.sampled_from([1, 3]),
 )  # fmt: skip
 @settings(deadline=None, max_examples=40)
 def test_littles_law(engine: str, batch: int, length: int, output: int, dp: int) -> None:
@@ -46,12 +47,14 @@ def test_littles_law(engine: str, batch: int, length: int, output: int, dp: int)
 
 
 @given(
-    engine=st.sampled_from(ENGINES), batch=st.integers(1, 2000), length=st.integers(16, 8000), output=st.integers(2, 800),
-    workers=st.sampled_from([(1, 1), (2, 1), (1, 3)]),
+    engine=st.sampled_from(ENGINES), batch=st.integers(1, 2000), length=st.integers(16, 8000),
+    output=st.integers(2, 800), workers=st.sampled_from([(1, 1), (2, 1), (1, 3)]),
 )  # fmt: skip
 @example(engine="", batch=2, length=1000, output=100, workers=(1, 3))
 @settings(deadline=None, max_examples=40)
-def test_littles_law_of_separate_pools(engine: str, batch: int, length: int, output: int, workers: tuple[int, int]) -> None:
+def test_littles_law_of_separate_pools(
+    engine: str, batch: int, length: int, output: int, workers: tuple[int, int]
+) -> None:
     _littles_law(_disagg(*workers, engine=engine).answer(batch, length, output), batch)
 
 
@@ -63,7 +66,10 @@ def test_output_tokens_are_requests_times_their_length() -> None:
 def test_one_request_waits_for_nobody() -> None:
     setup = _setup(plan=Plan(tp=2))
     served, static = setup.answer(1, 1000, 100).phases, _setup(plan=Plan(tp=2), static=True).answer(1, 1000, 100).phases
-    assert served.tpot and static.tpot and served.ttft and static.ttft
+    assert served.tpot
+    assert static.tpot
+    assert served.ttft
+    assert static.ttft
     assert served.tpot.expected == pytest.approx(static.tpot.expected)
     assert served.ttft.bound == pytest.approx(static.ttft.bound)
     assert served.waiting == 0
@@ -73,15 +79,19 @@ def test_bounds_are_those_of_one_request_alone() -> None:
     setup = _setup()
     ttft, tpot = alone(setup.decode, 1000, 100)
     phases = setup.answer(64, 1000, 100).phases
-    assert phases.ttft and phases.tpot
+    assert phases.ttft
+    assert phases.tpot
     assert (phases.ttft.bound, phases.tpot.bound) == (ttft, tpot)
 
 
 def test_more_requests_are_slower_each_and_faster_together() -> None:
     setup = _setup()
     answers = [setup.answer(n, 1000, 200) for n in (1, 4, 16, 64)]
-    for few, many in zip(answers, answers[1:], strict=False):
-        assert few.phases.ttft and many.phases.ttft and few.phases.tpot and many.phases.tpot
+    for few, many in itertools.pairwise(answers):
+        assert few.phases.ttft
+        assert many.phases.ttft
+        assert few.phases.tpot
+        assert many.phases.tpot
         assert few.phases.ttft.expected < many.phases.ttft.expected
         assert few.phases.tpot.expected < many.phases.tpot.expected
         assert few.tokens_per_s < many.tokens_per_s
@@ -91,7 +101,10 @@ def test_requests_that_wait_lengthen_ttft_only() -> None:
     setup = _setup()
     most = float(setup.answer(1, 8000, 1000).most_running)
     full, over = setup.answer(most, 8000, 1000).phases, setup.answer(2 * most, 8000, 1000).phases
-    assert full.ttft and over.ttft and full.e2e and over.e2e
+    assert full.ttft
+    assert over.ttft
+    assert full.e2e
+    assert over.e2e
     assert (full.waiting, over.waiting) == (0, most)
     assert over.tpot == full.tpot
     assert over.requests_per_s == pytest.approx(full.requests_per_s)
@@ -142,14 +155,18 @@ def test_pooled_ttft_by_hand() -> None:
 
 def test_more_prefill_workers_shorten_a_ttft_that_they_limit() -> None:
     few, many = (_disagg(n).answer(256, 4000, 50).phases for n in (1, 4))
-    assert few.ttft and many.ttft and few.tpot and many.tpot
+    assert few.ttft
+    assert many.ttft
+    assert few.tpot
+    assert many.tpot
     assert many.ttft.expected < few.ttft.expected
     assert many.tpot == few.tpot, "decode sees as many requests"
 
 
 def test_more_decode_workers_shorten_tpot() -> None:
     few, many = (_disagg(2, n).answer(256, 1000, 200).phases for n in (1, 4))
-    assert few.tpot and many.tpot
+    assert few.tpot
+    assert many.tpot
     assert many.tpot.expected < few.tpot.expected
 
 

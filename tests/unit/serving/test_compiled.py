@@ -41,7 +41,8 @@ def test_compiled_answers_are_the_plain_ones(model: str, question: dict[str, Any
             a, b = getattr(plain.phases, name), getattr(found.phases, name)
             assert (a is None) == (b is None)
             if a is not None:
-                assert [b.bound, b.expected, b.p10, b.p90] == pytest.approx([a.bound, a.expected, a.p10, a.p90], rel=1e-9)
+                values = [a.bound, a.expected, a.p10, a.p90]
+                assert [b.bound, b.expected, b.p10, b.p90] == pytest.approx(values, rel=1e-9)
         for name in ("requests_per_s", "output_tokens_per_s", "running", "waiting"):
             assert getattr(found.phases, name) == pytest.approx(getattr(plain.phases, name))
         assert found.memory.used_bytes == pytest.approx(plain.memory.used_bytes)

@@ -41,7 +41,8 @@ ends = st.integers(0, 100).map(float)
 @given(a=st.tuples(ends, ends, ends), b=st.tuples(ends, ends, ends), points=st.integers(2, 60))
 @settings(deadline=None, max_examples=300)
 def test_mean_of_the_largest_of_three_lines(a: Any, b: Any, points: int) -> None:
-    literal = sum(max(x + (y - x) * i / (points - 1) for x, y in zip(a, b, strict=True)) for i in range(points)) / points
+    largest = [max(x + (y - x) * i / (points - 1) for x, y in zip(a, b, strict=True)) for i in range(points)]
+    literal = sum(largest) / points
     assert _mean_of_maximum(Bound(*a), Bound(*b), float(points)) == pytest.approx(literal, rel=1e-9, abs=1e-9)
 
 
@@ -69,7 +70,8 @@ def test_a_crossing_of_compute_and_memory_inside_the_span() -> None:
 def test_a_window_edge_inside_the_span() -> None:
     deployment = _deployment("gpt-oss-20b", "h100-sxm")  # a window of 128 in every second layer
     for first, last in ((100, 160), (128, 129), (127, 128), (60, 128), (129, 200)):
-        assert decode_bound(deployment, 8, first, last) == pytest.approx(_literal(deployment, 8, first, last), rel=1e-12)
+        literal = _literal(deployment, 8, first, last)
+        assert decode_bound(deployment, 8, first, last) == pytest.approx(literal, rel=1e-12)
 
 
 def test_a_crossing_and_a_window_edge() -> None:
@@ -98,7 +100,8 @@ def test_the_expected_mean_is_close_to_the_literal_one() -> None:
 
 def test_one_step_is_that_step() -> None:
     deployment = _deployment("llama-3.1-8b", "h100-sxm")
-    one, same = decode_time(deployment, 4, 500, 500).time, step_time(deployment, StepShape(decodes=4, decode_context=500)).time
+    one = decode_time(deployment, 4, 500, 500).time
+    same = step_time(deployment, StepShape(decodes=4, decode_context=500)).time
     assert (one.bound, one.expected) == pytest.approx((same.bound, same.expected))
 
 

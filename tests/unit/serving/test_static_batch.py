@@ -14,6 +14,8 @@ from perfmodel.serving.scenario import Pool, Question, Setup, prepare
 from perfmodel.serving.step import Time, decode_time, step_time
 from perfmodel.workloads.library import load_model
 
+POOLS = {"prefill_pool": Pool(1, Plan()), "decode_pool": Pool(1, Plan())}
+
 
 def _setup(model: str = "llama-3.1-8b", device: str = "h100-sxm", **question: Any) -> Setup:
     return prepare(load_model(model), load_device(device), Question(**question))
@@ -26,7 +28,9 @@ def _quantities(time: Time) -> tuple[float, ...]:
 def test_ttft_is_the_prefill_of_the_whole_batch_and_e2e_adds_the_decode_steps() -> None:
     setup = _setup(static=True)
     phases = setup.answer(16, 1000, 129).phases
-    assert phases.ttft and phases.tpot and phases.e2e
+    assert phases.ttft
+    assert phases.tpot
+    assert phases.e2e
     prefill = step_time(setup.prefill, StepShape(16, 1000, 1000)).time
     decode = decode_time(setup.decode, 16, 1001, 1128).time
     assert _quantities(phases.ttft) == pytest.approx(_quantities(prefill))
@@ -40,7 +44,9 @@ def test_ttft_is_the_prefill_of_the_whole_batch_and_e2e_adds_the_decode_steps() 
 
 def test_one_output_token_needs_no_decode_step() -> None:
     phases = _setup(static=True).answer(4, 1000, 1).phases
-    assert phases.ttft and phases.tpot and phases.e2e
+    assert phases.ttft
+    assert phases.tpot
+    assert phases.e2e
     assert phases.e2e == phases.ttft
     assert phases.tpot.expected > 0, "that of the step that would follow"
 
@@ -48,14 +54,16 @@ def test_one_output_token_needs_no_decode_step() -> None:
 def test_phase_prefill_has_no_tpot() -> None:
     answer = _setup(phase="prefill").answer(8, 1000, 1)
     assert answer.phases.tpot is None
-    assert answer.phases.ttft and answer.phases.e2e == answer.phases.ttft
+    assert answer.phases.ttft
+    assert answer.phases.e2e == answer.phases.ttft
     assert answer.requests_per_s == pytest.approx(8 / answer.phases.ttft.expected)
 
 
 def test_phase_decode_has_no_ttft() -> None:
     answer = _setup(phase="decode").answer(8, 1000, 101)
     assert answer.phases.ttft is None
-    assert answer.phases.tpot and answer.phases.e2e
+    assert answer.phases.tpot
+    assert answer.phases.e2e
     assert answer.phases.e2e.expected == pytest.approx(100 * answer.phases.tpot.expected)
     assert answer.tokens_per_s == pytest.approx(8 / answer.phases.tpot.expected)
 
@@ -122,7 +130,7 @@ def test_words_that_are_not_known(question: dict[str, Any], said: str) -> None:
     ("question", "said"),
     [
         ({"mode": "disagg"}, "mode disagg needs both pools"),
-        ({"mode": "disagg", "prefill_pool": Pool(1, Plan()), "decode_pool": Pool(1, Plan()), "static": True}, "closed loop"),
+        ({"mode": "disagg", **POOLS, "static": True}, "closed loop"),
         ({"plan": Plan(tp=3)}, "tp 3 does not divide"),
     ],
 )

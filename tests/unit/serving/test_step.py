@@ -86,7 +86,8 @@ def test_rows_add_up_to_the_step() -> None:
     assert {r["bottleneck"] for r in rows} <= {"compute", "memory", "link"}
     assert {r["phase"] for r in rows} == {"decode"}
     reduce = next(r for r in rows if r["name"] == "ffn_all_reduce")
-    assert reduce["link_bytes"] == 32 * 2 * 3 / 4 * 32 * 4096 * 2  # 32 layers, 2*(3/4) of 32 tokens' 16-bit hidden states
+    # 32 layers, 2*(3/4) of 32 tokens' 16-bit hidden states
+    assert reduce["link_bytes"] == 32 * 2 * 3 / 4 * 32 * 4096 * 2
     assert all(r["bound_s"] <= r["p10_s"] <= r["expected_s"] <= r["p90_s"] for r in rows)
 
 
