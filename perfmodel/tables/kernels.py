@@ -60,7 +60,8 @@ def _prepare(row: Row) -> Job:
         raise InputError(f"unknown op '{op}'{did_you_mean(op, _KINDS)} (known: {', '.join(_KINDS)})")
     kind = _KINDS[op]
     numbers = tuple(number(row, name, default, least) for name, default, least in kind.columns)
-    _check_shape(dict(zip((name for name, _, _ in kind.columns), numbers, strict=True)))
+    shape = dict(zip((name for name, _, _ in kind.columns), numbers, strict=True))
+    _check_shape(shape, causal=_flag(row, "causal", True))
     backend, timing = word(row, "backend"), word(row, "timing", "cuda_graph")
     for what, value, known in (("backend", backend, BACKENDS), ("timing", timing, TIMINGS)):
         if value not in known:
@@ -71,10 +72,10 @@ def _prepare(row: Row) -> Job:
     return Job(_Key(op, device, backend, timing, word(row, "dtype", "bfloat16"), kind.statics(row)), numbers)
 
 
-def _check_shape(x: Mapping[str, float]) -> None:
+def _check_shape(x: Mapping[str, float], causal: bool) -> None:
     for part, whole in (("q_tokens", "kv_tokens"), ("topk", "experts"), ("kv_heads", "heads"), ("ep", "experts")):
-        if part in x and x[part] > x[whole]:
-            raise InputError(f"{part} {x[part]:g} is more than {whole} {x[whole]:g}")
+        if part in x and x[part] > x[whole] and (causal or part != "q_tokens"):
+            raise InputError(f"column {part}: {x[part]:g} is more than {whole}, {x[whole]:g}")
 
 
 def _evaluate(key: Hashable, numbers: Any) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ import gzip
 import itertools
 import math
 import sys
+import zlib
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext

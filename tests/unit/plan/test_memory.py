@@ -22,13 +22,13 @@ PEAKS = frozenset({"tf32", "float16", "bfloat16", "fp8", "int8"})
 GB80 = 80e9
 
 
-def _memory(name: str, plan: Plan | None = None, capacity: float = GB80, **precision: str) -> MemoryModel:
+def _memory(name: str, plan: Plan | None = None, capacity: float = GB80, precision: str | None = None) -> MemoryModel:
     model = load_model(name)
-    return MemoryModel(model, plan or Plan(), choose_precisions(model, PEAKS, **precision), capacity)
+    return MemoryModel(model, plan or Plan(), choose_precisions(model, PEAKS, precision), capacity)
 
 
-def _weights(name: str, plan: Plan | None = None, **precision: str) -> float:
-    m = _memory(name, plan, **precision)
+def _weights(name: str, plan: Plan | None = None, precision: str | None = None) -> float:
+    m = _memory(name, plan, precision=precision)
     return float(weights_bytes_per_device(m.model, m.plan, m.precisions))
 
 

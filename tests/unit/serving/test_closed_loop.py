@@ -179,7 +179,10 @@ def test_devices_of_pools_add_up() -> None:
 
 def test_both_pools_must_hold_the_model() -> None:
     def fits(prefill: int, decode: int) -> bool:
-        pools = {"prefill_pool": Pool(1, Plan(tp=prefill)), "decode_pool": Pool(1, Plan(tp=decode))}
+        pools: dict[str, Any] = {
+            "prefill_pool": Pool(1, Plan(tp=prefill)),
+            "decode_pool": Pool(1, Plan(tp=decode)),
+        }
         return bool(_setup("llama-3.1-70b", mode="disagg", **pools).answer(4, 1000, 100).fits)
 
     assert fits(4, 4)

@@ -1,0 +1,180 @@
+"""Rows of single kernels: every op, its counts, and rows that cannot be."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from perfmodel.cost.facts import chip_facts
+from perfmodel.cost.machine import Machine
+from perfmodel.cost.operator_cost import operator_cost
+from perfmodel.devices import load_device
+from perfmodel.formats import find_format
+from perfmodel.ops import Linear
+from perfmodel.tables import run_kernels
+from perfmodel.tables.kernels import _KINDS, OUTPUTS  # pyright: ignore[reportPrivateUsage] - so that no op is forgotten
+
+ROWS: dict[str, dict[str, str]] = {
+    "gemm": {"m": "128", "n": "4096", "k": "4096"},
+    "attention_prefill": {
+        "batch": "2",
+        "q_tokens": "128",
+        "kv_tokens": "256",
+        "heads": "32",
+        "kv_heads": "8",
+        "head_dim": "128",
+    },
+    "attention_decode": {"batch": "8", "kv_tokens": "1000", "heads": "32", "kv_heads": "8", "head_dim": "128"},
+    "mla_prefill": {"batch": "1", "q_tokens": "128", "kv_tokens": "128", "heads": "128"},
+    "mla_decode": {"batch": "8", "kv_tokens": "1000", "heads": "128"},
+    "moe": {"tokens": "64", "hidden": "4096", "intermediate": "1536", "topk": "8", "experts": "128"},
+    "all_reduce": {"ranks": "8", "bytes": "1048576"},
+    "all_gather": {"ranks": "8", "bytes": "1048576"},
+    "reduce_scatter": {"ranks": "8", "bytes": "1048576"},
+    "all_to_all": {"ranks": "8", "bytes": "1048576"},
+    "send_recv": {"ranks": "2", "bytes": "1048576"},
+    **{
+        op: {"rows": "1024", "cols": "4096"}
+        for op in ("rmsnorm", "layernorm", "activation", "gated_activation", "add", "softmax")
+    },
+}
+
+
+def _run(tmp_path: Path, rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    source, target = tmp_path / "kernels.csv", tmp_path / "results.csv"
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    with source.open("w", newline="") as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerows(rows)
+    run_kernels(str(source), str(target))
+    with target.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _row(op: str, **more: str) -> dict[str, str]:
+    return {"op": op, "device": "h100-sxm", **ROWS[op], **more}
+
+
+def test_every_op_has_a_row_here() -> None:
+    assert set(ROWS) == set(_KINDS)
+
+
+def test_kernels_of_every_op_in_one_table(tmp_path: Path) -> None:
+    found = _run(tmp_path, [_row(op) for op in ROWS])
+    assert [row["op"] for row in found] == list(ROWS)
+    for row in found:
+        assert row["error"] == "", row
+        bound, p10, latency, p90 = (float(row[f"{n}_us"]) for n in ("bound", "p10", "latency", "p90"))
+        assert 0 < bound <= p10 <= latency <= p90
+        assert row["bottleneck"] in ("compute", "memory", "link")
+        assert float(row["bytes"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("op", "flops", "moved"),
+    [
+        ("gemm", 2 * 128 * 4096 * 4096, 2 * (4096 * 4096 + 2 * 128 * 4096)),
+        ("add", 1024 * 4096, 3 * 1024 * 4096 * 2),
+        ("all_gather", 0, 1048576 * 7 / 8),  # what a rank sends
+        # 8 sequences, 8000 rows read and 8 written of 2*8*128*2 = 4096 B, query and output of 32*128*2 = 8192 B each
+        ("attention_decode", (4 * 128 + 5) * 32 * 8000, 8008 * 4096 + 2 * 8 * 8192),
+    ],
+)
+def test_counts(tmp_path: Path, op: str, flops: float, moved: float) -> None:
+    (row,) = _run(tmp_path, [_row(op)])
+    assert float(row["flops"]) == pytest.approx(flops, rel=1e-6)
+    assert float(row["bytes"]) == pytest.approx(moved, rel=1e-6)
+
+
+def test_a_latency_is_the_operators_cost(tmp_path: Path) -> None:
+    (row,) = _run(tmp_path, [_row("gemm", backend="trtllm", dtype="fp8")])
+    machine = Machine(chip_facts(load_device("h100-sxm")), None, "trtllm", "cuda_graph", warm=True)
+    cost = operator_cost(Linear(128, 4096, 4096, find_format("fp8")), machine)
+    assert float(row["latency_us"]) == pytest.approx(cost.expected_s * 1e6, rel=1e-6)
+    assert float(row["bound_us"]) == pytest.approx(cost.bound_s * 1e6, rel=1e-6)
+
+
+def test_rows_of_one_kind_are_the_rows_one_by_one(tmp_path: Path) -> None:
+    rows = [_row("gemm", m=str(m), note=str(m)) for m in (1, 7, 500, 8192)]
+    together = _run(tmp_path, rows)
+    alone = [_run(tmp_path, [row])[0] for row in rows]
+    assert together == alone
+
+
+def test_columns_are_carried_and_measurements_renamed(tmp_path: Path) -> None:
+    (row,) = _run(tmp_path, [_row("gemm", latency_us="12.5", source="lab", device="H100")])
+    assert (row["measured_latency_us"], row["source"], row["device"]) == ("12.5", "lab", "H100")
+    assert list(row)[-len(OUTPUTS) :] == list(OUTPUTS)
+
+
+def test_whole_numbers_may_arrive_as_floats_and_columns_of_other_ops_as_nan(tmp_path: Path) -> None:
+    plain, floats = _run(tmp_path, [_row("gemm"), _row("gemm", m="128.0", n="4096.0", heads="nan", dtype="NaN")])
+    assert floats["error"] == ""
+    assert floats["latency_us"] == plain["latency_us"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"op": "gem"}, "unknown op 'gem' - did you mean 'gemm'"),
+        ({"op": ""}, "column op is empty"),
+        ({"device": "h101-sxm"}, "no device 'h101-sxm'; nearest: h100-sxm"),
+        ({"device": ""}, "column device is empty"),
+        ({"m": "0"}, "column m: '0' is not a whole number"),
+        ({"m": "1.5"}, "column m: '1.5' is not a whole number"),
+        ({"m": "1e300"}, "column m: '1e300' is not a whole number"),
+        ({"k": ""}, "column k is empty"),
+        ({"dtype": "fp9"}, "unknown precision 'fp9'"),
+        ({"backend": "vlm"}, "unknown backend 'vlm' - did you mean 'vllm'"),
+        ({"timing": "graph"}, "unknown timing 'graph'"),
+        ({"includes_quantisation": "perhaps"}, "column includes_quantisation must be true or false, not 'perhaps'"),
+    ],
+)
+def test_rows_that_cannot_be(tmp_path: Path, change: dict[str, str], said: str) -> None:
+    good, bad, again = _run(tmp_path, [_row("gemm"), {**_row("gemm"), **change}, _row("gemm")])
+    assert bad["error"].startswith(said)
+    assert all(bad[name] == "" for name in OUTPUTS if name != "error")
+    assert good["error"] == again["error"] == ""
+
+
+@pytest.mark.parametrize(
+    ("op", "change", "said"),
+    [
+        ("attention_prefill", {"q_tokens": "300"}, "column q_tokens: 300 is more than kv_tokens, 256"),
+        ("attention_prefill", {"kv_heads": "64"}, "column kv_heads: 64 is more than heads, 32"),
+        ("mla_decode", {"q_tokens": "2000"}, "column q_tokens: 2000 is more than kv_tokens, 1000"),
+        ("moe", {"topk": "256"}, "column topk: 256 is more than experts, 128"),
+        ("moe", {"distribution": "zipf"}, "unknown routing 'zipf'"),
+        ("attention_decode", {"kv_dtype": "fp9"}, "unknown KV cache precision 'fp9'"),
+    ],
+)
+def test_shapes_that_cannot_be(tmp_path: Path, op: str, change: dict[str, str], said: str) -> None:
+    (row,) = _run(tmp_path, [{**_row(op), **change}])
+    assert row["error"].startswith(said)
+
+
+def test_without_a_mask_queries_may_outnumber_keys(tmp_path: Path) -> None:
+    (row,) = _run(tmp_path, [_row("attention_prefill", q_tokens="300", causal="False")])
+    assert row["error"] == ""
+    assert float(row["flops"]) == pytest.approx((4 * 128 + 5) * 32 * 2 * 300 * 256, rel=1e-6)
+
+
+@pytest.mark.parametrize("op", list(ROWS))
+def test_huge_shapes_stay_finite(tmp_path: Path, op: str) -> None:
+    huge = {
+        name: "1e12" if name not in ("ranks", "topk", "experts", "q_tokens", "kv_heads") else value
+        for name, value in ROWS[op].items()
+    }
+    (row,) = _run(tmp_path, [{"op": op, "device": "h100-sxm", **huge}])
+    assert row["error"] == ""
+    assert float(row["latency_us"]) >= float(row["bound_us"]) > 0
+
+
+def test_a_dtype_without_units_is_no_free_speed_up(tmp_path: Path) -> None:
+    sixteen, eight = _run(
+        tmp_path, [_row("gemm", device="a100-sxm-80gb", m="8192", dtype=dtype) for dtype in ("bf16", "fp8")]
+    )
+    assert float(eight["bound_us"]) >= 0.999 * float(sixteen["bound_us"])
