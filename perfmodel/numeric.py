@@ -15,7 +15,9 @@ Number = Any
 
 
 class Arithmetic:
-    """What a kind of number must offer beyond ``+ - * / **`` and comparisons."""
+    """What a kind of number must offer beyond ``+ - * / **`` and comparisons; of two kinds the higher rank decides."""
+
+    rank = 0
 
     def maximum(self, a: Number, b: Number) -> Number:
         return a if a >= b else b
@@ -49,7 +51,7 @@ _BY_PACKAGE: dict[str, str] = {
     "numpy": "perfmodel.readings.arrays",
     "sympy": "perfmodel.readings.symbolic",
 }
-_loaded: dict[type, Arithmetic] = {}
+_loaded: dict[type, Arithmetic] = {float: _FLOAT, int: _FLOAT, bool: _FLOAT}
 
 
 def register_arithmetic(number_type: type, arithmetic: Arithmetic) -> None:
@@ -60,12 +62,9 @@ def register_arithmetic(number_type: type, arithmetic: Arithmetic) -> None:
 def _arithmetic(*values: Number) -> Arithmetic:
     found: Arithmetic = _FLOAT
     for value in values:
-        kind = type(value)
-        if kind is float or kind is int or kind is bool:
-            continue
-        other = _loaded.get(kind) or _discover(kind)
+        other = _loaded.get(type(value)) or _discover(type(value))
         # a traced node or an expression absorbs arrays and floats; an array absorbs floats
-        if other.__class__ is not _FLOAT.__class__ and getattr(other, "rank", 0) >= getattr(found, "rank", -1):
+        if other.rank > found.rank:
             found = other
     return found
 
@@ -75,6 +74,7 @@ def _discover(kind: type) -> Arithmetic:
     module = next((_BY_PACKAGE[name] for name in packages if name in _BY_PACKAGE), None)
     if module is None:
         if issubclass(kind, (int, float)):
+            _loaded[kind] = _FLOAT
             return _FLOAT
         raise TypeError(f"{kind.__module__}.{kind.__qualname__} is not a number that formulas can be read with")
     from importlib import import_module
@@ -86,12 +86,16 @@ def _discover(kind: type) -> Arithmetic:
 
 def maximum(a: Number, b: Number, *more: Number) -> Number:
     """Return the largest argument, element by element."""
+    if type(a) is float and type(b) is float and not more:
+        return a if a >= b else b
     result = _arithmetic(a, b).maximum(a, b)
     return maximum(result, *more) if more else result
 
 
 def minimum(a: Number, b: Number, *more: Number) -> Number:
     """Return the smallest argument, element by element."""
+    if type(a) is float and type(b) is float and not more:
+        return a if a <= b else b
     result = _arithmetic(a, b).minimum(a, b)
     return minimum(result, *more) if more else result
 

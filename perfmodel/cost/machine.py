@@ -62,7 +62,7 @@ class Machine:
         }  # fmt: skip
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=2048)
 def machine_for(device: Device, devices_per_replica: int = 1, backend: str = "", timing: str = "cuda_graph") -> Machine:
     """Return the machine for a model step on ``devices_per_replica`` devices of one scale-up domain.
 

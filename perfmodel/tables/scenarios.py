@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from perfmodel.arguments import truth
-from perfmodel.devices import load_device
+from perfmodel.devices import Device, load_device
 from perfmodel.errors import PerfmodelError, PlanError
 from perfmodel.plan.parallelism import Plan
 from perfmodel.serving.closed_loop import bottlenecks
@@ -17,6 +17,7 @@ from perfmodel.serving.scenario import Answer, Pool, Question, Setup, prepare
 from perfmodel.serving.step import Time
 from perfmodel.tables.stream import Job, Progress, Row, Summary, number, process, word
 from perfmodel.workloads.library import load_model
+from perfmodel.workloads.spec import LanguageModel
 
 _METRICS = ("ttft", "tpot", "e2e")
 OUTPUTS = (
@@ -40,6 +41,8 @@ def run_scenarios(source: str, target: str, *, static: bool = False, progress: P
     Columns in and out are those of the command's contract; unknown columns are carried through. ``static`` starts all
     requests of every row together.
     """
+    for cache in (_setup_or_reason, _model, _device):
+        cache.cache_clear()  # files may have changed since the last run
     return process(source, target, OUTPUTS, lambda row: _prepare(row, static), _evaluate, progress)
 
 
@@ -89,9 +92,20 @@ def _pool(row: Row, name: str) -> Pool:
 @lru_cache(maxsize=4096)
 def _setup_or_reason(key: _Key) -> Setup | PerfmodelError:
     try:
-        return prepare(load_model(_model_name(key.model)), load_device(key.device), key.question)
-    except PerfmodelError as error:  # cached, so that a bad model in 100,000 rows is read once
+        return prepare(_model(key.model), _device(key.device), key.question)
+    except PerfmodelError as error:
         return error
+
+
+@lru_cache(maxsize=1024)
+def _model(name: str) -> LanguageModel:
+    """Return a model; one name in 100,000 rows is looked up once, and read anew by the next run."""
+    return load_model(_model_name(name))
+
+
+@lru_cache(maxsize=1024)
+def _device(name: str) -> Device:
+    return load_device(name)
 
 
 def _model_name(text: str) -> str:
@@ -108,7 +122,9 @@ def _setup(key: _Key) -> Setup:
 def _evaluate(key: Hashable, numbers: Any) -> Mapping[str, Any]:
     assert isinstance(key, _Key)
     setup = _setup(key)
-    answer = setup.answer(*numbers)
+    count = numbers.shape[1]
+    # one row is cheaper with plain floats: arrays of one element pay for every call
+    answer = setup.answer(*(numbers[:, 0].tolist() if count == 1 else numbers))
     step = answer.phases.decode or answer.phases.prefill
     assert step is not None
     factor = numbers[1] if key.question.phase == "prefill" else 1.0
@@ -118,7 +134,7 @@ def _evaluate(key: Hashable, numbers: Any) -> Mapping[str, Any]:
         "requests_per_s": answer.requests_per_s,
         "memory_gb_per_device": answer.memory.used_bytes / 1e9,
         "fits": answer.fits,
-        "bottleneck": bottlenecks(step, numbers.shape[1]),
+        "bottleneck": bottlenecks(step, count),
         "error": "",
     }
     return columns | _times(answer)

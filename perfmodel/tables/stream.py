@@ -20,7 +20,8 @@ from perfmodel.files import defused, whole_text
 
 Row = dict[str, str]
 Progress = Callable[[int, "int | None"], None]
-CHUNK_ROWS = 10_000
+CHUNK_ROWS = 50_000
+FEWEST_FOR_ARRAYS = 5
 
 
 @dataclass
@@ -146,7 +147,7 @@ def _answers(
             groups.setdefault(job.key, []).append((i, job.numbers))
         except PerfmodelError as error:
             answers[i] = _refused(outputs, error, summary)
-    for key, jobs in groups.items():
+    for key, jobs in _batches(groups):
         places = [i for i, _ in jobs]
         try:
             columns = evaluate(key, np.array([numbers for _, numbers in jobs], dtype=float).T)
@@ -163,6 +164,17 @@ def _answers(
                 summary.reasons[answers[i][-1]] += 1
     summary.rows += len(rows)
     return answers
+
+
+def _batches(
+    groups: Mapping[Hashable, list[tuple[int, tuple[float, ...]]]],
+) -> Iterator[tuple[Hashable, list[tuple[int, tuple[float, ...]]]]]:
+    """Yield the jobs of each key together, or one by one where they are too few for arrays to pay."""
+    for key, jobs in groups.items():
+        if len(jobs) >= FEWEST_FOR_ARRAYS:
+            yield key, jobs
+        else:
+            yield from ((key, [job]) for job in jobs)
 
 
 def _has_surplus(row: Mapping[Any, str]) -> bool:
