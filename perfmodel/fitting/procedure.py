@@ -172,7 +172,7 @@ def run(recipe: Recipe, frame: Any, out: Path | None) -> None:
         "split": f"30 % of shapes held out by crc32 of ({', '.join(recipe.shape)}); rules refitted on all rows",
         "errors": errors,
         # vLLM's MLA was timed outside a graph: its launch times do not hold inside a model step
-        **({"backends_in_steps": ["trtllm", "sglang"]} if operator.startswith("mla") else {}),
+        **({"backends_in_steps": ["trtllm", "sglang"]} if recipe.operator.startswith("mla") else {}),
         "measured_devices": sorted(frame["device"].unique()),
         "rules": [recipe.rename(rule) for rule in [*final.rules(), *recipe.fixed]],
         "bands": _bands(recipe, held, left),
