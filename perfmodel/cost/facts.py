@@ -53,7 +53,7 @@ def chip_facts(device: Device) -> ChipFacts:
         vendor=device.vendor,
         kind=device.kind,
         architecture=device.architecture,
-        core_count=float(device.core_count),
+        core_count=_tiles_at_once(device, peaks),
         clock_hz=device.clock_hz,
         memory_bytes=device.main_memory.capacity_bytes,
         memory_bandwidth_bytes_per_s=device.main_bandwidth_bytes_per_s,
@@ -63,3 +63,15 @@ def chip_facts(device: Device) -> ChipFacts:
         # without a stated vector rate assume 1/16 of the widest matrix rate, the least ratio in the library
         vector_flops_per_s=vector or max(peaks.values()) / 16,
     )
+
+
+FLOPS_PER_S_OF_A_CORE = 16e12
+"""What one of the cores that the forms were fitted on does (an SM of 2 to 16 TFLOP/s in 16 bits)."""
+
+
+def _tiles_at_once(device: Device, peaks: Mapping[str, Number]) -> float:
+    """Return how many tiles run at once: a GPU's cores; elsewhere one for each share of the peak (few, large cores)."""
+    if device.kind == "gpu":
+        return float(device.core_count)
+    peak = max((peaks[dtype] for dtype in ("bfloat16", "float16") if dtype in peaks), default=0.0)
+    return max(float(device.core_count), float(round(peak / FLOPS_PER_S_OF_A_CORE)))

@@ -6,6 +6,7 @@ import inspect
 import math
 import operator
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import sympy
@@ -176,17 +177,31 @@ def evaluate(expression: Any, values: dict[Any, float]) -> float:
 
     Every distinct node is evaluated once: formulas share subexpressions, and a plain substitution would walk each copy.
     """
-    return _value(sympy.sympify(expression), dict(values))
+    return _value(sympy.sympify(expression), _Known(dict(values)))
 
 
-def _value(node: Any, known: dict[Any, Any]) -> Any:
-    found = known.get(node)
+class _Known:
+    """Numbers found so far; inside a choice, those that do not depend on its indices are found outside."""
+
+    def __init__(self, values: dict[Any, Any], outside: _Known | None = None) -> None:
+        self.values, self.outside, self.indices = values, outside, frozenset(values) if outside else frozenset[Any]()
+
+
+@lru_cache(maxsize=200_000)
+def _uses(node: Any, indices: frozenset[Any]) -> bool:
+    return node in indices or any(_uses(a, indices) for a in node.args)
+
+
+def _value(node: Any, known: _Known) -> Any:
+    while known.outside is not None and not _uses(node, known.indices):
+        known = known.outside
+    found = known.values.get(node)
     if found is None:
-        found = known[node] = _computed(node, known)
+        found = known.values[node] = _computed(node, known)
     return found
 
 
-def _computed(node: Any, known: dict[Any, Any]) -> Any:
+def _computed(node: Any, known: _Known) -> Any:
     if isinstance(node, BestOf):
         return _least(node, known)
     if isinstance(node, sympy.Piecewise):
@@ -198,14 +213,12 @@ def _computed(node: Any, known: dict[Any, Any]) -> Any:
     return _combined(node, [_value(a, known) for a in node.args])
 
 
-def _least(node: Any, known: dict[Any, Any]) -> Any:
-    outside = {k: v for k, v in known.items() if not (k.free_symbols & set(node.indices))}
-    return min(
-        _value(node.body, {**outside, **dict(zip(node.indices, map(float, c), strict=True))}) for c in node.candidates
-    )
+def _least(node: Any, known: _Known) -> Any:
+    rows = (dict(zip(node.indices, map(float, c), strict=True)) for c in node.candidates)
+    return min(_value(node.body, _Known(row, known)) for row in rows)
 
 
-def _case(node: Any, known: dict[Any, Any]) -> Any:
+def _case(node: Any, known: _Known) -> Any:
     return next(_value(value, known) for value, condition in node.args if _holds(condition, known))
 
 
@@ -220,7 +233,7 @@ def _combined(node: Any, parts: Sequence[Any]) -> Any:
     return call(*parts) if call else float(node.func(*parts))
 
 
-def _holds(condition: Any, known: dict[Any, Any]) -> bool:
+def _holds(condition: Any, known: _Known) -> bool:
     if condition in (sympy.true, sympy.false):
         return bool(condition)
     if isinstance(condition, sympy.And):

@@ -33,7 +33,6 @@ _TILE_ROWS = ((16.0,), (64.0,), (128.0,))
 _TILE_COLUMNS = 128.0
 _K_STEP = 64.0
 _REFERENCE_CLOCK_HZ = 1.8e9
-_LARGEST_CORE_FLOPS_PER_S = 16e12
 
 
 def expected_s(op: Experts, chip: ChipFacts, c: Coefficients, warm: bool = True) -> Number:
@@ -64,7 +63,7 @@ def _slowness(chip: ChipFacts) -> Number:
 
 def _grouped_gemms_s(op: Experts, load: RankLoad, width: Number, chip: ChipFacts, c: Coefficients) -> Number:
     """Return the matrix time of the up (and gate) and the down projection, a block at a time on each core."""
-    cores = _cores(op, chip)
+    cores = chip.core_count
     rate = c["matmul_efficiency"] * chip.peak_flops_per_s(op.format.compute) / cores
     up_blocks = (op.matrices - 1.0) * width / _TILE_COLUMNS / cores
     down_blocks = op.hidden / _TILE_COLUMNS / cores
@@ -80,12 +79,6 @@ def _grouped_gemms_s(op: Experts, load: RankLoad, width: Number, chip: ChipFacts
         return block * (up + down)
 
     return best_of(_TILE_ROWS, time_s, load.assignments, width, cores, per_row, least, tail)
-
-
-def _cores(op: Experts, chip: ChipFacts) -> Number:
-    """Return how many blocks run side by side: the cores, or more where one core is a whole matrix engine (TPU)."""
-    names = [name for name in ("bfloat16", "float16") if name in chip.peaks]
-    return maximum(chip.core_count, chip.peaks[[*names, op.format.compute][0]] / _LARGEST_CORE_FLOPS_PER_S)
 
 
 def _row_tiles(op: Experts, load: RankLoad, rows: float) -> Number:
