@@ -139,12 +139,13 @@ def _composition(setup: Setup, metric: str) -> list[str]:
         return [lines[metric]]
     lines = {
         "ttft": "TTFT = host + a*mix + k*(n/g - 1)*extra + (B - n)/throughput",
-        "tpot": "TPOT = decode(n) + extra*(n/g - 1)/O",
+        "tpot": "TPOT = decode(n) + share*extra*(n/g - 1)/O",
         "e2e": "E2E = TTFT + (O-1)*TPOT",
     }
     return [
         lines[metric],
         "mix = prefill(g) + decode attention(n); extra = max(mix - decode(n), 0): what a prompt adds to a decode step",
+        "host, a, k, share: fitted on the engine's serving runs (hardware_specs/calibration/serving.yaml)",
         "n = requests running in a replica (in flight, as far as memory holds them); g = attention groups",
         "bound: the request alone on an idle machine",
     ]

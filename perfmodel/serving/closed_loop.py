@@ -29,11 +29,11 @@ def aggregated(
 
     With n requests running in g attention groups, every group prefills one prompt in a mixed step: ``mix = prefill(g)
     + decode attention(n)``, which adds ``extra = mix - decode(n)`` to a decode step. While a request decodes O tokens
-    each other one of its group is prefilled once, so ``TPOT = decode(n) + extra*(n/g - 1)/O``. A new request waits for
-    the steps under way and for others that arrive with it: ``TTFT = host + a*mix + k*(n/g - 1)*extra``. Requests that
+    each other one of its group is prefilled once, so ``TPOT = decode(n) + share*extra*(n/g - 1)/O``. A new request
+    waits for the steps under way and for others that arrive with it: ``TTFT = host + a*mix + k*(n/g - 1)*extra``. Requests that
     find no room in memory wait for one to finish: ``(N - n)/throughput``.
 
-    Source: Little's law; the shares a and k are fitted on measured serving runs. Omits chunked prefill's token budget.
+    Source: Little's law; a, k and share are fitted on measured serving runs. Omits chunked prefill's token budget.
     """
     groups = deployment.plan.attention_dp
     running = minimum(in_flight, maximum(most_running, 1.0))
