@@ -30,8 +30,8 @@ def aggregated(
     With n requests running in g attention groups, every group prefills one prompt in a mixed step: ``mix = prefill(g)
     + decode attention(n)``, which adds ``extra = mix - decode(n)`` to a decode step. While a request decodes O tokens
     each other one of its group is prefilled once, so ``TPOT = decode(n) + share*extra*(n/g - 1)/O``. A new request
-    waits for the steps under way and for others that arrive with it: ``TTFT = host + a*mix + k*(n/g - 1)*extra``. Requests that
-    find no room in memory wait for one to finish: ``(N - n)/throughput``.
+    waits for the steps under way and for others that arrive with it: ``TTFT = host + a*mix + k*(n/g - 1)*extra``.
+    Requests that find no room in memory wait for one to finish: ``(N - n)/throughput``.
 
     Source: Little's law; a, k and share are fitted on measured serving runs. Omits chunked prefill's token budget.
     """
