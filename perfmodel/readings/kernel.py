@@ -76,9 +76,9 @@ def _scope(arrays: bool) -> Mapping[str, Any]:
     }  # fmt: skip
 
 
-def reachable(roots: Iterable[Node]) -> list[Node]:
-    """Return every node that the roots need, in an order in which each comes after what it needs."""
-    seen: set[int] = set()
+def reachable(roots: Iterable[Node], stops: Iterable[int] = ()) -> list[Node]:
+    """Return every node that the roots need, each after what it needs, not going to the ``stops`` (serials)."""
+    seen = set(stops)
     found: list[Node] = []
     stack = [(root, False) for root in roots]
     while stack:

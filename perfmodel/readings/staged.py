@@ -160,7 +160,7 @@ def _boundary(order: Sequence[Node], results: Sequence[Node], masks: Mapping[int
 
 def _rebuilt(graph: Graph, root: Node, replaced: dict[int, Node]) -> Node:
     """Return the root with the replaced nodes in it; a choice whose body changes gets indices of its own."""
-    below = _reachable_until(root, replaced)
+    below = reachable([root], replaced)
     changes: set[int] = set(replaced)
     for node in below:
         if any(c.serial in changes for c in node.below):
@@ -188,22 +188,6 @@ def _swapped(argument: Any, replaced: Mapping[int, Node]) -> Any:
     if isinstance(argument, tuple) and argument and isinstance(argument[0], Node):
         return tuple(replaced.get(a.serial, a) for a in argument)
     return argument
-
-
-def _reachable_until(root: Node, stops: Mapping[int, Node]) -> list[Node]:
-    """Return what the root needs, each after what it needs, without going below the stops."""
-    seen: set[int] = set(stops)
-    found: list[Node] = []
-    stack = [(root, False)]
-    while stack:
-        node, done = stack.pop()
-        if done:
-            found.append(node)
-        elif node.serial not in seen:
-            seen.add(node.serial)
-            stack.append((node, True))
-            stack.extend((child, False) for child in node.below)
-    return found
 
 
 def _blocks(shape: Sequence[int], points: int) -> Iterator[tuple[slice, ...]]:
