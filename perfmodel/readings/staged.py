@@ -7,7 +7,7 @@ chunks that stay in the cache, with the first stage's results broadcast into it.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,10 @@ CHUNK_POINTS = 32_768
 
 @dataclass(frozen=True)
 class StagedGrid:
-    """A formula compiled for one grid: ``axes`` are the argument names in order, ``shape`` their lengths."""
+    """A formula compiled for one grid: ``axes`` are the argument names in order, ``shape`` their lengths.
+
+    ``extents`` gives for each result its length along each axis: 1 where it does not depend on the axis.
+    """
 
     axes: tuple[str, ...]
     shape: tuple[int, ...]
@@ -28,6 +31,7 @@ class StagedGrid:
     reduced: Kernel
     full: Kernel
     boundary_count: int
+    extents: tuple[tuple[int, ...], ...]
 
     def chunks(self, points: int = CHUNK_POINTS) -> Iterator[tuple[tuple[slice, ...], tuple[Any, ...]]]:
         """Yield (where in the grid, the results there), chunk by chunk; each result has the chunk's shape."""
@@ -57,13 +61,15 @@ def stage(f: Callable[..., Sequence[Any]], grid: Mapping[str, Sequence[float]]) 
     reduced = compile_nodes(boundary, axes)
     replacements = {n.serial: graph.node("input", f"s{i}") for i, n in enumerate(boundary)}
     full = compile_nodes(
-        [_rebuilt(graph, r, replacements) for r in results], [*axes, *(f"s{i}" for i in range(len(boundary)))]
+        _rebuilt(graph, results, replacements), [*axes, *(f"s{i}" for i in range(len(boundary)))]
     )
     values = [
         np.asarray(grid[name], dtype=float).reshape([-1 if i == j else 1 for j in range(len(axes))])
         for i, name in enumerate(axes)
     ]
-    return StagedGrid(axes, tuple(len(grid[n]) for n in axes), tuple(values), reduced, full, len(boundary))
+    shape = tuple(len(grid[name]) for name in axes)
+    extents = tuple(tuple(n if masks[r.serial] >> i & 1 else 1 for i, n in enumerate(shape)) for r in results)
+    return StagedGrid(axes, shape, tuple(values), reduced, full, len(boundary), extents)
 
 
 def split_minima(graph: Graph, results: Sequence[Node], bits: Mapping[int, int]) -> list[Node]:
@@ -83,10 +89,10 @@ def split_minima(graph: Graph, results: Sequence[Node], bits: Mapping[int, int])
         a, b = least.args
         first = graph.node("le", a, b)
         with_a, with_b = {least.serial: a}, {least.serial: b}
+        pairs = zip(_rebuilt(graph, chosen.values(), with_a), _rebuilt(graph, chosen.values(), with_b), strict=True)
         swapped = {least.serial: graph.node("where", first, a, b)}
-        for serial, node in chosen.items():
-            swapped[serial] = graph.node("where", first, _rebuilt(graph, node, with_a), _rebuilt(graph, node, with_b))
-        return split_minima(graph, [_rebuilt(graph, r, swapped) for r in results], bits)
+        swapped |= {serial: graph.node("where", first, *pair) for serial, pair in zip(chosen, pairs, strict=True)}
+        return split_minima(graph, _rebuilt(graph, results, swapped), bits)
     return list(results)
 
 
@@ -158,9 +164,10 @@ def _boundary(order: Sequence[Node], results: Sequence[Node], masks: Mapping[int
     return list(found.values())
 
 
-def _rebuilt(graph: Graph, root: Node, replaced: dict[int, Node]) -> Node:
-    """Return the root with the replaced nodes in it; a choice whose body changes gets indices of its own."""
-    below = reachable([root], replaced)
+def _rebuilt(graph: Graph, roots: Iterable[Node], replaced: dict[int, Node]) -> list[Node]:
+    """Return the roots with the replaced nodes in them; a choice whose body changes gets indices of its own."""
+    roots = list(roots)
+    below = reachable(roots, replaced)
     changes: set[int] = set(replaced)
     for node in below:
         if any(c.serial in changes for c in node.below):
@@ -179,7 +186,7 @@ def _rebuilt(graph: Graph, root: Node, replaced: dict[int, Node]) -> Node:
             replaced[node.serial] = graph.node(node.op, *(_swapped(a, replaced) for a in node.args))
         else:
             replaced[node.serial] = node
-    return replaced[root.serial]
+    return [replaced[root.serial] for root in roots]
 
 
 def _swapped(argument: Any, replaced: Mapping[int, Node]) -> Any:

@@ -31,8 +31,8 @@ class Sweep:
     """The answers of a factorial grid.
 
     ``axes`` maps each axis to its values, in the order of the dimensions of every array in ``columns``. Points of
-    plans that cannot be hold NaN; ``problems`` lists those plans with their reasons. ``columns`` is empty when the
-    answers went to a file.
+    plans that cannot be hold NaN, and arrays are read-only; ``problems`` lists those plans with their reasons.
+    ``columns`` is empty when the answers went to a file.
     """
 
     model: str
@@ -180,20 +180,45 @@ def _collect(result: Sweep, grids: Iterator[PlanGrid], progress: Progress | None
 
     done = 0
     answered = np.zeros(result.shape[: len(PLAN_AXES)], dtype=bool)
+    columns: dict[str, Any] = {}
     for plan in grids:
-        for name in plan.columns:
-            if name not in result.columns:
-                result.columns[name] = np.empty(result.shape)
         answered[plan.place] = True
-        targets = [result.columns[name][plan.place] for name in plan.columns]
-        for where_, values in plan.grid.chunks():
+        for name, extent in zip(plan.columns, plan.grid.extents, strict=True):
+            columns[name] = _room(columns.get(name), answered.shape, extent)
+        targets = [columns[name][plan.place] for name in plan.columns]
+        for place, values in plan.grid.chunks():
             for target, value in zip(targets, values, strict=True):
-                target[where_] = value
+                _put(target, place, value)
             if progress:
                 done += values[0].size
                 progress(done, result.points)
-    for column in result.columns.values():
+    for name, column in columns.items():
         column[~answered] = np.nan
+        result.columns[name] = np.broadcast_to(column, result.shape)
+
+
+def _room(column: Any, plans: tuple[int, ...], extent: tuple[int, ...]) -> Any:
+    """Return an array that can hold a result of this extent for each plan, with what ``column`` holds already.
+
+    A result that does not depend on an axis is kept once along it: writing a number a million times costs more than
+    computing it.
+    """
+    import numpy as np
+
+    if column is None:
+        return np.empty(plans + extent)
+    wider = tuple(max(a, b) for a, b in zip(column.shape[len(plans) :], extent, strict=True))
+    return column if wider == column.shape[len(plans) :] else np.broadcast_to(column, plans + wider).copy()
+
+
+def _put(target: Any, place: tuple[slice, ...], value: Any) -> None:
+    """Write a chunk's result into its place, along the axes that the target has."""
+    kept = tuple(n > 1 or s.stop == 1 for n, s in zip(target.shape, place, strict=True))
+    if all(kept):
+        target[place] = value
+        return
+    where_ = tuple(s if keep else slice(0, 1) for s, keep in zip(place, kept, strict=True))
+    target[where_] = value[tuple(slice(None) if keep else slice(0, 1) for keep in kept)]
 
 
 def _axis(name: str, values: Iterable[int]) -> list[int]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from perfmodel.calibration import Coefficients
     from perfmodel.cost.facts import ChipFacts
 
-KEY_SPLITS = ((2.0,), (4.0,), (8.0,), (16.0,), (32.0,), (64.0,))
+KEY_SPLITS = ((2.0,), (6.0,), (20.0,), (64.0,))
 """Into how many blocks the keys of one sequence and KV head are split, if they are."""
 
 WIDE_GROUP = 32
