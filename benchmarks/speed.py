@@ -28,7 +28,7 @@ MODEL, DEVICE = "llama-3-8b", "h100-sxm"
 PEERS = {"GenZ": 12.3, "LLM-Viewer": 15_700.0}
 
 
-def sweep_rate(points_a_side: int, *, expected: bool, bands: bool) -> float:
+def sweep_rate(points_a_side: int, **options: object) -> float:
     """Return points a CPU second of a factorial batch x input x tp grid, set-up and compilation included."""
     grid = {
         "batch": range(1, points_a_side + 1),
@@ -37,7 +37,7 @@ def sweep_rate(points_a_side: int, *, expected: bool, bands: bool) -> float:
     }
     pm.sweep(MODEL, DEVICE)  # imports, so that only the sweep is timed; its compilation is
     start = time.process_time()
-    result = pm.sweep(MODEL, DEVICE, expected=expected, bands=bands, **grid)
+    result = pm.sweep(MODEL, DEVICE, **grid, **options)  # pyright: ignore[reportArgumentType]
     return result.points / (time.process_time() - start)
 
 
@@ -89,9 +89,15 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="smaller grids, fewer rounds")
     quick = parser.parse_args().quick
     side, rounds = (512, 50) if quick else (1536, 500)
-    cases = (("memory, bound", False, False), ("expected, memory, bound", True, False), ("with bands", True, True))
-    for name, expected, bands in cases:
-        rate = sweep_rate(side, expected=expected, bands=bands)
+    times = ("ttft_s", "tpot_s", "ttft_bound_s", "tpot_bound_s", "memory_bytes_per_device")
+    cases: dict[str, dict[str, object]] = {
+        "bounds and memory": {"expected": False},
+        "expected times, bounds and memory": {"columns": times},
+        "all columns but the bands": {"bands": False},
+        "all columns": {},
+    }
+    for name, options in cases.items():
+        rate = sweep_rate(side, **options)
         peers = ", ".join(f"{rate / peer:,.0f} x {tool}" for tool, peer in PEERS.items())
         print(f"sweep, {name}: {rate / 1e6:.2f} million points a CPU second on {4 * side * side:,} points ({peers})")
     for points in (64, 256) if quick else (128, 512):

@@ -14,7 +14,7 @@ from typing import Any
 from perfmodel.readings.kernel import Kernel, compile_nodes, reachable
 from perfmodel.readings.trace import Graph, Node
 
-CHUNK_POINTS = 32_768
+CHUNK_POINTS = 16_384
 """Points a chunk: a dozen live arrays of doubles then fit in a core's cache of one to two megabytes."""
 
 
@@ -60,9 +60,7 @@ def stage(f: Callable[..., Sequence[Any]], grid: Mapping[str, Sequence[float]]) 
     boundary = _boundary(order, results, masks, everything)
     reduced = compile_nodes(boundary, axes)
     replacements = {n.serial: graph.node("input", f"s{i}") for i, n in enumerate(boundary)}
-    full = compile_nodes(
-        _rebuilt(graph, results, replacements), [*axes, *(f"s{i}" for i in range(len(boundary)))]
-    )
+    full = compile_nodes(_rebuilt(graph, results, replacements), [*axes, *(f"s{i}" for i in range(len(boundary)))])
     values = [
         np.asarray(grid[name], dtype=float).reshape([-1 if i == j else 1 for j in range(len(axes))])
         for i, name in enumerate(axes)

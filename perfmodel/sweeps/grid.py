@@ -11,7 +11,7 @@ from typing import Any
 
 from perfmodel.arguments import whole
 from perfmodel.devices import Device, load_device
-from perfmodel.errors import InputError, PerfmodelError
+from perfmodel.errors import InputError, PerfmodelError, did_you_mean
 from perfmodel.numeric import Number, where
 from perfmodel.plan.parallelism import Plan
 from perfmodel.readings.staged import StagedGrid, stage
@@ -60,7 +60,7 @@ class Sweep:
             index = np.unravel_index(place, self.shape)
             point = {name: values[i] for (name, values), i in zip(self.axes.items(), index, strict=True)}
             answer = {name: _plain(column[index]) for name, column in self.columns.items()}
-            yield point | answer | {"fits": bool(answer["fits"])}
+            yield point | answer | ({"fits": bool(answer["fits"])} if "fits" in answer else {})
 
 
 def sweep(
@@ -77,12 +77,14 @@ def sweep(
     out: str | Path | None = None,
     expected: bool = True,
     bands: bool = True,
+    columns: Iterable[str] | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> Sweep:
     """Return the full factorial grid of answers, or stream it to the CSV file ``out``.
 
-    ``expected=False`` gives bounds and memory only, ``bands=False`` leaves out p10 and p90. ``options`` are those of
+    ``expected=False`` gives bounds and memory only, ``bands=False`` leaves out p10 and p90, and
+    ``columns`` names those that are wanted (the rest is not even computed). ``options`` are those of
     :func:`perfmodel.estimate`.
 
     Errors: :class:`PerfmodelError` for an unknown name or value; a plan that cannot be is in ``problems``.
@@ -95,7 +97,7 @@ def sweep(
     if out is None and result.points > LARGEST_IN_MEMORY:
         raise InputError(f"{result.points:,} points are too many to hold; give a file (out=, --csv) to stream them to")
     parts = ("bound",) if not expected else ("expected", "bound", "p10", "p90") if bands else ("expected", "bound")
-    grids = _grids(workload, machine, result, parts, options)
+    grids = _grids(workload, machine, result, _Wanted(parts, None if columns is None else tuple(columns)), options)
     if out is not None:
         from perfmodel.sweeps.stream import stream_csv
 
@@ -116,7 +118,7 @@ class PlanGrid:
 
 
 def _grids(
-    model: LanguageModel, device: Device, result: Sweep, parts: Sequence[str], options: Mapping[str, Any]
+    model: LanguageModel, device: Device, result: Sweep, wanted: _Wanted, options: Mapping[str, Any]
 ) -> Iterator[PlanGrid]:
     sizes = [range(len(result.axes[name])) for name in PLAN_AXES]
     solvable = 0
@@ -132,15 +134,34 @@ def _grids(
             result.problems.append((text, str(error)))
             continue
         solvable += 1
-        names = tuple(name for name, _ in _columns(setup, parts, 1.0, 16.0, 16.0))
-        grid = stage(_traced(setup, parts), {name: result.axes[name] for name in NUMBER_AXES})
+        names = tuple(name for name, _ in wanted.of(setup, 1.0, 16.0, 16.0))
+        grid = stage(_traced(setup, wanted), {name: result.axes[name] for name in NUMBER_AXES})
         yield PlanGrid(place, values, names, grid)
     if not solvable and first is not None:
         raise first
 
 
-def _traced(setup: Setup, parts: Sequence[str]) -> Callable[..., list[Number]]:
-    return lambda *numbers: [value for _, value in _columns(setup, parts, *numbers)]
+@dataclass(frozen=True)
+class _Wanted:
+    """Which columns a sweep gives: the times' parts, and of all columns those named (None: all)."""
+
+    parts: tuple[str, ...]
+    names: tuple[str, ...] | None
+
+    def of(self, setup: Setup, *numbers: Number) -> list[tuple[str, Number]]:
+        """Return the wanted columns of a point. Errors: :class:`InputError` for a name that is not a column."""
+        found = _columns(setup, self.parts, *numbers)
+        if self.names is None:
+            return found
+        known = dict(found)
+        for name in self.names:
+            if name not in known:
+                raise InputError(f"no column '{name}'{did_you_mean(name, known)} (one of {', '.join(known)})")
+        return [(name, known[name]) for name in self.names]
+
+
+def _traced(setup: Setup, wanted: _Wanted) -> Callable[..., list[Number]]:
+    return lambda *numbers: [value for _, value in wanted.of(setup, *numbers)]
 
 
 def _columns(

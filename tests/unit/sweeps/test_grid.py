@@ -201,3 +201,14 @@ def test_nothing_is_infinite() -> None:
     for name, column in result.columns.items():
         assert np.isfinite(column).all(), name
         assert not math.isnan(float(column.sum()))
+
+
+def test_only_the_columns_asked_for() -> None:
+    found = sweep(
+        "llama-3.1-8b", "h100-sxm", batch=[1, 8], input_tokens=[512], columns=["tpot_s", "memory_bytes_per_device"]
+    )
+    whole = sweep("llama-3.1-8b", "h100-sxm", batch=[1, 8], input_tokens=[512])
+    assert list(found.columns) == ["tpot_s", "memory_bytes_per_device"]
+    assert found.columns["tpot_s"].tolist() == pytest.approx(whole.columns["tpot_s"].tolist(), rel=1e-12)
+    with pytest.raises(InputError, match=r"no column 'tpot' - did you mean 'tpot_s'"):
+        sweep("llama-3.1-8b", "h100-sxm", columns=["tpot"])
