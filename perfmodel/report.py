@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfmodel import __version__
 from perfmodel.serving.rows import utilisation
+from perfmodel.serving.scenario import STEP_TOKENS
 from perfmodel.serving.step import Time
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def _inputs(e: Estimate) -> dict[str, Any]:
 
 def _memory(e: Estimate) -> dict[str, float]:
     m, sizes = e.memory, e.setup.memory
-    step_tokens = min(e.input_tokens, 8192)
+    step_tokens = min(e.input_tokens, STEP_TOKENS)
     groups = max(1.0, float(e.answer.phases.running) / float(sizes.plan.attention_dp) / e.setup.replicas)
     return {
         "capacity_bytes": float(m.capacity_bytes),

@@ -23,7 +23,7 @@ from perfmodel.cost.machine import Machine
 from perfmodel.numeric import Number, maximum, minimum
 from perfmodel.ops import OPERATORS, Collective, Experts, Linear, Operator
 
-_Z80 = 1.2815515655446004
+Z80 = 1.2815515655446004
 """Standard normal quantile of 90 %: p10 and p90 lie that many spreads from the median."""
 
 
@@ -73,12 +73,12 @@ class OperatorCost:
     @property
     def p10_s(self) -> Number:
         """Return the time that one in ten stays under: never below the bound."""
-        return maximum(self.expected_s * math.exp(-_Z80 * self.spread_low), self.bound_s)
+        return maximum(self.expected_s * math.exp(-Z80 * self.spread_low), self.bound_s)
 
     @property
     def p90_s(self) -> Number:
         """Return the time that nine in ten stay under."""
-        return self.expected_s * math.exp(_Z80 * self.spread_high)
+        return self.expected_s * math.exp(Z80 * self.spread_high)
 
 
 def static_dtype(op: Operator) -> str:
@@ -105,7 +105,7 @@ def bound_of(op: Operator, machine: Machine) -> Bound:
 def spreads(op: Operator, machine: Machine) -> tuple[float, float]:
     """Return the ln-scale sigmas below and above the expected time."""
     band = machine.band(_FORMS[op.KIND].calibration, op.KIND, static_dtype(op))
-    return -math.log(minimum(band.p10, 1.0)) / _Z80, math.log(maximum(band.p90, 1.0)) / _Z80
+    return -math.log(minimum(band.p10, 1.0)) / Z80, math.log(maximum(band.p90, 1.0)) / Z80
 
 
 def operator_cost(op: Operator, machine: Machine) -> OperatorCost:

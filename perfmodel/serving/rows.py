@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from perfmodel.cost.operator_cost import static_dtype
+from perfmodel.cost.operator_cost import Z80, static_dtype
 from perfmodel.serving.step import StepTime, TimedOperator
-
-_Z80 = 1.2815515655446004
 
 
 def operator_rows(phase: str, step: StepTime, bandwidth_bytes_per_s: float) -> list[dict[str, Any]]:
@@ -42,8 +40,8 @@ def _row(phase: str, timed: TimedOperator, total_s: float, bandwidth_bytes_per_s
         "arithmetic_intensity_flops_per_byte": flops / moved if moved else None,
         "bound_s": bound,
         "expected_s": expected,
-        "p10_s": max(bound, expected * math.exp(-_Z80 * timed.spread_low)),
-        "p90_s": expected * math.exp(_Z80 * timed.spread_high),
+        "p10_s": max(bound, expected * math.exp(-Z80 * timed.spread_low)),
+        "p90_s": expected * math.exp(Z80 * timed.spread_high),
         "compute_s": parts["compute"],
         "memory_s": parts["memory"],
         "link_s": parts["link"],

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from perfmodel.cost.bounds import Bound
 from perfmodel.cost.machine import Machine
-from perfmodel.cost.operator_cost import bound_of, expected_s, spreads
+from perfmodel.cost.operator_cost import Z80, bound_of, expected_s, operator_cost
 from perfmodel.numeric import Number, exp, floor, maximum, minimum, sorted_numbers, sqrt, total, where
 from perfmodel.ops import AttentionDecode, MlaDecode, Operator
 from perfmodel.ops.routing import Routing
@@ -18,9 +18,6 @@ from perfmodel.workloads.spec import LanguageModel
 
 CROSS_CLASS_CORRELATION = 0.5
 """Errors of one class of kernels on one device go together; between classes half of the variance is shared."""
-
-_Z80 = 1.2815515655446004
-"""Standard normal quantile of 90 %."""
 
 _NODES = ((-0.5773502691896257, 0.5), (0.5773502691896257, 0.5))
 """Gauss-Legendre points and weights on [-1, 1], weights summing to one: exact for cubics."""
@@ -127,9 +124,8 @@ def decode_bound(deployment: Deployment, sequences: Number, first: Number, last:
 
 
 def _timed(step: StepOperator, machine: Machine) -> TimedOperator:
-    bound = bound_of(step.operator, machine)
-    expected = maximum(expected_s(step.operator, machine), bound.time_s)
-    return TimedOperator(step, bound, expected, *spreads(step.operator, machine))
+    cost = operator_cost(step.operator, machine)
+    return TimedOperator(step, cost.bound, cost.expected_s, cost.spread_low, cost.spread_high)
 
 
 def _assembled(rows: Sequence[TimedOperator], parts: Bound, bound_s: Number, *, clamp: bool = True) -> StepTime:
@@ -236,7 +232,7 @@ def combined_spread(rows: Sequence[TimedOperator]) -> tuple[Number, Number]:
         for weigh in (_no_spread, _low_spread, _high_spread)
     )
     everything = total(seconds)
-    return exp(-_Z80 * _correlated(low) / everything), exp(_Z80 * _correlated(high) / everything)
+    return exp(-Z80 * _correlated(low) / everything), exp(Z80 * _correlated(high) / everything)
 
 
 def _no_spread(row: TimedOperator) -> float:
