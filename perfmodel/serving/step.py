@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from perfmodel.cost.bounds import Bound
 from perfmodel.cost.machine import Machine
-from perfmodel.cost.operator_cost import Z80, bound_of, expected_s, operator_cost
+from perfmodel.cost.operator_cost import Z80, bound_of, expected_s, operator_cost, spreads
 from perfmodel.numeric import Number, exp, floor, maximum, minimum, sorted_numbers, sqrt, total, where
 from perfmodel.ops import AttentionDecode, MlaDecode, Operator
 from perfmodel.ops.routing import Routing
@@ -92,13 +92,7 @@ def decode_time(
     mean of ``max(compute, memory, link)``, each linear in the cache between the windows of the model.
     """
     shape = StepShape(decodes=sequences, decode_context=(first + last) * 0.5)
-    rows: list[TimedOperator] = []
-    for step in deployment.operators(shape):
-        row = _timed(step, deployment.machine)
-        if _is_decode_attention(step.operator):
-            mean = _mean_over(step.operator, deployment.machine, first, last)
-            row = TimedOperator(step, row.bound, maximum(mean, row.bound.time_s), row.spread_low, row.spread_high)
-        rows.append(row)
+    rows = [_timed_over(step, deployment.machine, first, last) for step in deployment.operators(shape)]
     parts = sum_bounds((row.bound, row.step.repeat) for row in rows)
     if not exact_bound:
         return _assembled(rows, parts, parts.time_s, clamp=False)  # each operator is held to its own bound already
@@ -121,6 +115,15 @@ def decode_bound(deployment: Deployment, sequences: Number, first: Number, last:
     """Return the bound of :func:`decode_time` alone."""
     steps = deployment.operators(StepShape(decodes=sequences, decode_context=first))
     return _mean_decode_bound(steps, deployment.machine, first, last)
+
+
+def _timed_over(step: StepOperator, machine: Machine, first: Number, last: Number) -> TimedOperator:
+    """Return an operator of a decode step; attention as its mean while the cache grows, the rest as it stands."""
+    if not _is_decode_attention(step.operator):
+        return _timed(step, machine)
+    bound = bound_of(step.operator, machine)
+    mean = _mean_over(step.operator, machine, first, last)
+    return TimedOperator(step, bound, maximum(mean, bound.time_s), *spreads(step.operator, machine))
 
 
 def _timed(step: StepOperator, machine: Machine) -> TimedOperator:
