@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from perfmodel.cost.bounds import Bound
 from perfmodel.errors import InputError, did_you_mean
-from perfmodel.plan.layout import StepOperator, StepShape
+from perfmodel.plan.step_shape import StepOperator, StepShape
 from perfmodel.serving.scenario import Setup
 from perfmodel.serving.step import Deployment, step_parts
 

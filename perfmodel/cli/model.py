@@ -105,9 +105,10 @@ def _sizes(model: LanguageModel) -> dict[str, Any]:
 def _flops(model: LanguageModel, batch: str, tokens: str, logits: str, *, causal: bool) -> dict[str, float]:
     """Return the flops of a forward pass over ``batch`` new sequences: all flops, and those of matrix products."""
     from perfmodel.arguments import whole
-    from perfmodel.plan.layout import StepShape, step_operators
+    from perfmodel.plan.layout import step_operators
     from perfmodel.plan.parallelism import Plan
     from perfmodel.plan.precision import choose_precisions
+    from perfmodel.plan.step_shape import StepShape
 
     count, length = whole("--batch", batch), whole("--input", tokens)
     shape = StepShape(prefills=count, new_tokens=length, prefill_context=length, logits=logits, causal=causal)

@@ -15,7 +15,8 @@ class Collective(Operator):
     """One collective over ``ranks``; ``bytes`` as each subclass says. One rank moves nothing.
 
     The link bytes are the least that a rank must send (and receive) without help from the switch.
-    ``ranks_per_node`` (0: all in one domain) only matters to the cost engine.
+    ``ranks_per_node`` (0: all in one domain) only matters to the cost engine, and so does ``span``: neighbouring ranks
+    stand that many devices apart (attention groups of tp devices each: tp), so that fewer of them share a domain.
     """
 
     DOMAIN: ClassVar[dict[str, tuple[int, int]]] = {"ranks": (1, 72), "bytes": (1, 1 << 30)}
@@ -25,6 +26,7 @@ class Collective(Operator):
     ranks_per_node: int = 0
     topology: str = ""
     dtype: str = "bfloat16"
+    span: float = 1.0
 
     def sent_bytes(self) -> Number:
         """Return the bytes that one rank sends over its link."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from perfmodel.numeric import Number, floor, maximum, minimum, total, where
-from perfmodel.ops import Embedding, Experts, Linear
-from perfmodel.plan.layout import StepShape, step_operators
+from perfmodel.ops import Embedding, Experts, Linear, Operator
+from perfmodel.plan.layout import step_operators
 from perfmodel.plan.parallelism import Plan
 from perfmodel.plan.precision import Precisions
+from perfmodel.plan.step_shape import StepShape
 from perfmodel.workloads.spec import GroupedQueryAttention, LanguageModel, LatentAttention, LayerGroup
 
 RUNTIME_BYTES = 1.5e9
@@ -40,23 +41,40 @@ class MemoryUse:
 
 
 def weights_bytes_per_device(model: LanguageModel, plan: Plan, precisions: Precisions) -> Number:
-    """Return the bytes of the weights that one device stores, with scale bytes.
+    """Return the bytes of the weights that the fullest device stores, with scale bytes.
 
     Linear layers as split by ``tp``, all local experts by ``moe_tp*ep``, the embedding by ``tp`` and only once when it
-    is tied to the head. Omits norms (under 0.01 %).
+    is tied to the head. Of ``pp`` stages the first holds the embedding, the last the head. Omits norms (under 0.01 %).
     """
     shape = StepShape(prefills=1, new_tokens=1, prefill_context=1)
-    stored: Number = 0.0
-    for step in step_operators(model, plan, precisions, shape):
-        op = step.operator
-        if isinstance(op, Linear):
-            stored = stored + step.repeat * op.n * op.k * op.format.weight.bytes_per_element
-        elif isinstance(op, Experts):
-            matrices = op.matrices * op.hidden * op.intermediate / op.tp * op.experts / op.ep
-            stored = stored + step.repeat * matrices * op.format.weight.bytes_per_element
-        elif isinstance(op, Embedding) and not model.tied_embeddings:
-            stored = stored + model.vocabulary / plan.tp * model.hidden * 2.0
-    return stored
+    stored: dict[str, Number] = {}
+    for step in step_operators(model, replace(plan, overlap="none"), precisions, shape):
+        size = _stored_bytes(step.operator, model, plan)
+        if not (isinstance(size, float) and size == 0.0):
+            stored[step.part] = stored.get(step.part, 0.0) + step.repeat * size
+    layers = stored.get("attention", 0.0) + stored.get("ffn", 0.0)
+    embedding, head = stored.get("embedding", 0.0), stored.get("head", 0.0)
+    if plan.pp == 1:
+        return embedding + layers + head
+    most, least = -(-model.layer_count // plan.pp), model.layer_count // plan.pp
+    first = most / model.layer_count * layers + (head if model.tied_embeddings else embedding)
+    return maximum(first, least / model.layer_count * layers + head)
+
+
+def _stored_bytes(op: Operator, model: LanguageModel, plan: Plan) -> Number:
+    if isinstance(op, Linear):
+        return op.n * op.k * op.format.weight.bytes_per_element
+    if isinstance(op, Experts):
+        matrices = op.matrices * op.hidden * op.intermediate / op.tp * op.experts / op.ep
+        return matrices * op.format.weight.bytes_per_element
+    if isinstance(op, Embedding) and not model.tied_embeddings:
+        return model.vocabulary / plan.tp * model.hidden * 2.0
+    return 0.0
+
+
+def _stage_share(model: LanguageModel, plan: Plan) -> float:
+    """Return the share of the layers that the fullest stage has."""
+    return -(-model.layer_count // plan.pp) / model.layer_count
 
 
 def _row_bytes(group: LayerGroup, plan: Plan, cache_bytes: float) -> Number:
@@ -69,8 +87,8 @@ def _row_bytes(group: LayerGroup, plan: Plan, cache_bytes: float) -> Number:
 def kv_bytes_per_sequence(model: LanguageModel, plan: Plan, cache_bytes: float, tokens: Number) -> Number:
     """Return one device's cache bytes of a sequence of ``tokens``.
 
-    ``sum over layers of 2*H_kv/tp*d*c*min(tokens, window)``; KV heads are replicated when tp exceeds them, a latent
-    cache (one shared head) always is.
+    ``sum over layers of 2*H_kv/tp*d*c*min(tokens, window)/cp``, of the layers of the fullest pipeline stage; KV heads
+    are replicated when tp exceeds them, a latent cache (one shared head) always is.
     """
     parts: list[Number] = []
     for group in model.layers:
@@ -78,7 +96,8 @@ def kv_bytes_per_sequence(model: LanguageModel, plan: Plan, cache_bytes: float, 
         window = a.window if isinstance(a, GroupedQueryAttention) else 0
         visible = minimum(tokens, window) if window else tokens
         parts.append(_row_bytes(group, plan, cache_bytes) * visible)
-    return total(parts)
+    share = _stage_share(model, plan)
+    return total(parts) / plan.cp if share == 1.0 else total(parts) * share / plan.cp
 
 
 def activation_bytes(model: LanguageModel, plan: Plan, tokens: Number) -> Number:
@@ -90,7 +109,7 @@ def activation_bytes(model: LanguageModel, plan: Plan, tokens: Number) -> Number
         ffn = 3.0 * getattr(f, "intermediate") * getattr(f, "topk", 1)  # noqa: B009 - both kinds have it
         # experts get the rows of all attention groups, and split them over the devices of all groups
         widest = maximum(widest, 2.0 * heads / plan.tp, ffn / plan.tp)
-    return tokens * (2.0 * model.hidden + widest) * 2.0
+    return tokens / plan.cp * (2.0 * model.hidden + widest) * 2.0
 
 
 @dataclass(frozen=True)

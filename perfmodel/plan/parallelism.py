@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from perfmodel.errors import PlanError
+from perfmodel.errors import PlanError, did_you_mean
 from perfmodel.numeric import Number
 from perfmodel.workloads.spec import GroupedQueryAttention, LanguageModel, MoeFfn
+
+CP_MODES = ("ring", "all_gather")
+OVERLAPS = ("none", "two_batch")
 
 
 @dataclass(frozen=True)
 class Plan:
     """How many ways each dimension is split.
 
-    Attention runs on ``tp*attention_dp`` devices (``attention_dp`` groups that hold different requests), the experts
-    on the same devices as ``moe_tp*ep``; ``dp`` whole replicas. ``moe_tp`` None follows as ``tp*attention_dp/ep``.
+    A stage of the pipeline (``pp`` of them) has ``tp*attention_dp*cp`` devices: attention runs in ``attention_dp``
+    groups that hold different requests; in a group, ``cp`` ranks hold a part of each sequence, and ``tp`` a part of
+    the weights. The experts run on the same devices as ``moe_tp*ep`` (``moe_tp`` None: what is left by ``ep``), with
+    ``redundant_experts`` copies of busy ones. ``dp`` counts whole replicas.
+
+    ``microbatches`` (0: as many as stages) pass the pipeline one behind the other. ``sequence_parallel`` runs norms on
+    a tp-th of the tokens. ``cp_mode`` says how keys travel in a prefill (ring, all_gather), ``overlap`` two_batch that
+    the exchange with experts hides behind the other half of the batch.
     """
 
     tp: Number = 1
@@ -22,11 +31,23 @@ class Plan:
     ep: Number = 1
     moe_tp: Number | None = None
     dp: Number = 1
+    pp: int = 1
+    cp: int = 1
+    microbatches: int = 0
+    sequence_parallel: bool = False
+    redundant_experts: int = 0
+    cp_mode: str = "ring"
+    overlap: str = "none"
+
+    @property
+    def devices_per_stage(self) -> Number:
+        """Return the devices that hold one layer."""
+        return self.tp * self.attention_dp * self.cp
 
     @property
     def devices_per_replica(self) -> Number:
         """Return the devices that hold one copy of the model."""
-        return self.tp * self.attention_dp
+        return self.devices_per_stage * self.pp
 
     @property
     def devices(self) -> Number:
@@ -34,44 +55,74 @@ class Plan:
         return self.devices_per_replica * self.dp
 
     @property
+    def expert_groups(self) -> Number:
+        """Return how many parts of the batch meet at the experts: every group's context-parallel ranks."""
+        return self.attention_dp * self.cp
+
+    @property
     def expert_tp(self) -> Number:
         """Return the ways in which each expert is split."""
-        return self.devices_per_replica / self.ep if self.moe_tp is None else self.moe_tp
+        return self.devices_per_stage / self.ep if self.moe_tp is None else self.moe_tp
 
 
-def validate_plan(model: LanguageModel, plan: Plan, domain_size: int) -> None:
+def validate_plan(model: LanguageModel, plan: Plan) -> None:
     """Raise :class:`PlanError` with the reason if a plan of whole numbers cannot be."""
-    if problem := plan_problem(model, plan, domain_size):
+    if problem := plan_problem(model, plan):
         raise PlanError(problem)
 
 
-def plan_problem(model: LanguageModel, plan: Plan, domain_size: int) -> str | None:
-    """Return why a plan cannot be, or None: which dimension divides what, and tp within the scale-up domain.
+def plan_problem(model: LanguageModel, plan: Plan) -> str | None:
+    """Return why a plan cannot be, or None: which dimension divides what.
 
-    Attention groups and experts may spread over several domains; their collectives then cross the network.
+    Any dimension may spread over several scale-up domains; its collectives then cross the network.
     """
-    per_replica = int(plan.devices_per_replica)
-    if plan.tp > domain_size:
+    for what, value, known in (("cp_mode", plan.cp_mode, CP_MODES), ("overlap", plan.overlap, OVERLAPS)):
+        if value not in known:
+            return f"unknown {what} '{value}'{did_you_mean(value, known)} (one of {', '.join(known)})"
+    if plan.pp > model.layer_count:
+        return f"pp {plan.pp} is more than the {model.layer_count} layers of {model.name}"
+    if plan.microbatches and plan.pp == 1:
+        return f"microbatches {plan.microbatches} need a pipeline: give pp above 1"
+    return _expert_split_problem(plan) or _sharing_problem(model, plan) or _layers_problem(model, plan)
+
+
+def _expert_split_problem(plan: Plan) -> str | None:
+    devices = int(plan.devices_per_stage)
+    factors = "tp x attention_dp" + (" x cp" if plan.cp > 1 else "")
+    if plan.moe_tp is None and devices % int(plan.ep):
+        return f"ep {int(plan.ep)} does not divide the {factors} = {devices} devices that hold the experts"
+    if plan.expert_tp * plan.ep != devices:
         return (
-            f"tp {int(plan.tp)} leaves the scale-up domain of {domain_size} devices; "
-            "split further by attention_dp, ep or dp"
-        )
-    if plan.moe_tp is None and per_replica % int(plan.ep):
-        return f"ep {int(plan.ep)} does not divide the tp x attention_dp = {per_replica} devices that hold the experts"
-    moe_devices = plan.expert_tp * plan.ep
-    if moe_devices != plan.devices_per_replica:
-        return (
-            f"moe_tp {_whole(plan.expert_tp)} x ep {int(plan.ep)} must equal tp x attention_dp = {per_replica}: "
+            f"moe_tp {_whole(plan.expert_tp)} x ep {int(plan.ep)} must equal {factors} = {devices}: "
             "the experts run on the devices of the attention"
         )
+    return None
+
+
+def _sharing_problem(model: LanguageModel, plan: Plan) -> str | None:
+    """Say whether an option asks for what the model or the plan does not have."""
+    routed = any(isinstance(group.ffn, MoeFfn) for group in model.layers)
+    if plan.redundant_experts and not routed:
+        return f"redundant_experts {plan.redundant_experts}: {model.name} has no experts"
+    if plan.overlap == "two_batch" and not (routed and plan.expert_groups > 1):
+        return (
+            "overlap two_batch hides the exchange between attention and experts; "
+            "it needs a model with experts and attention_dp above 1"
+        )
+    if plan.sequence_parallel and plan.tp == 1:
+        return "sequence_parallel splits norms over the tensor-parallel ranks: give tp above 1"
+    return None
+
+
+def _layers_problem(model: LanguageModel, plan: Plan) -> str | None:
     for group in model.layers:
-        reason = _group_problem(group.attention, group.ffn, int(plan.tp), int(plan.ep), plan.expert_tp)
-        if reason:
+        if reason := _group_problem(group.attention, group.ffn, plan):
             return reason
     return None
 
 
-def _group_problem(attention: object, ffn: object, tp: int, ep: int, moe_tp: Number) -> str | None:
+def _group_problem(attention: object, ffn: object, plan: Plan) -> str | None:
+    tp, ep, moe_tp = int(plan.tp), int(plan.ep), plan.expert_tp
     heads = getattr(attention, "heads")  # noqa: B009 - every attention has heads
     if heads % tp:
         return f"tp {tp} does not divide the {heads} attention heads; {_divisors(heads)} do"
@@ -80,13 +131,14 @@ def _group_problem(attention: object, ffn: object, tp: int, ep: int, moe_tp: Num
         if kv % tp and tp % kv:
             return f"tp {tp} neither divides the {kv} KV heads nor is a multiple of them (they would be replicated)"
     if isinstance(ffn, MoeFfn):
-        if ffn.experts % ep:
-            return f"ep {ep} does not divide the {ffn.experts} experts; {_divisors(ffn.experts)} do"
+        slots = ffn.experts + plan.redundant_experts
+        if slots % ep:
+            named = f"{ffn.experts} + {plan.redundant_experts} redundant" if plan.redundant_experts else f"{slots}"
+            spare = f"; {-slots % ep} redundant_experts more would do" if ep > 1 else ""
+            return f"ep {ep} does not divide the {named} experts; {_divisors(slots)} do{spare}"
         if ffn.intermediate % moe_tp:
             return f"moe_tp {_whole(moe_tp)} does not divide the experts' width {ffn.intermediate}"
-    elif ep > 1 and not isinstance(ffn, MoeFfn):
-        return None  # dense layers beside expert layers are replicated over the attention groups
-    return None
+    return None  # dense layers beside expert layers are replicated over the attention groups
 
 
 def _divisors(n: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from perfmodel.calibration import Band, Coefficients
 from perfmodel.numeric import Number, maximum, minimum
-from perfmodel.plan.layout import StepShape
+from perfmodel.plan.step_shape import StepShape
 from perfmodel.serving.framework import Framework, banded
 from perfmodel.serving.phases import Phases, added, decode_span, decode_steps, prefill_step
 from perfmodel.serving.step import Deployment, StepTime, Time, decode_bound, step_bound

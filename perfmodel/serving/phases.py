@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from perfmodel.numeric import Number, maximum
-from perfmodel.plan.layout import StepShape
+from perfmodel.plan.step_shape import StepShape
 from perfmodel.serving.framework import Framework
 from perfmodel.serving.step import Deployment, StepTime, Time, decode_time, step_time
 

@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
-from perfmodel.cost.machine import domain_size, machine_for
+from perfmodel.cost.machine import machine_for
 from perfmodel.devices import Device
 from perfmodel.errors import InputError, PlanError, did_you_mean
 from perfmodel.numeric import Number, maximum, minimum, where
 from perfmodel.ops.routing import Routing, parse_routing
-from perfmodel.plan.layout import StepShape
 from perfmodel.plan.memory import MemoryModel, MemoryUse
 from perfmodel.plan.parallelism import Plan, validate_plan
 from perfmodel.plan.precision import choose_precisions
+from perfmodel.plan.step_shape import StepShape
 from perfmodel.serving.closed_loop import aggregated, disaggregated
 from perfmodel.serving.framework import Framework, load_framework
 from perfmodel.serving.phases import Phases, decode_span, static_batch
@@ -218,7 +218,7 @@ def _prepare_pools(model: LanguageModel, device: Device, q: Question) -> Setup:
 
 
 def _deployment(model: LanguageModel, device: Device, q: Question, plan: Plan) -> Deployment:
-    validate_plan(model, plan, domain_size(device))
+    validate_plan(model, plan)
     machine = machine_for(device, int(plan.devices_per_replica), q.engine)
     peaks = frozenset(machine.chip.peaks)
     precisions = choose_precisions(model, peaks, q.precision, q.moe_precision, q.kv_precision, served=bool(q.engine))

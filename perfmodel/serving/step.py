@@ -11,9 +11,10 @@ from perfmodel.cost.operator_cost import Z80, bound_of, expected_s, operator_cos
 from perfmodel.numeric import Number, exp, floor, maximum, minimum, sorted_numbers, sqrt, total, where
 from perfmodel.ops import AttentionDecode, MlaDecode, Operator
 from perfmodel.ops.routing import Routing
-from perfmodel.plan.layout import StepOperator, StepShape, step_operators
+from perfmodel.plan.layout import step_operators
 from perfmodel.plan.parallelism import Plan
 from perfmodel.plan.precision import Precisions
+from perfmodel.plan.step_shape import StepOperator, StepShape
 from perfmodel.workloads.spec import LanguageModel
 
 CROSS_CLASS_CORRELATION = 0.5

@@ -1,0 +1,31 @@
+"""The ends of a model: the embedding, and the head with its logits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from perfmodel import ops
+from perfmodel.numeric import ceil
+from perfmodel.plan.rank import Rank, is_one
+from perfmodel.plan.step_shape import StepOperator, share_of
+
+
+def embedding(rank: Rank) -> Iterator[StepOperator]:
+    """Yield the gather of the tokens' rows, and its sum over the ranks that split the vocabulary."""
+    hidden = rank.model.hidden
+    yield StepOperator("embedding", "embedding", ops.Embedding(rank.tokens, hidden), 1)
+    yield from rank.reduce("embedding_all_reduce", "embedding", rank.tokens * hidden * 2.0, 1)
+
+
+def head(rank: Rank) -> Iterator[StepOperator]:
+    """Yield the final norm, the logits of the positions asked for, and sampling."""
+    model, plan, s = rank.model, rank.plan, rank.shape
+    rows = rank.tokens if s.logits == "all" else share_of(s.sequences, plan.cp)
+    vocabulary = ceil(model.vocabulary / plan.tp)
+    yield StepOperator("final_norm", "head", ops.AddRmsNorm(rows, model.hidden), 1)
+    lm_head = ops.Linear(rows, vocabulary, model.hidden, rank.precisions.lm_head)
+    yield StepOperator("lm_head", "head", lm_head, 1)
+    if not is_one(plan.tp):
+        gathered = rows * model.vocabulary * 2.0
+        yield StepOperator("logits_all_gather", "head", ops.AllGather(plan.tp, gathered), 1)
+    yield StepOperator("sampling", "head", ops.Softmax(rows, model.vocabulary), 1)

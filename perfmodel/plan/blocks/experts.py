@@ -1,0 +1,66 @@
+"""A mixture of experts: router, shared experts, dispatch, routed experts, combine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from perfmodel import ops
+from perfmodel.numeric import Number, minimum
+from perfmodel.plan.blocks.dense import feed_forward
+from perfmodel.plan.rank import Rank, is_one
+from perfmodel.plan.step_shape import StepOperator
+from perfmodel.workloads.spec import MoeFfn
+
+
+def experts_ffn(rank: Rank, f: MoeFfn, count: float) -> Iterator[StepOperator]:
+    """Yield the operators after the norm; the experts run on all devices of the stage, whatever their group.
+
+    ``redundant_experts`` copies of busy experts are further experts that share their load.
+    """
+    hidden, plan = rank.model.hidden, rank.plan
+    router = ops.Linear(rank.tokens, f.experts, hidden, rank.precisions.router)
+    yield StepOperator("router", "ffn", router, count)
+    if f.shared_intermediate:
+        yield from feed_forward(rank, "shared_", f.shared_intermediate / plan.tp, f.gated, count)
+    yield from _dispatch(rank, f, count)
+    core = ops.Experts(
+        rank.tokens * plan.expert_groups, hidden, f.intermediate, f.topk, f.experts + plan.redundant_experts,
+        plan.expert_tp, plan.ep, rank.precisions.experts, rank.routing, f.gated,
+    )  # fmt: skip
+    yield StepOperator("experts", "ffn", core, count)
+    yield from _combine(rank, f, count)
+
+
+def _behind(rank: Rank) -> str:
+    return "step" if rank.plan.overlap == "two_batch" else ""
+
+
+def _dispatch(rank: Rank, f: MoeFfn, count: float) -> Iterator[StepOperator]:
+    """Tokens go to the experts' devices; within one attention group every device already has them."""
+    plan, element = rank.plan, rank.precisions.experts.activation.bytes_per_element
+    if is_one(plan.expert_groups):
+        return
+    if is_one(plan.ep):
+        gathered = rank.tokens * plan.expert_groups * rank.model.hidden * element
+        op = ops.AllGather(plan.expert_groups, gathered, span=plan.tp)
+        yield StepOperator("expert_all_gather", "ffn", op, count, _behind(rank))
+        return
+    yield StepOperator("expert_dispatch", "ffn", ops.AllToAll(plan.ep, _sent(rank, f, element)), count, _behind(rank))
+
+
+def _combine(rank: Rank, f: MoeFfn, count: float) -> Iterator[StepOperator]:
+    plan, hidden = rank.plan, rank.model.hidden
+    if is_one(plan.expert_groups):
+        yield from rank.reduce("ffn_all_reduce", "ffn", rank.tokens * hidden * 2.0, count)
+    elif is_one(plan.ep):
+        scattered = rank.tokens * plan.expert_groups * hidden * 2.0
+        op = ops.ReduceScatter(plan.expert_groups, scattered, span=plan.tp)
+        yield StepOperator("expert_reduce_scatter", "ffn", op, count, _behind(rank))
+    else:
+        yield StepOperator("expert_combine", "ffn", ops.AllToAll(plan.ep, _sent(rank, f, 2.0)), count, _behind(rank))
+
+
+def _sent(rank: Rank, f: MoeFfn, element_bytes: float) -> Number:
+    """Return the bytes a device sends: each of its tokens once to each of the ranks that hold one of its experts."""
+    plan = rank.plan
+    return rank.tokens / plan.tp * minimum(f.topk, plan.ep) * rank.model.hidden * element_bytes

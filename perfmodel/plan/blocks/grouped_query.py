@@ -1,0 +1,47 @@
+"""Grouped-query attention (multi-head and multi-query too): projections, rotation, cores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from perfmodel import ops
+from perfmodel.numeric import Number, maximum
+from perfmodel.plan.blocks.context import merge_outputs, move_keys, move_queries, prefill_lengths
+from perfmodel.plan.rank import Rank
+from perfmodel.plan.step_shape import StepOperator
+from perfmodel.workloads.spec import GroupedQueryAttention
+
+
+def grouped_query_attention(rank: Rank, a: GroupedQueryAttention, count: float) -> Iterator[StepOperator]:
+    """Yield the operators between the input norm and the sum over the tensor-parallel ranks."""
+    hidden, tp = rank.model.hidden, rank.plan.tp
+    heads, kv_heads = a.heads / tp, maximum(a.kv_heads / tp, 1.0)
+    yield rank.linear("qkv_proj", "attention", (heads + 2 * kv_heads) * a.head_dim, hidden, count)
+    if a.qk_norm != "none":
+        yield StepOperator("qk_norm", "attention", ops.RmsNorm(rank.tokens, (heads + kv_heads) * a.head_dim), count)
+    yield StepOperator("rope", "attention", ops.Rope(rank.tokens, (heads + kv_heads) * a.head_dim), count)
+    yield from _cores(rank, a, heads, kv_heads, count)
+    yield rank.linear("o_proj", "attention", hidden, heads * a.head_dim, count)
+
+
+def _cores(
+    rank: Rank, a: GroupedQueryAttention, heads: Number, kv_heads: Number, count: float
+) -> Iterator[StepOperator]:
+    s, cp = rank.shape, rank.plan.cp
+    dtype, cache = rank.precisions.attention_dtype, rank.precisions.cache
+    suffix = f"_window_{a.window}" if a.window else ""
+    row_bytes = 2.0 * kv_heads * a.head_dim * cache.bytes_per_element
+    yield from move_keys(rank, row_bytes, count)
+    if s.prefills is not None:
+        queries, keys = prefill_lengths(s, cp)
+        core = ops.AttentionPrefill(
+            s.prefills, queries, keys, heads, kv_heads, a.head_dim, a.window, s.causal, dtype, cache
+        )
+        yield StepOperator("attention_prefill" + suffix, "attention", core, count)
+    yield from move_queries(rank, heads * a.head_dim * 2.0, count)
+    if s.decodes is not None:
+        core = ops.AttentionDecode(
+            s.decodes, s.decode_context / cp, heads, kv_heads, a.head_dim, a.window, dtype, cache
+        )
+        yield StepOperator("attention_decode" + suffix, "attention", core, count)
+    yield from merge_outputs(rank, heads * a.head_dim * 2.0, count)

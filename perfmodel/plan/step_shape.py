@@ -1,0 +1,71 @@
+"""What one step of a replica works on, and one operator of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from perfmodel.numeric import Number, maximum, minimum
+from perfmodel.ops.base import Operator
+
+
+@dataclass(frozen=True)
+class StepShape:
+    """The sequences of a step: prompts, and sequences that decode one token each.
+
+    ``prefills`` sequences bring ``new_tokens`` each (the last of ``prefill_context``), ``decodes`` sequences one token
+    each with a mean cache of ``decode_context`` tokens (the new one included). None leaves a kind out altogether.
+    ``logits`` "last" asks for the last position of each sequence, "all" for every position.
+    """
+
+    prefills: Number | None = None
+    new_tokens: Number = 0
+    prefill_context: Number = 0
+    decodes: Number | None = None
+    decode_context: Number = 0
+    logits: str = "last"
+    causal: bool = True
+
+    @property
+    def tokens(self) -> Number:
+        """Return the tokens that pass the linear layers."""
+        return self.tokens_per_rank(1)
+
+    def tokens_per_rank(self, cp: Number) -> Number:
+        """Return the tokens of one of ``cp`` ranks in the linear layers: prompts are cut into pieces, decodes dealt."""
+        prompts = 0 if self.prefills is None else self.prefills * self.new_tokens / cp
+        return prompts + (0 if self.decodes is None else share_of(self.decodes, cp))
+
+    @property
+    def sequences(self) -> Number:
+        """Return the sequences in the step."""
+        return (0 if self.prefills is None else self.prefills) + (0 if self.decodes is None else self.decodes)
+
+    def per_group(self, groups: Number) -> StepShape:
+        """Return the share of the fullest of ``groups`` attention groups: at least one sequence of each kind."""
+        return replace(
+            self,
+            prefills=None if self.prefills is None else share_of(self.prefills, groups),
+            decodes=None if self.decodes is None else share_of(self.decodes, groups),
+        )
+
+
+def share_of(sequences: Number, groups: Number) -> Number:
+    """Return the sequences of the fullest of ``groups``: ``n/groups``, but no less than one (or all, if below one)."""
+    if isinstance(groups, int) and groups == 1:
+        return sequences
+    return maximum(sequences / groups, minimum(sequences, 1.0))
+
+
+@dataclass(frozen=True)
+class StepOperator:
+    """One operator of a step: its name, the part of the model, and how often it runs (layers).
+
+    ``behind`` says what communication may hide behind: "" nothing (what follows needs its result), "attention" the
+    attention cores of the same layers, "step" all computation of the step (another microbatch's).
+    """
+
+    name: str
+    part: str
+    operator: Operator
+    repeat: float
+    behind: str = ""
