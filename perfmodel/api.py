@@ -10,12 +10,12 @@ from typing import Any
 from perfmodel.arguments import Count, whole
 from perfmodel.devices import Device, load_device
 from perfmodel.plan.memory import MemoryUse
-from perfmodel.plan.parallelism import Plan
+from perfmodel.plan.words import plan_from
 from perfmodel.serving.closed_loop import bottleneck
 from perfmodel.serving.compiled import CompiledAnswers
 from perfmodel.serving.rows import operator_rows
 from perfmodel.serving.scenario import Answer, Pool, Question, Setup, prepare
-from perfmodel.serving.step import StepTime, Time
+from perfmodel.serving.timed import StepTime, Time
 from perfmodel.workloads.library import load_model
 from perfmodel.workloads.spec import LanguageModel
 
@@ -154,20 +154,30 @@ def estimate(
     moe_tp: Count | None = None,
     attention_dp: Count = 1,
     dp: Count = 1,
+    pp: Count = 1,
+    cp: Count = 1,
+    microbatches: Count = 0,
+    sequence_parallel: bool = False,
+    redundant_experts: Count = 0,
+    cp_mode: str = "ring",
+    overlap: str = "none",
     prefill_pool: Pool | None = None,
     decode_pool: Pool | None = None,
     **options: Any,
 ) -> Estimate:
     """Return how fast and how big a model is on a device.
 
-    ``batch`` requests in flight over the whole deployment, of ``input_tokens`` and ``output_tokens`` each. ``options``:
-    precision, moe_precision, kv_precision, phase (serve, prefill, decode), static, engine, mode, routing.
+    ``batch`` requests in flight over the whole deployment, of ``input_tokens`` and ``output_tokens`` each. From ``tp``
+    to ``overlap``: :class:`perfmodel.plan.Plan`. ``options`` are the other fields of
+    :class:`perfmodel.serving.scenario.Question`: precision, moe_precision, kv_precision, phase (serve, prefill,
+    decode), static, engine, mode, routing.
 
     Errors: :class:`PerfmodelError` with what is wrong and how to mend it.
     """
-    plan = Plan(
-        tp=whole("tp", tp), attention_dp=whole("attention_dp", attention_dp), ep=whole("ep", ep),
-        moe_tp=None if moe_tp is None else whole("moe_tp", moe_tp), dp=whole("dp", dp),
+    plan = plan_from(
+        {"tp": tp, "attention_dp": attention_dp, "ep": ep, "moe_tp": moe_tp, "dp": dp, "pp": pp, "cp": cp,
+         "microbatches": microbatches, "sequence_parallel": sequence_parallel,
+         "redundant_experts": redundant_experts, "cp_mode": cp_mode, "overlap": overlap}
     )  # fmt: skip
     question = Question(plan=plan, prefill_pool=prefill_pool, decode_pool=decode_pool, **options)
     return estimate_question(

@@ -102,6 +102,9 @@ def _bound_parts(setup: Setup, metric: str, batch: Any, input_tokens: Any, outpu
 
     together = setup.question.static or setup.question.phase != "serve"
     sequences = batch / setup.replicas if together else 1
+    if setup.decode.plan.pp > 1 and together:
+        # the parts of one microbatch on its way through all stages
+        sequences = sequences / (setup.decode.plan.microbatches or setup.decode.plan.pp)
     ttft = step_parts(setup.prefill, StepShape(sequences, input_tokens, input_tokens))
     context = input_tokens + output_tokens * sympy.Rational(1, 2)
     tpot = step_parts(setup.decode, StepShape(decodes=sequences, decode_context=context))
@@ -123,6 +126,21 @@ def _largest(parts: dict[str, Any]) -> Any:
 
 
 def _composition(setup: Setup, metric: str) -> list[str]:
+    return _made_of(setup, metric) + _pipelined(setup)
+
+
+def _pipelined(setup: Setup) -> list[str]:
+    plan = setup.decode.plan
+    if plan.pp == 1:
+        return []
+    return [
+        f"{plan.pp} stages: T = one of m microbatches through all of them, t = the slowest stage; "
+        f"m = min({plan.microbatches or plan.pp}, sequences of a group)",
+        "prefill = T + (m - 1)*t; decode = max(T, m*t); the parts below are those of T",
+    ]
+
+
+def _made_of(setup: Setup, metric: str) -> list[str]:
     if setup.question.static or setup.question.phase != "serve":
         lines = {
             "ttft": "TTFT = prefill step of the whole batch",

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from perfmodel import __version__
-from perfmodel.serving.rows import utilisation
+from perfmodel.plan.words import PLAN_FIELDS
+from perfmodel.serving.rows import communication, utilisation
 from perfmodel.serving.scenario import STEP_TOKENS
-from perfmodel.serving.step import Time
+from perfmodel.serving.timed import Time
 
 if TYPE_CHECKING:
     from perfmodel.api import Estimate
@@ -38,6 +39,8 @@ def estimate_report(estimate: Estimate) -> dict[str, Any]:
         **_utilisation(estimate),
         "running": float(phases.running),
         "waiting": float(phases.waiting),
+        "communication": _communication(estimate),
+        "pipeline": _pipeline(estimate),
         "operators": estimate.operator_rows(),
         "device": _device(estimate),
         "notes": notes(estimate),
@@ -57,17 +60,18 @@ def _inputs(e: Estimate) -> dict[str, Any]:
     found: dict[str, Any] = {
         "model": e.model.name, "device": e.device.name, "batch": e.batch, "input_tokens": e.input_tokens,
         "output_tokens": e.output_tokens, "tp": plan.tp, "ep": plan.ep, "attention_dp": plan.attention_dp,
-        "moe_tp": int(plan.expert_tp), "dp": plan.dp, "precision": p.linear.name, "moe_precision": p.experts.name,
+        "moe_tp": int(plan.expert_tp), "dp": plan.dp, "pp": plan.pp, "cp": plan.cp,
+        "microbatches": plan.microbatches, "sequence_parallel": plan.sequence_parallel,
+        "redundant_experts": plan.redundant_experts, "cp_mode": plan.cp_mode, "overlap": plan.overlap,
+        "precision": p.linear.name, "moe_precision": p.experts.name,
         "kv_precision": p.cache.dtype, "phase": q.phase, "static": q.static, "engine": q.engine, "mode": q.mode,
         "routing": q.routing, "devices": e.setup.devices,
     }  # fmt: skip
     for name, pool in (("prefill", q.prefill_pool), ("decode", q.decode_pool)):
         if pool is not None:
-            found |= {
-                f"{name}_workers": pool.workers, f"{name}_tp": pool.plan.tp,
-                f"{name}_attention_dp": pool.plan.attention_dp, f"{name}_moe_tp": int(pool.plan.expert_tp),
-                f"{name}_ep": pool.plan.ep,
-            }  # fmt: skip
+            found |= {f"{name}_workers": pool.workers, f"{name}_moe_tp": int(pool.plan.expert_tp)}
+            stated = (field for field in PLAN_FIELDS if field not in ("dp", "moe_tp"))
+            found |= {f"{name}_{field}": getattr(pool.plan, field) for field in stated}
     return found
 
 
@@ -100,6 +104,32 @@ def _utilisation(e: Estimate) -> dict[str, float | None]:
     return found
 
 
+def _communication(e: Estimate) -> dict[str, dict[str, float]]:
+    steps = {"prefill": e.answer.phases.prefill, "decode": e.answer.phases.decode}
+    return {phase: communication(step) for phase, step in steps.items() if step}
+
+
+def _pipeline(e: Estimate) -> dict[str, Any] | None:
+    """Return what a pipeline makes of each phase's step: a microbatch through all stages, and the slowest of them."""
+    found: dict[str, Any] = {}
+    phases = e.answer.phases
+    for phase, step, deployment in (
+        ("prefill", phases.prefill, e.setup.prefill),
+        ("decode", phases.decode, e.setup.decode),
+    ):
+        if step and deployment.plan.pp > 1:
+            whole = float(step.microbatch_s)
+            found[phase] = {
+                "stages": deployment.plan.pp,
+                "microbatches": float(step.microbatches),
+                "microbatch_s": whole,
+                "slowest_stage_s": float(step.stage_s),
+                "imbalance": float(step.stage_s) * deployment.plan.pp / whole,
+                "busy": float(step.microbatches) * whole / deployment.plan.pp / float(step.time.expected),
+            }
+    return found or None
+
+
 def _device(e: Estimate) -> dict[str, Any]:
     machine = e.setup.decode.machine
     return {
@@ -121,6 +151,7 @@ def notes(e: Estimate) -> list[str]:
             found.append(
                 f"{e.device.name} has no {name} matrix unit: {what} keep {name} weights and compute in {form.compute}"
             )
+    found += _network_notes(e)
     if not e.fits:
         missing = -float(e.memory.free_bytes) / 1e9
         found.append(f"does not fit: {max(missing, 0.0):.1f} GB too much per device (at the sequences asked for)")
@@ -129,4 +160,21 @@ def notes(e: Estimate) -> list[str]:
             f"memory holds {float(e.answer.phases.running):.0f} of {e.batch} requests at once; "
             "the others wait in a queue"
         )
+    return found
+
+
+def _network_notes(e: Estimate) -> list[str]:
+    """Return which splits leave the scale-up domain, where the network is slower."""
+    found: list[str] = []
+    for deployment in {id(d): d for d in (e.setup.prefill, e.setup.decode)}.values():
+        plan, link = deployment.plan, deployment.machine.link
+        if link is None:
+            continue
+        spans = {"tp": plan.tp, "cp": plan.tp * plan.cp, "ep": plan.ep if plan.expert_groups > 1 else 1}
+        crossing = [name for name, span in spans.items() if getattr(plan, name) > 1 and span > link.domain_size]
+        if crossing:
+            found.append(
+                f"{' and '.join(crossing)} leave the scale-up domain of {link.domain_size:g} devices: "
+                f"{link.outer_bandwidth_bytes_per_s / 1e9:g} GB/s a device beyond it"
+            )
     return found

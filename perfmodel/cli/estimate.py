@@ -15,6 +15,10 @@ from perfmodel.cli.question import options, pools
 app = new_app()
 
 
+def _pool_words(option: str, help_text: str) -> Any:
+    return typer.Option(option, metavar="FIELD=N,..", help=help_text)
+
+
 def _count(option: str, help_text: str) -> Any:
     return typer.Option(option, metavar="N", help=help_text)
 
@@ -24,7 +28,8 @@ def _count(option: str, help_text: str) -> Any:
     epilog=examples(
         "estimate llama-3.1-8b --on h100-sxm --batch 8 --input 2048 --output 256",
         "estimate qwen3-235b-a22b --on h200-sxm --tp 8 --ep 8 --precision fp8 --json",
-        "estimate llama-3.1-70b --on b200 --prefill-workers 2 --prefill-tp 2 --decode-tp 4",
+        "estimate llama-3.1-405b --on h100-sxm --tp 8 --pp 2 --batch 32",
+        "estimate llama-3.1-70b --on b200 --prefill workers=2,tp=2 --decode tp=4",
         "estimate ./config.json --on l40s --html report.html",
     ),
 )
@@ -39,6 +44,13 @@ def estimate(
     moe_tp: o.MoeTp = "",
     attention_dp: o.AttentionDp = "1",
     dp: o.Dp = "1",
+    pp: o.Pp = "1",
+    cp: o.Cp = "1",
+    microbatches: o.Microbatches = "",
+    sequence_parallel: o.SequenceParallel = False,
+    redundant_experts: o.RedundantExperts = "",
+    cp_mode: o.CpMode = "ring",
+    overlap: o.Overlap = "none",
     precision: o.Precision = "",
     moe_precision: o.MoePrecision = "",
     kv: o.Kv = "",
@@ -47,6 +59,8 @@ def estimate(
     engine: o.Engine = "",
     mode: o.Mode = "",
     routing: o.RoutingName = "uniform",
+    prefill: Annotated[str, _pool_words("--prefill", "Disagg: the prefill pool, such as workers=4,tp=4,ep=32.")] = "",
+    decode: Annotated[str, _pool_words("--decode", "The decode pool; options of one field each:")] = "",
     prefill_workers: Annotated[str, _count("--prefill-workers", "Disagg: groups of devices that prefill.")] = "",
     prefill_tp: Annotated[str, _count("--prefill-tp", "The same options of a prefill worker.")] = "",
     prefill_ep: Annotated[str, _count("--prefill-ep", "")] = "",
@@ -68,7 +82,7 @@ def estimate(
     from p10 to p90.
     """
     one_stdout(json, csv)
-    words = {name: value for name, value in locals().items() if name.startswith(("prefill_", "decode_"))}
+    words = {name: value for name, value in locals().items() if name.startswith(("prefill", "decode"))}
     chosen = options(
         precision=precision, moe_precision=moe_precision, kv=kv, phase=phase, static=static, engine=engine, mode=mode,
         routing=routing,
@@ -77,7 +91,9 @@ def estimate(
 
     answer = ask(
         model, device, batch=batch, input_tokens=input_tokens, output_tokens=output_tokens, tp=tp, ep=ep,
-        moe_tp=moe_tp or None, attention_dp=attention_dp, dp=dp, **chosen,
+        moe_tp=moe_tp or None, attention_dp=attention_dp, dp=dp, pp=pp, cp=cp, microbatches=microbatches or 0,
+        sequence_parallel=sequence_parallel, redundant_experts=redundant_experts or 0, cp_mode=cp_mode,
+        overlap=overlap, **chosen,
     )  # fmt: skip
     show(answer.report(), json, csv, html, xlsx)
 

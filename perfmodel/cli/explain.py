@@ -42,6 +42,13 @@ def explain(
     ep: o.Ep = "1",
     moe_tp: o.MoeTp = "",
     attention_dp: o.AttentionDp = "1",
+    pp: o.Pp = "1",
+    cp: o.Cp = "1",
+    microbatches: o.Microbatches = "",
+    sequence_parallel: o.SequenceParallel = False,
+    redundant_experts: o.RedundantExperts = "",
+    cp_mode: o.CpMode = "ring",
+    overlap: o.Overlap = "none",
     precision: o.Precision = "",
     moe_precision: o.MoePrecision = "",
     kv: o.Kv = "",
@@ -65,7 +72,9 @@ def explain(
 
     asked = estimate(
         model, device, batch=batch, input_tokens=input_tokens, output_tokens=output_tokens, tp=tp, ep=ep,
-        moe_tp=moe_tp or None, attention_dp=attention_dp, **chosen,
+        moe_tp=moe_tp or None, attention_dp=attention_dp, pp=pp, cp=cp, microbatches=microbatches or 0,
+        sequence_parallel=sequence_parallel, redundant_experts=redundant_experts or 0, cp_mode=cp_mode,
+        overlap=overlap, **chosen,
     )  # fmt: skip
     names = tuple(name.strip() for name in symbols.split(",") if name.strip())
     found = derive(asked.setup, metric, names, asked.batch, asked.input_tokens, asked.output_tokens)

@@ -19,6 +19,7 @@ SCHEMA = "perfmodel/ops/1"
     epilog=examples(
         "ops llama-3.1-8b --on h100-sxm --phase decode --batch 64 --input 4096",
         "ops deepseek-v3 --on h200-sxm --tp 8 --ep 8 --phase prefill --csv ops.csv",
+        "ops deepseek-v3 --on h800 --tp 4 --attention-dp 80 --ep 320 --redundant-experts 64 --batch 2560",
     ),
 )
 def ops(
@@ -32,6 +33,13 @@ def ops(
     ep: o.Ep = "1",
     moe_tp: o.MoeTp = "",
     attention_dp: o.AttentionDp = "1",
+    pp: o.Pp = "1",
+    cp: o.Cp = "1",
+    microbatches: o.Microbatches = "",
+    sequence_parallel: o.SequenceParallel = False,
+    redundant_experts: o.RedundantExperts = "",
+    cp_mode: o.CpMode = "ring",
+    overlap: o.Overlap = "none",
     precision: o.Precision = "",
     moe_precision: o.MoePrecision = "",
     kv: o.Kv = "",
@@ -60,7 +68,9 @@ def ops(
 
     answer = estimate(
         model, device, batch=batch, input_tokens=input_tokens, output_tokens=output_tokens, tp=tp, ep=ep,
-        moe_tp=moe_tp or None, attention_dp=attention_dp, **chosen,
+        moe_tp=moe_tp or None, attention_dp=attention_dp, pp=pp, cp=cp, microbatches=microbatches or 0,
+        sequence_parallel=sequence_parallel, redundant_experts=redundant_experts or 0, cp_mode=cp_mode,
+        overlap=overlap, **chosen,
     )  # fmt: skip
     _show(answer.report(), json, csv)
 

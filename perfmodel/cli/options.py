@@ -50,6 +50,22 @@ AttentionDp = Annotated[
     str, typer.Option("--attention-dp", metavar=_ONE, help="Groups of tp devices that attend to different requests.")
 ]
 Dp = Annotated[str, typer.Option("--dp", metavar=_ONE, help="Whole replicas.")]
+Pp = Annotated[str, typer.Option("--pp", metavar=_ONE, help="Pipeline stages.")]
+Cp = Annotated[str, typer.Option("--cp", metavar=_ONE, help="Ranks that hold a part of each sequence.")]
+Microbatches = Annotated[
+    str, typer.Option("--microbatches", metavar=_ONE, help="Parts of the batch in the pipeline  [default: --pp]")
+]
+SequenceParallel = Annotated[
+    bool, typer.Option("--sequence-parallel", help="Norms on a tp-th of the tokens: reduce-scatter and all-gather.")
+]
+RedundantExperts = Annotated[
+    str, typer.Option("--redundant-experts", metavar=_ONE, help="Copies of busy experts, so that --ep divides.")
+]
+CpMode = Annotated[str, typer.Option("--cp-mode", metavar="MODE", help="Keys in a prefill: ring or all_gather.")]
+Overlap = Annotated[
+    str,
+    typer.Option("--overlap", metavar="NAME", help="none, or two_batch: the experts' exchange hides behind half."),
+]
 
 Batches = Annotated[str, typer.Option("--batch", metavar=_MANY, help="Requests in flight, such as 1:512:x2.")]
 Inputs = Annotated[str, typer.Option("--input", metavar=_MANY, help="Input tokens, such as 512,2048.")]

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from perfmodel.errors import InputError
-
-_POOL_COUNTS = ("workers", "tp", "attention_dp", "moe_tp", "ep")
+from perfmodel.errors import InputError, did_you_mean
 
 
 def options(
@@ -41,14 +39,30 @@ def pools(mode: str, words: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _pool(name: str, words: Mapping[str, str]) -> Any:
+    """Return a pool from ``--prefill workers=4,tp=4,ep=32`` and from options of its own, such as ``--prefill-tp``."""
     from perfmodel.arguments import whole
-    from perfmodel.plan.parallelism import Plan
+    from perfmodel.plan.words import PLAN_FIELDS, plan_from
     from perfmodel.serving.scenario import Pool
 
-    count = {
-        what: whole(f"--{name}-{what.replace('_', '-')}", words.get(f"{name}_{what}") or 1) for what in _POOL_COUNTS
-    }
-    moe_tp = count["moe_tp"] if f"{name}_moe_tp" in words else None
-    return Pool(
-        count["workers"], Plan(tp=count["tp"], attention_dp=count["attention_dp"], ep=count["ep"], moe_tp=moe_tp)
-    )
+    fields = tuple(field for field in PLAN_FIELDS if field != "dp")
+    given = _assignments(f"--{name}", words.get(name, ""), ("workers", *fields))
+    given |= {field: text for field in ("workers", *fields) if (text := words.get(f"{name}_{field}"))}
+
+    def named(field: str) -> str:
+        return f"--{name}-{field.replace('_', '-')}"
+
+    return Pool(whole(named("workers"), given.get("workers", 1)), plan_from(given, named))
+
+
+def _assignments(option: str, text: str, known: tuple[str, ...]) -> dict[str, str]:
+    """Return ``{"tp": "4"}`` from ``tp=4``; several are parted by commas."""
+    found: dict[str, str] = {}
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        field, equals, value = (piece.strip() for piece in part.partition("="))
+        field = field.replace("-", "_")
+        if not equals or not value:
+            raise InputError(f"{option}: '{part}' is not FIELD=NUMBER, such as tp=4")
+        if field not in known:
+            raise InputError(f"{option}: no field '{field}'{did_you_mean(field, known)} (one of {', '.join(known)})")
+        found[field] = value
+    return found

@@ -20,7 +20,7 @@ from perfmodel.devices import load_device
 from perfmodel.errors import PerfmodelError
 from perfmodel.fitting.common import shape_split, write_calibration
 from perfmodel.serving.closed_loop import mixed_times, pooled_ttft
-from perfmodel.serving.phases import decode_steps, prefill_step
+from perfmodel.serving.pipeline import decode_steps, prefill_step
 from perfmodel.serving.scenario import prepare
 from perfmodel.tables.scenarios import scenario_of
 from perfmodel.workloads.library import load_model

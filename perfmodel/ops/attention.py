@@ -107,6 +107,7 @@ class AttentionDecode(Operator):
     """
 
     KIND: ClassVar[str] = "attention_decode"
+    GROWS_WITH_CACHE: ClassVar[bool] = True
     DOMAIN: ClassVar[dict[str, tuple[int, int]]] = {
         "batch": (1, 1024), "kv_tokens": (1, 131072), "heads": (8, 128), "kv_heads": (1, 8), "head_dim": (32, 256),
         "window": (0, 4096),
@@ -195,6 +196,7 @@ class MlaDecode(Operator):
     """
 
     KIND: ClassVar[str] = "mla_decode"
+    GROWS_WITH_CACHE: ClassVar[bool] = True
     DOMAIN: ClassVar[dict[str, tuple[int, int]]] = {
         "batch": (1, 512), "q_tokens": (1, 4), "kv_tokens": (16, 131072), "heads": (1, 128),
         "kv_lora_rank": (256, 512), "rope_dim": (32, 64),

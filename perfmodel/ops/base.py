@@ -21,6 +21,8 @@ class Operator:
 
     KIND: ClassVar[str]
     DOMAIN: ClassVar[Mapping[str, tuple[int, int]]]
+    GROWS_WITH_CACHE: ClassVar[bool] = False
+    """Whether a decode step's operator works on ``kv_tokens`` cached rows, linearly up to its ``window``, if any."""
 
     def counts(self) -> Counts:
         """Return the operator's flops and bytes."""

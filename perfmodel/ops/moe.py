@@ -23,6 +23,9 @@ class Experts(Operator):
 
     Activations are the least: each of ``assignments/min(topk, experts/ep)`` tokens is read and written once.
 
+    ``dispatched`` says that only the rows for this rank's experts arrive (an all-to-all before it); otherwise every
+    rank is given all tokens of the group and picks its own.
+
     Shapes: ``tokens`` are those of the whole EP group; ``intermediate`` and ``experts`` are before the split.
     Omits: the router's GEMM, shared experts and communication (operators of their own).
     """
@@ -43,6 +46,7 @@ class Experts(Operator):
     format: Format
     routing: Routing = Routing()
     gated: bool = True
+    dispatched: bool = False
 
     @property
     def matrices(self) -> float:
@@ -57,6 +61,12 @@ class Experts(Operator):
         """Return (assignments, distinct experts touched) of the most loaded rank."""
         load = self.rank_load()
         return load.assignments, load.touched
+
+    def tokens_at_hand(self) -> Number:
+        """Return the tokens that a rank is given, and has to sort."""
+        if not self.dispatched:
+            return self.tokens
+        return self.rank_load().assignments / minimum(self.topk, maximum(self.experts / self.ep, 1.0))
 
     def counts(self) -> Counts:
         f = self.format

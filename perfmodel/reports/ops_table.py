@@ -27,6 +27,7 @@ OPERATOR_COLUMNS: tuple[str, ...] = (
     "compute_s",
     "memory_s",
     "link_s",
+    "behind",
     "share",
     "bottleneck",
 )

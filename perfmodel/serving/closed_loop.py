@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from perfmodel.calibration import Band, Coefficients
 from perfmodel.numeric import Number, maximum, minimum
-from perfmodel.plan.step_shape import StepShape
 from perfmodel.serving.framework import Framework, banded
-from perfmodel.serving.phases import Phases, added, decode_span, decode_steps, prefill_step
-from perfmodel.serving.step import Deployment, StepTime, Time, decode_bound, step_bound
+from perfmodel.serving.phases import Phases, added
+from perfmodel.serving.pipeline import decode_steps, decode_steps_bound, prefill_bound, prefill_step
+from perfmodel.serving.step import Deployment
+from perfmodel.serving.timed import StepTime, Time
 
 
 def alone(deployment: Deployment, input_tokens: Number, output_tokens: Number) -> tuple[Number, Number]:
     """Return the bounds of TTFT and TPOT: one request prefilled and decoded alone on an idle replica."""
-    first, last = decode_span(input_tokens, output_tokens)
-    ttft = step_bound(deployment, StepShape(1, input_tokens, input_tokens))
-    return ttft, decode_bound(deployment, 1, first, last)
+    return (
+        prefill_bound(deployment, 1, input_tokens),
+        decode_steps_bound(deployment, 1, input_tokens, output_tokens),
+    )
 
 
 def aggregated(
@@ -31,7 +33,8 @@ def aggregated(
     + decode attention(n)``, which adds ``extra = mix - decode(n)`` to a decode step. While a request decodes O tokens
     each other one of its group is prefilled once, so ``TPOT = decode(n) + share*extra*(n/g - 1)/O``. A new request
     waits for the steps under way and for others that arrive with it: ``TTFT = host + a*mix + k*(n/g - 1)*extra``.
-    Requests that find no room in memory wait for one to finish: ``(N - n)/throughput``.
+    Requests that find no room in memory wait for one to finish: ``(N - n)/throughput``. In a pipeline the prompt
+    delays the others only by what it adds to the slowest stage.
 
     Source: Little's law; a, k and share are fitted on measured serving runs. Omits chunked prefill's token budget.
     """
@@ -50,6 +53,7 @@ def aggregated(
         groups,
         in_flight,
         output_tokens,
+        _stage_share(prefill),
     )
     steps = maximum(output_tokens - 1.0, 0.0)
     ttft_time = _time(ttft_bound, ttft, busy, framework.ttft_band)
@@ -70,11 +74,12 @@ def mixed_times(
     groups: Number,
     in_flight: Number,
     output_tokens: Number,
+    stage_share: Number = 1.0,
 ) -> tuple[Number, Number]:
     """Return (TTFT, TPOT) of :func:`aggregated` from the times of its steps; the fit of coefficients reads it too."""
     others = maximum(running / groups - 1.0, 0.0)
     mix = prefill_s + attention_s * minimum(others, 1.0)
-    extra = maximum(mix - decode_s, 0.0)
+    extra = maximum(mix - decode_s, 0.0) * stage_share
     tpot = decode_s + c["share_of_extra"] * extra * others / output_tokens
     first = c["first_host_us"] * 1e-6 + c["mix_share"] * mix + c["queue_share"] * others * extra
     cycle = first + maximum(output_tokens - 1.0, 0.0) * tpot
@@ -102,10 +107,10 @@ def disaggregated(
     groups = prefill_pool.plan.attention_dp
     prefill = prefill_step(prefill_pool, groups, input_tokens)
     decode = decode_steps(decode_pool, running, input_tokens, output_tokens, exact_bound=False)
-    ttft_bound, _ = alone(prefill_pool, input_tokens, output_tokens)
-    _, tpot_bound = alone(decode_pool, input_tokens, output_tokens)
+    ttft_bound = prefill_bound(prefill_pool, 1, input_tokens)
+    tpot_bound = decode_steps_bound(decode_pool, 1, input_tokens, output_tokens)
     busy, tpot = framework.prefill(prefill.time), framework.decode(decode.time)
-    decoding, slots = minimum(in_flight, running * workers[1]), workers[0] * groups
+    decoding, slots = minimum(in_flight, running * workers[1]), workers[0] * groups / _stage_share(prefill)
     ttft = pooled_ttft(framework.coefficients, tpot.expected, busy.expected, decoding, slots, in_flight, output_tokens)
     steps = maximum(output_tokens - 1.0, 0.0)
     ttft_time = _time(ttft_bound, ttft, busy, framework.ttft_band)
@@ -132,6 +137,11 @@ def pooled_ttft(
     first = c["first_host_us"] * 1e-6 + prefill_s * (c["mix_share"] + c["queue_share"] * queue)
     first = maximum(first, decoding * prefill_s / slots - steps * decode_s)
     return first + (in_flight - decoding) * (first + steps * decode_s) / decoding
+
+
+def _stage_share(step: StepTime) -> Number:
+    """Return how much of a prompt's way through the pipeline is spent in the slowest stage (1 without stages)."""
+    return 1.0 if step.stage_s is step.microbatch_s else step.stage_s / step.microbatch_s
 
 
 def _time(bound: Number, expected: Number, kernels: Time, band: Band | None) -> Time:

@@ -10,7 +10,7 @@ from perfmodel.plan.memory import MemoryUse
 from perfmodel.readings.kernel import Kernel, compile_formula
 from perfmodel.serving.phases import Phases
 from perfmodel.serving.scenario import Answer, Setup
-from perfmodel.serving.step import Time
+from perfmodel.serving.timed import Time
 
 _ARGUMENTS = ("batch", "input_tokens", "output_tokens")
 _TIMES = ("ttft", "tpot", "e2e")

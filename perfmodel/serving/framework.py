@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from perfmodel.calibration import Band, Coefficients, load_calibration
 from perfmodel.numeric import Number, maximum
-from perfmodel.serving.step import Time
+from perfmodel.serving.timed import Time
 
 
 @dataclass(frozen=True)

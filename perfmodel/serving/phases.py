@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from perfmodel.numeric import Number, maximum
-from perfmodel.plan.step_shape import StepShape
 from perfmodel.serving.framework import Framework
-from perfmodel.serving.step import Deployment, StepTime, Time, decode_time, step_time
+from perfmodel.serving.pipeline import decode_steps, prefill_step
+from perfmodel.serving.step import Deployment
+from perfmodel.serving.timed import StepTime, Time
 
 
 @dataclass(frozen=True)
@@ -44,26 +45,6 @@ def added(a: Time, b: Time, times: Number = 1.0) -> Time:
 
 def _parts(time: Time) -> tuple[Number, ...]:
     return time.bound, time.expected, time.p10, time.p90
-
-
-def prefill_step(deployment: Deployment, sequences: Number, input_tokens: Number) -> StepTime:
-    """Return the step that prefills ``sequences`` prompts of one replica together."""
-    return step_time(deployment, StepShape(sequences, input_tokens, input_tokens))
-
-
-def decode_steps(
-    deployment: Deployment, sequences: Number, input_tokens: Number, output_tokens: Number, *, exact_bound: bool = True
-) -> StepTime:
-    """Return the mean of the ``output - 1`` decode steps after the first token: caches of I+1 to I+O-1 tokens.
-
-    With one output token there is no decode step; the first one that would follow is returned.
-    """
-    return decode_time(deployment, sequences, *decode_span(input_tokens, output_tokens), exact_bound=exact_bound)
-
-
-def decode_span(input_tokens: Number, output_tokens: Number) -> tuple[Number, Number]:
-    """Return the cache lengths of the first and last decode step."""
-    return input_tokens + 1, maximum(input_tokens + output_tokens - 1, input_tokens + 1)
 
 
 def static_batch(

@@ -6,7 +6,8 @@ import math
 from typing import Any
 
 from perfmodel.cost.operator_cost import Z80, static_dtype
-from perfmodel.serving.step import StepTime, TimedOperator
+from perfmodel.ops import Collective
+from perfmodel.serving.timed import StepTime, TimedOperator, sticking_out
 
 
 def operator_rows(phase: str, step: StepTime, bandwidth_bytes_per_s: float) -> list[dict[str, Any]]:
@@ -45,9 +46,29 @@ def _row(phase: str, timed: TimedOperator, total_s: float, bandwidth_bytes_per_s
         "compute_s": parts["compute"],
         "memory_s": parts["memory"],
         "link_s": parts["link"],
+        "behind": timed.step.behind,
         "share": expected / total_s if total_s else 0.0,
         # by all traffic: activations may stay in a cache, which the bound grants, but their bytes are what limits
         "bottleneck": max(parts, key=lambda name: max(parts[name], traffic_s if name == "memory" else 0.0)),
+    }
+
+
+def communication(step: StepTime) -> dict[str, float]:
+    """Return the expected seconds of a step's collectives: ``total = overlapped + exposed + non_overlappable``.
+
+    Overlapped is what hides behind computation, exposed what could have and sticks out, non-overlappable what every
+    following operator waits for.
+    """
+    weighed = [(r, float(r.step.repeat * r.expected_s)) for r in step.operators]
+    moved = [(r, t) for r, t in weighed if isinstance(r.step.operator, Collective)]
+    exposed = sum(float(x) for x in sticking_out(weighed))
+    able = sum(t for r, t in moved if r.step.behind)
+    everything = sum(t for _, t in moved)
+    return {
+        "total_s": everything,
+        "overlapped_s": able - exposed,
+        "exposed_s": exposed,
+        "non_overlappable_s": everything - able,
     }
 
 

@@ -14,11 +14,11 @@ from perfmodel.ops.routing import Routing, parse_routing
 from perfmodel.plan.memory import MemoryModel, MemoryUse
 from perfmodel.plan.parallelism import Plan, validate_plan
 from perfmodel.plan.precision import choose_precisions
-from perfmodel.plan.step_shape import StepShape
 from perfmodel.serving.closed_loop import aggregated, disaggregated
 from perfmodel.serving.framework import Framework, load_framework
-from perfmodel.serving.phases import Phases, decode_span, static_batch
-from perfmodel.serving.step import Deployment, decode_bound, step_bound
+from perfmodel.serving.phases import Phases, static_batch
+from perfmodel.serving.pipeline import decode_steps_bound, prefill_bound
+from perfmodel.serving.step import Deployment
 from perfmodel.workloads.spec import LanguageModel
 
 PHASES = ("serve", "prefill", "decode")
@@ -150,9 +150,9 @@ class Setup:
         steps = maximum(output_tokens - 1.0, 0.0)
         ttft = tpot = None
         if q.phase != "decode":
-            ttft = step_bound(self.prefill, StepShape(sequences, input_tokens, input_tokens))
+            ttft = prefill_bound(self.prefill, sequences, input_tokens)
         if q.phase != "prefill":
-            tpot = decode_bound(self.decode, sequences, *decode_span(input_tokens, output_tokens))
+            tpot = decode_steps_bound(self.decode, sequences, input_tokens, output_tokens)
         if ttft is None or tpot is None:
             return ttft, tpot, ttft if tpot is None else tpot * steps
         return ttft, tpot, ttft + tpot * steps

@@ -16,7 +16,7 @@ from perfmodel.numeric import Number, where
 from perfmodel.plan.parallelism import Plan
 from perfmodel.readings.staged import StagedGrid, stage
 from perfmodel.serving.scenario import Answer, Question, Setup, prepare
-from perfmodel.serving.step import Time
+from perfmodel.serving.timed import Time
 from perfmodel.workloads.library import load_model
 from perfmodel.workloads.spec import LanguageModel
 

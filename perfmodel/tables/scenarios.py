@@ -10,11 +10,12 @@ from typing import Any
 
 from perfmodel.arguments import truth
 from perfmodel.devices import Device, load_device
-from perfmodel.errors import PerfmodelError, PlanError
+from perfmodel.errors import PerfmodelError
 from perfmodel.plan.parallelism import Plan
+from perfmodel.plan.words import PLAN_FIELDS, plan_from
 from perfmodel.serving.closed_loop import bottlenecks
 from perfmodel.serving.scenario import Answer, Pool, Question, Setup, prepare
-from perfmodel.serving.step import Time
+from perfmodel.serving.timed import Time
 from perfmodel.tables.stream import Job, Progress, Row, Summary, number, process, word
 from perfmodel.workloads.library import load_model
 from perfmodel.workloads.spec import LanguageModel
@@ -75,14 +76,8 @@ def scenario_of(row: Row, *, static: bool = False) -> tuple[str, str, Question, 
 
 
 def _plan(row: Row, prefix: str = "") -> Plan:
-    def size(name: str, default: float = 1) -> int:
-        return int(number(row, prefix + name, default))
-
-    for name, meaning in (("pp", "pipeline parallelism"), ("cp", "context parallelism")):
-        if size(name) > 1:
-            raise PlanError(f"{prefix}{name} {size(name)}: {meaning} is not modelled yet; use {prefix}{name} 1")
-    moe_tp = int(number(row, prefix + "moe_tp", 0, least=0)) or None
-    return Plan(size("tp"), size("attention_dp"), size("ep"), moe_tp, 1 if prefix else size("dp"))
+    fields = (name for name in PLAN_FIELDS if not (prefix and name == "dp"))
+    return plan_from({name: word(row, prefix + name) for name in fields}, lambda name: f"column {prefix}{name}")
 
 
 def _pool(row: Row, name: str) -> Pool:

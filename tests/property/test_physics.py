@@ -15,7 +15,7 @@ from perfmodel.errors import PlanError
 from perfmodel.plan.memory import weights_bytes_per_device
 from perfmodel.plan.parallelism import Plan
 from perfmodel.serving.scenario import Question, Setup, prepare
-from perfmodel.serving.step import Time
+from perfmodel.serving.timed import Time
 from perfmodel.workloads.library import list_models, load_model
 
 DEVICES = list_devices()

@@ -107,6 +107,9 @@ def _weights_s(op: Experts, load: RankLoad, width: Number, chip: ChipFacts, c: C
 def _around_s(op: Experts, load: RankLoad, width: Number, chip: ChipFacts, c: Coefficients) -> Number:
     """Return the time of everything but the two GEMMs: routing, permutation, activation, finalisation."""
     local = load.assignments * (c["hidden_passes"] * op.hidden + c["width_passes"] * width)
-    everywhere = op.tokens * op.topk * op.hidden * c["global_passes"]
-    bookkeeping = c["expert_ns"] * load.local + op.tokens * (c["route_ps"] * 1e-3 * op.experts + c["token_ns"])
+    everywhere = 0.0 if op.dispatched else op.tokens * op.topk * op.hidden * c["global_passes"]
+    # routing is done before a dispatch, each device for its own tokens; what arrives is sorted over the local experts
+    choices = load.local if op.dispatched else op.experts
+    sorting = op.tokens_at_hand() * (c["route_ps"] * 1e-3 * choices + c["token_ns"])
+    bookkeeping = c["expert_ns"] * load.local + sorting
     return 2.0 * (local + everywhere) / chip.memory_bandwidth_bytes_per_s + bookkeeping * 1e-9 * _slowness(chip)

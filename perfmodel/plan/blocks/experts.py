@@ -26,6 +26,7 @@ def experts_ffn(rank: Rank, f: MoeFfn, count: float) -> Iterator[StepOperator]:
     core = ops.Experts(
         rank.tokens * plan.expert_groups, hidden, f.intermediate, f.topk, f.experts + plan.redundant_experts,
         plan.expert_tp, plan.ep, rank.precisions.experts, rank.routing, f.gated,
+        dispatched=not (is_one(plan.expert_groups) or is_one(plan.ep)),
     )  # fmt: skip
     yield StepOperator("experts", "ffn", core, count)
     yield from _combine(rank, f, count)

@@ -40,8 +40,7 @@ def _cores(
         yield StepOperator("attention_prefill" + suffix, "attention", core, count)
     yield from move_queries(rank, heads * a.head_dim * 2.0, count)
     if s.decodes is not None:
-        core = ops.AttentionDecode(
-            s.decodes, s.decode_context / cp, heads, kv_heads, a.head_dim, a.window, dtype, cache
-        )
+        window, context = (a.window, s.decode_context) if cp == 1 else (-(-a.window // cp), s.decode_context / cp)
+        core = ops.AttentionDecode(s.decodes, context, heads, kv_heads, a.head_dim, window, dtype, cache)
         yield StepOperator("attention_decode" + suffix, "attention", core, count)
     yield from merge_outputs(rank, heads * a.head_dim * 2.0, count)

@@ -14,7 +14,7 @@ from perfmodel.plan import Plan
 from perfmodel.serving.closed_loop import alone, bottleneck, bottlenecks, mixed_times, pooled_ttft
 from perfmodel.serving.phases import Phases
 from perfmodel.serving.scenario import Answer, Pool, Question, Setup, prepare
-from perfmodel.serving.step import StepTime
+from perfmodel.serving.timed import StepTime
 from perfmodel.workloads.library import load_model
 
 ENGINES = ["", "vllm", "sglang", "trtllm"]

@@ -13,16 +13,11 @@ from hypothesis import strategies as st
 from perfmodel.cost.bounds import Bound
 from perfmodel.devices import load_device
 from perfmodel.plan import Plan, StepShape
-from perfmodel.serving.scenario import Question, prepare
-from perfmodel.serving.step import (
-    Deployment,
+from perfmodel.serving.decode_bound import (
     _mean_of_maximum,  # pyright: ignore[reportPrivateUsage] - the arithmetic that all else rests on
-    decode_bound,
-    decode_time,
-    step_bound,
-    step_parts,
-    step_time,
 )
+from perfmodel.serving.scenario import Question, prepare
+from perfmodel.serving.step import Deployment, decode_bound, decode_time, step_bound, step_parts, step_time
 from perfmodel.workloads.library import load_model
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from perfmodel.calibration import Band
 from perfmodel.serving.framework import Framework, banded, load_framework
-from perfmodel.serving.step import Time
+from perfmodel.serving.timed import Time
 
 KERNELS = Time(1.0, 2.0, 1.5, 3.0)
 COEFFICIENTS = {"decode_stretch": 1.5, "decode_host_us": 250_000.0, "prefill_stretch": 0.1, "prefill_host_us": 0.0}

@@ -9,9 +9,11 @@ import pytest
 from perfmodel.devices import load_device
 from perfmodel.errors import InputError, PlanError
 from perfmodel.plan import Plan, StepShape
-from perfmodel.serving.phases import added, decode_span, scaled
+from perfmodel.serving.phases import added, scaled
+from perfmodel.serving.pipeline import decode_span
 from perfmodel.serving.scenario import Pool, Question, Setup, prepare
-from perfmodel.serving.step import Time, decode_time, step_time
+from perfmodel.serving.step import decode_time, step_time
+from perfmodel.serving.timed import Time
 from perfmodel.workloads.library import load_model
 
 POOLS = {"prefill_pool": Pool(1, Plan()), "decode_pool": Pool(1, Plan())}

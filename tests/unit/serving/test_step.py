@@ -11,19 +11,12 @@ from perfmodel.cost.bounds import Bound
 from perfmodel.devices import load_device
 from perfmodel.ops import AttentionDecode, RmsNorm
 from perfmodel.plan import Plan, StepOperator, StepShape
+from perfmodel.serving.decode_bound import sum_bounds
 from perfmodel.serving.rows import operator_rows, utilisation
 from perfmodel.serving.scenario import Question, prepare
-from perfmodel.serving.step import (
-    CROSS_CLASS_CORRELATION,
-    Deployment,
-    StepTime,
-    TimedOperator,
-    combined_spread,
-    step_bound,
-    step_parts,
-    step_time,
-    sum_bounds,
-)
+from perfmodel.serving.spread import CROSS_CLASS_CORRELATION, combined_spread
+from perfmodel.serving.step import Deployment, step_bound, step_parts, step_time
+from perfmodel.serving.timed import StepTime, TimedOperator
 from perfmodel.workloads.library import load_model
 
 Z80 = 1.2815515655446004

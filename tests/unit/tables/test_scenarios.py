@@ -130,9 +130,10 @@ def test_measured_columns_are_renamed(tmp_path: Path) -> None:
         ({"engine": "vlm"}, "unknown engine 'vlm' - did you mean 'vllm'"),
         ({"static": "perhaps"}, "column static must be true or false"),
         ({"tp": "3"}, "tp 3 does not divide the 32 attention heads"),
-        ({"pp": "2"}, "pp 2: pipeline parallelism is not modelled yet; use pp 1"),
-        ({"cp": "2"}, "cp 2: context parallelism is not modelled yet; use cp 1"),
-        ({"mode": "disagg", "decode_pp": "2"}, "decode_pp 2: pipeline parallelism is not modelled yet"),
+        ({"pp": "33"}, "pp 33 is more than the 32 layers"),
+        ({"cp": "0"}, "column cp must be at least 1"),
+        ({"mode": "disagg", "decode_pp": "2.5"}, "column decode_pp must be a whole number"),
+        ({"overlap": "both"}, "unknown overlap 'both'"),
         ({"model": "mixtral-8x7b", "ep": "2"}, "ep 2 does not divide the tp x attention_dp = 1 devices"),
     ],
 )
