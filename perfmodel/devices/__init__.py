@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfmodel.devices.load import device_from_mapping, list_devices, load_device
-from perfmodel.devices.model import Device, Link, MemoryTier, Peak
+from perfmodel.devices.load import device_from_mapping, list_devices, list_systems, load_device, load_system
+from perfmodel.devices.model import Device, Link, MemoryTier, Peak, Price, System
 
 if TYPE_CHECKING:
     from perfmodel.devices.check import Finding, check_device
@@ -17,11 +17,15 @@ __all__ = [
     "Link",
     "MemoryTier",
     "Peak",
+    "Price",
+    "System",
     "check_device",
     "device_from_mapping",
     "diff_devices",
     "list_devices",
+    "list_systems",
     "load_device",
+    "load_system",
 ]
 
 _LAZY = {"Finding": "check", "check_device": "check", "diff_devices": "compare"}

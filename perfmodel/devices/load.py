@@ -6,13 +6,14 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from perfmodel.devices.model import UNLIMITED_DOMAIN, Device, Link, MemoryTier, Peak
-from perfmodel.devices.schema import DEVICE_RULE, SCHEMA
-from perfmodel.errors import Fault, SpecError
+from perfmodel.devices.model import UNLIMITED_DOMAIN, Device, Link, MemoryTier, Peak, Price, System
+from perfmodel.devices.schema import DEVICE_RULE, SCHEMA, SYSTEM_RULE, SYSTEM_SCHEMA
+from perfmodel.errors import Fault, SpecError, UnknownNameError
 from perfmodel.specs.locate import USER_FOLDERS, find_spec, list_specs
 from perfmodel.specs.provenance import sources_of
 from perfmodel.specs.schema import read_spec
@@ -26,30 +27,76 @@ def list_devices() -> tuple[str, ...]:
     return list_specs(KIND, "device")
 
 
+def list_systems() -> tuple[str, ...]:
+    """Return the names of all systems of the library and the user's folders, sorted."""
+    return list_specs(KIND, "system")
+
+
 def load_device(name_or_path: str | Path) -> Device:
     """Return a device by its name ("h100-sxm"), an alias ("NVIDIA H100 SXM5"), or the path of its file.
 
+    The name of a system ("dgx-h100") gives its device with the system's links and prices.
     Raises :class:`UnknownNameError` with the nearest names, or :class:`SpecError` with all faults of the file.
     """
     path = _find(str(name_or_path), os.environ.get(USER_FOLDERS, ""))
+    found = _load(path, _stamp(path))
+    if isinstance(found, System):
+        return _attached(found, load_device(_beside(found)))
+    return found
+
+
+def load_system(name_or_path: str | Path) -> System:
+    """Return a system by its name or the path of its file; errors as for :func:`load_device`."""
+    path = find_spec(KIND, str(name_or_path), "system")
+    found = _load(path, _stamp(path))
+    if not isinstance(found, System):
+        raise SpecError(f"describes a device, not a system: its schema is not '{SYSTEM_SCHEMA}'", str(path))
+    return found
+
+
+def _stamp(path: Path) -> int:
     try:
-        stamp = path.stat().st_mtime_ns
+        return path.stat().st_mtime_ns
     except OSError as error:
         _find.cache_clear()
         raise SpecError(f"cannot be read: {error.strerror}", str(path)) from None
-    return _load(path, stamp)
+
+
+def _beside(system: System) -> str:
+    """Return the device's name, or its file if that stands beside the system's own."""
+    neighbour = Path(system.path).parent / system.device
+    return str(neighbour) if system.device.endswith((".yaml", ".yml")) and neighbour.exists() else system.device
+
+
+@lru_cache(maxsize=512)
+def _attached(system: System, chip: Device) -> Device:
+    """Return the chip as part of the system."""
+    return replace(
+        chip, links=system.links or chip.links, prices=system.prices or chip.prices, system=system.name,
+        spec_hash=_hash(system.spec_hash + chip.spec_hash),
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=512)
 def _find(name: str, user_folders: str) -> Path:
-    """Return a device's file; remembered, because a table of scenarios names the same few devices in each row."""
-    return find_spec(KIND, name, "device")
+    """Return a device's or system's file; remembered, because a table of scenarios names the same few in each row."""
+    try:
+        return find_spec(KIND, name, "device")
+    except UnknownNameError as unknown:
+        try:
+            return find_spec(KIND, name, "system")
+        except UnknownNameError:
+            raise unknown from None
 
 
 @lru_cache(maxsize=512)
-def _load(path: Path, stamp: int) -> Device:
+def _load(path: Path, stamp: int) -> Device | System:
     text = read_text(path)
-    return _device(parse_yaml(text, str(path)), str(path), _hash(text))
+    node = parse_yaml(text, str(path))
+    schema = (node.mapping or {}).get("schema")
+    if schema is not None and schema.value == SYSTEM_SCHEMA:
+        return _system(node, str(path), _hash(text))
+    return _device(node, str(path), _hash(text))
 
 
 def device_from_mapping(mapping: Mapping[str, Any], path: str = "<mapping>") -> Device:
@@ -87,16 +134,41 @@ def _device(node: Node, path: str, spec_hash: str) -> Device:
         field_sources=tuple(cited.items()),
         spec_hash=spec_hash,
         path=path,
+        prices=_prices(values),
+    )
+
+
+def _system(node: Node, path: str, spec_hash: str) -> System:
+    values, cited = read_spec(SYSTEM_RULE, node, path, SYSTEM_SCHEMA)
+    _check_domains(node, values, path)
+    return System(
+        name=values["name"],
+        device=values["device"],
+        devices_per_node=values["devices_per_node"],
+        nodes=values.get("nodes"),
+        host_power_w=values.get("host_power"),
+        links=tuple(_link(link) for link in values.get("links", ())),
+        prices=_prices(values),
+        aliases=tuple(values.get("aliases", ())),
+        notes=tuple(values.get("notes", ())),
+        sources=sources_of(values["sources"]),
+        field_sources=tuple(cited.items()),
+        spec_hash=spec_hash,
+        path=path,
+    )
+
+
+def _prices(values: Mapping[str, Any]) -> tuple[Price, ...]:
+    """Return the prices of one device; ``devices`` says how many a price is for."""
+    return tuple(
+        Price(p["kind"], p["usd"] / p.get("devices", 1), p.get("provider", ""), p["date"])
+        for p in values.get("prices", ())
     )
 
 
 def _check_tiers(node: Node, values: Mapping[str, Any], path: str) -> None:
     """Refuse what a table of rules cannot say: one main memory, with a bandwidth; scale-up links with a domain."""
-    for i, link in enumerate(values.get("links", ())):
-        if link["scope"] == "scale_up" and "domain" not in link:
-            at = ((node.mapping or {})["links"].items or [])[i]
-            fault = Fault(at.line, at.column, f"links[{i}].domain", "missing required key 'domain' of a scale_up link")
-            raise SpecError.of(path, [fault])
+    _check_domains(node, values, path)
     at = (node.mapping or {})["memory"]
     main = [i for i, tier in enumerate(values["memory"]) if tier["role"] == "main"]
     if len(main) != 1:
@@ -105,6 +177,14 @@ def _check_tiers(node: Node, values: Mapping[str, Any], path: str) -> None:
     if "bandwidth" not in values["memory"][main[0]]:
         field = f"memory[{main[0]}].bandwidth"
         raise SpecError.of(path, [Fault(at.line, at.column, field, "missing required key 'bandwidth' of main memory")])
+
+
+def _check_domains(node: Node, values: Mapping[str, Any], path: str) -> None:
+    for i, link in enumerate(values.get("links", ())):
+        if link["scope"] == "scale_up" and "domain" not in link:
+            at = ((node.mapping or {})["links"].items or [])[i]
+            fault = Fault(at.line, at.column, f"links[{i}].domain", "missing required key 'domain' of a scale_up link")
+            raise SpecError.of(path, [fault])
 
 
 def _peaks(engines: Mapping[str, Mapping[str, Any]]) -> tuple[Peak, ...]:
@@ -130,4 +210,6 @@ def _link(values: Mapping[str, Any]) -> Link:
         bandwidth_bytes_per_s=values["bandwidth"],
         domain_size=values.get("domain", UNLIMITED_DOMAIN if values["scope"] == "scale_out" else 1),
         latency_s=values.get("latency"),
+        rails=values.get("rails", 0),
+        oversubscription=values.get("oversubscription", 1.0),
     )

@@ -40,7 +40,8 @@ class MemoryTier:
 class Link:
     """A way to other devices: ``bandwidth_bytes_per_s`` is that of one device in one direction, all its lanes together.
 
-    ``domain_size`` counts the devices that it joins without crossing a slower link.
+    ``domain_size`` counts the devices that it joins without crossing a slower link. ``rails`` links serve a whole node
+    (0: each device has its own); beyond the node's switch only a part of 1/``oversubscription`` is left.
     """
 
     name: str
@@ -49,6 +50,44 @@ class Link:
     bandwidth_bytes_per_s: float
     domain_size: int
     latency_s: float | None = None
+    rails: int = 0
+    oversubscription: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What one device costs: an hour of it (cloud_hour, spot_hour, reserved_hour) or all of it (purchase), in USD.
+
+    ``date`` says when that was so; prices of a whole node are divided by its devices in the spec file.
+    """
+
+    kind: str
+    usd_per_device: float
+    provider: str
+    date: str
+
+
+@dataclass(frozen=True)
+class System:
+    """Devices joined to nodes, and nodes to a cluster: ``links`` and ``prices`` stand in place of the device's own.
+
+    ``nodes`` is how many the spec stands for (None: as many as anyone joins); ``host_power_w`` is what a node draws
+    besides its devices.
+    """
+
+    name: str
+    device: str
+    devices_per_node: int
+    nodes: int | None
+    host_power_w: float | None
+    links: tuple[Link, ...]
+    prices: tuple[Price, ...]
+    aliases: tuple[str, ...]
+    notes: tuple[str, ...]
+    sources: tuple[Source, ...]
+    field_sources: tuple[tuple[str, str], ...]
+    spec_hash: str
+    path: str
 
 
 @dataclass(frozen=True)
@@ -57,7 +96,8 @@ class Device:
 
     ``core_count`` counts SMs, CUs, Xe-cores or tensor cores. ``clock_hz`` is the clock at which the tensor peaks hold,
     ``max_clock_hz`` the highest boost; ``power_w`` is the board limit. ``field_sources`` names for each number the id
-    of its entry in ``sources``; ``spec_hash`` identifies the file's content.
+    of its entry in ``sources``; ``spec_hash`` identifies the file's content. ``system`` names the system whose links
+    and prices stand here in place of the device's own.
     """
 
     name: str
@@ -80,6 +120,8 @@ class Device:
     field_sources: tuple[tuple[str, str], ...]
     spec_hash: str
     path: str
+    prices: tuple[Price, ...] = ()
+    system: str = ""
 
     @cached_property
     def _rates(self) -> dict[tuple[str, str, str], float]:

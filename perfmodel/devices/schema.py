@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from perfmodel.specs.provenance import SOURCES_RULE
-from perfmodel.specs.schema import Block, Date, Either, Listing, Quantity, Table, Text, Whole
+from perfmodel.specs.schema import Block, Date, Either, Listing, Quantity, Real, Table, Text, Whole
 
 SCHEMA = "device/1"
+SYSTEM_SCHEMA = "system/1"
 
 KINDS = ("gpu", "tpu", "npu", "apu", "cpu", "soc", "edge", "fpga", "systolic", "pim", "wafer", "dataflow")
 ARCHITECTURES = (
@@ -40,7 +41,12 @@ TOPOLOGIES = (
     "torus-2d",
     "torus-3d",
     "network",
+    "flat",
+    "cube-mesh",
 )
+
+PRICE_KINDS = ("cloud_hour", "spot_hour", "reserved_hour", "purchase")
+"""An hour of a device on demand, on the spot market or under contract; or all of it."""
 
 _RATE = Quantity("flops_per_s")
 _PEAK = Either(_RATE, Table(_RATE, SPARSITIES, least=1))
@@ -56,7 +62,11 @@ _LINK = Block(
         "topology": Text(TOPOLOGIES),
         "bandwidth": Quantity("bytes_per_s"),
     },
-    {"domain": Whole(), "latency": Quantity("seconds")},
+    {"domain": Whole(), "latency": Quantity("seconds"), "rails": Whole(), "oversubscription": Real(1.0)},
+)
+_PRICE = Block(
+    {"kind": Text(PRICE_KINDS), "usd": Real(), "date": Date()},
+    {"provider": Text(), "devices": Whole()},
 )
 _CHIP = Block(
     {"cores": Whole(), "clock": Quantity("hertz")},
@@ -81,7 +91,27 @@ DEVICE_RULE = Block(
         "power": Quantity("watts"),
         "idle_power": Quantity("watts"),
         "links": Listing(_LINK),
+        "prices": Listing(_PRICE),
         "notes": Listing(Text()),
     },
 )
 """Every key of a device file: the required ones, then the optional ones; every block may have ``source``."""
+
+SYSTEM_RULE = Block(
+    {
+        "schema": Text(),
+        "name": Text(),
+        "device": Text(),
+        "devices_per_node": Whole(),
+        "sources": SOURCES_RULE,
+    },
+    {
+        "aliases": Listing(Text()),
+        "nodes": Whole(),
+        "host_power": Quantity("watts"),
+        "links": Listing(_LINK),
+        "prices": Listing(_PRICE),
+        "notes": Listing(Text()),
+    },
+)
+"""Every key of a system file; its links stand in place of the device's own."""

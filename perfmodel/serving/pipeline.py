@@ -33,10 +33,11 @@ def microbatches(plan: Plan, sequences: Number) -> Number:
 def prefill_step(deployment: Deployment, sequences: Number, input_tokens: Number) -> StepTime:
     """Return the step that prefills ``sequences`` prompts of one replica together: ``T + (m - 1)*t``."""
     if deployment.plan.pp == 1:
-        return step_time(deployment, StepShape(sequences, input_tokens, input_tokens))
+        step = step_time(deployment, StepShape(sequences, input_tokens, input_tokens))
+        return replace(step, sequences=sequences)
     count = microbatches(deployment.plan, sequences)
     step = step_time(deployment, StepShape(sequences / count, input_tokens, input_tokens))
-    return _passed(step, count, lambda whole, stage: whole + (count - 1.0) * stage)
+    return _passed(step, sequences, count, lambda whole, stage: whole + (count - 1.0) * stage)
 
 
 def prefill_bound(deployment: Deployment, sequences: Number, input_tokens: Number) -> Number:
@@ -58,13 +59,14 @@ def decode_steps(
     """
     first, last = decode_span(input_tokens, output_tokens)
     if deployment.plan.pp == 1:
-        return decode_time(deployment, sequences, first, last, exact_bound=exact_bound)
+        step = decode_time(deployment, sequences, first, last, exact_bound=exact_bound)
+        return replace(step, sequences=sequences)
     count = microbatches(deployment.plan, sequences)
     step = decode_time(deployment, sequences / count, first, last, exact_bound=exact_bound)
     # at the shortest cache: with windows, the stage at the mean cache may take longer than it does on average
     shortest = StepShape(decodes=sequences / count, decode_context=first)
     step = replace(step, stage_bound_s=stage_bound(deployment, shortest))
-    return _passed(step, count, lambda whole, stage: maximum(whole, count * stage))
+    return _passed(step, sequences, count, lambda whole, stage: maximum(whole, count * stage))
 
 
 def decode_steps_bound(
@@ -85,10 +87,10 @@ def decode_span(input_tokens: Number, output_tokens: Number) -> tuple[Number, Nu
     return input_tokens + 1, maximum(input_tokens + output_tokens - 1, input_tokens + 1)
 
 
-def _passed(step: StepTime, count: Number, through: Callable[[Number, Number], Number]) -> StepTime:
+def _passed(step: StepTime, sequences: Number, count: Number, through: Callable[[Number, Number], Number]) -> StepTime:
     """Return the step with the time of all its microbatches, the relative band that of one."""
     bound = through(step.time.bound, step.stage_bound_s)
     expected = maximum(through(step.time.expected, step.stage_s), bound)
     low, high = step.time.p10 / step.time.expected, step.time.p90 / step.time.expected
     time = Time(bound, expected, maximum(expected * low, bound), expected * high)
-    return replace(step, time=time, microbatches=count)
+    return replace(step, time=time, microbatches=count, sequences=sequences)

@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
+from perfmodel.cost.energy import EnergyFacts, energy_facts
 from perfmodel.cost.machine import machine_for
+from perfmodel.cost.price import Rates, rates_for
 from perfmodel.devices import Device
 from perfmodel.errors import InputError, PlanError, did_you_mean
 from perfmodel.numeric import Number, maximum, minimum, where
@@ -15,6 +17,7 @@ from perfmodel.plan.memory import MemoryModel, MemoryUse
 from perfmodel.plan.parallelism import Plan, validate_plan
 from perfmodel.plan.precision import choose_precisions
 from perfmodel.serving.closed_loop import aggregated, disaggregated
+from perfmodel.serving.energy import Energy, request_energy, under_limit
 from perfmodel.serving.framework import Framework, load_framework
 from perfmodel.serving.phases import Phases, static_batch
 from perfmodel.serving.pipeline import decode_steps_bound, prefill_bound
@@ -38,7 +41,11 @@ class Pool:
 
 @dataclass(frozen=True)
 class Question:
-    """All of a question but its numbers (batch and lengths). Precisions None: what the checkpoint says."""
+    """All of a question but its numbers (batch and lengths). Precisions None: what the checkpoint says.
+
+    ``power_limit_w`` None is the board's own; ``price_kind`` picks one of the device's prices, which
+    ``usd_per_device_hour`` overrides; ``usd_per_kwh`` adds electricity.
+    """
 
     plan: Plan = Plan()
     precision: str | None = None
@@ -51,6 +58,10 @@ class Question:
     routing: str = "uniform"
     prefill_pool: Pool | None = None
     decode_pool: Pool | None = None
+    power_limit_w: float | None = None
+    price_kind: str = "cloud_hour"
+    usd_per_device_hour: float | None = None
+    usd_per_kwh: float | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +96,8 @@ class Setup:
     memory: MemoryModel
     replicas: int
     devices: int
+    energy_facts: EnergyFacts | None = None
+    rates: Rates | None = None
 
     def answer(self, batch: Number, input_tokens: Number, output_tokens: Number) -> Answer:
         """Return the answer for ``batch`` requests in flight over the whole deployment (static: started together)."""
@@ -103,7 +116,15 @@ class Setup:
         else:
             found = aggregated(self.decode, self.framework, per_replica, most, input_tokens, output_tokens)
             found = _times(found, minimum(batch * 1.0, self.replicas * 1.0))
+        if q.power_limit_w is not None and self.energy_facts is not None:
+            found = under_limit(found, self.prefill, self.decode, self.energy_facts, output_tokens)
         return Answer(found, memory, most, self.devices, self.fits(batch, most))
+
+    def energy(self, phases: Phases, output_tokens: Number) -> Energy | None:
+        """Return the energy of a request, or None for a device of unknown power."""
+        if self.energy_facts is None:
+            return None
+        return request_energy(phases, self.prefill, self.decode, self.energy_facts, self.devices, output_tokens)
 
     @property
     def together(self) -> bool:
@@ -203,7 +224,10 @@ def _prepare(model: LanguageModel, device: Device, question: Question) -> Setup:
     framework = load_framework(question.engine, "agg", loop=loop)
     memory = _memory_model(deployment, device)
     replicas = int(question.plan.dp)
-    return Setup(question, deployment, deployment, framework, memory, replicas, int(question.plan.devices))
+    return Setup(
+        question, deployment, deployment, framework, memory, replicas, int(question.plan.devices),
+        _energy_facts(device, question), _rates(device, question),
+    )  # fmt: skip
 
 
 def _prepare_pools(model: LanguageModel, device: Device, q: Question) -> Setup:
@@ -214,7 +238,27 @@ def _prepare_pools(model: LanguageModel, device: Device, q: Question) -> Setup:
     prefill, decode = (_deployment(model, device, q, pool.plan) for pool in (q.prefill_pool, q.decode_pool))
     devices = sum(int(p.workers * p.plan.devices) for p in (q.prefill_pool, q.decode_pool))
     framework = load_framework(q.engine, "disagg", loop=True)
-    return Setup(q, decode, prefill, framework, _memory_model(decode, device), 1, devices)
+    memory = _memory_model(decode, device)
+    facts, rates = _energy_facts(device, q), _rates(device, q)
+    return Setup(q, decode, prefill, framework, memory, 1, devices, facts, rates)
+
+
+def _energy_facts(device: Device, q: Question) -> EnergyFacts | None:
+    facts = energy_facts(device)
+    if q.power_limit_w is None:
+        return facts
+    if facts is None:
+        raise InputError(f"{device.name} states no power limit, so that its energy is not known; leave the limit out")
+    if not facts.static_w < q.power_limit_w <= 2 * facts.limit_w:
+        raise InputError(
+            f"power limit {q.power_limit_w:g} W must lie above the {facts.static_w:g} W that an idle {device.name} "
+            f"draws and at most at twice the board's {facts.limit_w:g} W"
+        )
+    return replace(facts, limit_w=q.power_limit_w, board_w=facts.limit_w)
+
+
+def _rates(device: Device, q: Question) -> Rates | None:
+    return rates_for(device, q.price_kind, q.usd_per_device_hour, q.usd_per_kwh)
 
 
 def _deployment(model: LanguageModel, device: Device, q: Question, plan: Plan) -> Deployment:

@@ -40,7 +40,7 @@ class TimedOperator:
 class StepTime:
     """A step's time and its operators. ``attention_s`` is the expected time of decode attention alone.
 
-    With pipeline stages, ``microbatches`` pass them one behind the other: ``microbatch_s`` is the expected time of one
+    ``sequences`` of a replica are in it. With pipeline stages, ``microbatches`` pass them one behind the other: ``microbatch_s`` is the expected time of one
     through all stages, ``stage_s`` and ``stage_bound_s`` are those of the slowest stage (without stages, the step's).
     """
 
@@ -52,6 +52,7 @@ class StepTime:
     stage_bound_s: Number
     microbatch_s: Number
     microbatches: Number = 1.0
+    sequences: Number = 1.0
 
 
 def seconds(rows: Sequence[TimedOperator], share: Mapping[str, float]) -> tuple[Number, Number]:

@@ -92,6 +92,23 @@ class Whole:
         return int(node.value)
 
 
+class Real:
+    """A plain number, such as a price or a ratio, of at least ``least``, with a source."""
+
+    def __init__(self, least: float = 0.0) -> None:
+        self.least = least
+
+    def read(self, node: Node, path: str, reading: Reading, source: str | None) -> Any:
+        node, source = _unwrap(node, path, reading, source)
+        value = node.value
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            return reading.fault(node, path, f"must be a number, not {describe(node)}")
+        if value < self.least:
+            return reading.fault(node, path, f"must be at least {self.least:g}, not {describe(node)}")
+        reading.cite(node, path, source)
+        return float(value)
+
+
 class Quantity:
     """A number with a unit of ``dimension``, read to SI, with a source."""
 

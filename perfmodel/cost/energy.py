@@ -1,0 +1,149 @@
+"""Energy of a chip: what an operator's work costs in joules, what the chip draws when it does nothing, its limit.
+
+``E = sum flops*e_flop(dtype) + main memory bytes*e_byte + link bytes*e_link + P_static*T`` of one device. The
+coefficients (``hardware_specs/calibration/energy.yaml``) are fitted on measured power; for a chip that nobody measured:
+
+======================  =======  ===========================================================================
+coefficient             unit     meaning
+======================  =======  ===========================================================================
+static_share            1        power of an idle chip that is ready to work, as a share of the board's limit
+pj_per_byte             pJ/B     a byte from main memory to the cores and through them
+pj_per_flop16           pJ       one 16-bit matrix flop at full voltage; 0: from ``flop_power_ratio``
+flop_power_ratio        1        what the matrix units would draw at their peak over what the limit leaves them
+pj_per_link_byte        pJ/B     a byte sent to another device: the link, and memory at both ends
+======================  =======  ===========================================================================
+
+A flop of another dtype takes energy in inverse proportion to its peak: the same units, more of them at work.
+Source: Horowitz, ISSCC 2014 (the split into operations and bytes); DVFS: ``P ~ f*V^2`` with ``V ~ f``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from perfmodel.calibration import load_calibration
+from perfmodel.cost.bounds import UNCACHED_ROLES
+from perfmodel.counts import Counts
+from perfmodel.devices import Device
+from perfmodel.numeric import Number, maximum, sqrt
+
+_PICO = 1e-12
+
+
+@dataclass(frozen=True)
+class EnergyFacts:
+    """What energy formulas know of one device, in SI units; ``p10`` and ``p90`` are factors on the joules.
+
+    ``limit_w`` is the power limit in force, ``board_w`` the one that the board leaves the factory with.
+    """
+
+    static_w: float
+    limit_w: float
+    board_w: float
+    j_per_byte: float
+    j_per_link_byte: float
+    j_per_flop: Mapping[str, float]
+    j_per_vector_flop: float
+    measured: bool
+    p10: float
+    p90: float
+
+
+@dataclass(frozen=True)
+class Joules:
+    """Dynamic energy of some work on one device, by what takes it."""
+
+    compute_j: Number
+    memory_j: Number
+    link_j: Number
+
+    @property
+    def total_j(self) -> Number:
+        """Return the sum."""
+        return self.compute_j + self.memory_j + self.link_j
+
+    def __add__(self, other: Joules) -> Joules:
+        return Joules(self.compute_j + other.compute_j, self.memory_j + other.memory_j, self.link_j + other.link_j)
+
+    def __mul__(self, factor: Number) -> Joules:
+        return Joules(self.compute_j * factor, self.memory_j * factor, self.link_j * factor)
+
+
+NO_JOULES = Joules(0.0, 0.0, 0.0)
+
+
+@lru_cache(maxsize=512)
+def energy_facts(device: Device) -> EnergyFacts | None:
+    """Return the energy coefficients of a device, or None if its file states no power limit to scale them by."""
+    if device.power_w is None:
+        return None
+    known = load_calibration("energy")
+    situation = {
+        "device": device.name, "architecture": device.architecture, "vendor": device.vendor, "kind": device.kind,
+    }  # fmt: skip
+    c, band = known.coefficients(**situation), known.band(**situation)
+    static = device.idle_power_w if c["static_share"] == 0.0 and device.idle_power_w else None
+    static_w = c["static_share"] * device.power_w if static is None else static
+    reference = _sixteen_bit_peak(device)
+    per_flop16 = c["pj_per_flop16"] * _PICO or c["flop_power_ratio"] * (device.power_w - static_w) / reference
+    per_flop = {d: per_flop16 * reference / device.peak_flops_per_s(d) for d in device.dtypes()}
+    return EnergyFacts(
+        static_w, device.power_w, device.power_w, c["pj_per_byte"] * _PICO, c["pj_per_link_byte"] * _PICO, per_flop,
+        per_flop16,
+        device.name in known.measured_devices, band.p10, band.p90,
+    )  # fmt: skip
+
+
+def _sixteen_bit_peak(device: Device) -> float:
+    """Return the peak that a 16-bit product runs at, or the largest that the device has."""
+    for dtype in ("bfloat16", "float16"):
+        if device.has_peak(dtype):
+            return device.peak_flops_per_s(dtype)
+    engine = "tensor" if device.dtypes() else "vector"
+    return max(device.peak_flops_per_s(d, engine) for d in device.dtypes(engine))
+
+
+def dynamic_energy(counts: Counts, facts: EnergyFacts) -> Joules:
+    """Return what an operator's flops and bytes take on one device.
+
+    Main memory: weights and KV cache; activations of a step stay in caches (as for the bound).
+    """
+    compute: Number = 0.0
+    memory: Number = 0.0
+    link: Number = 0.0
+    for key, flops in counts.flops.items():
+        tensor = key.engine == "tensor"
+        each = facts.j_per_flop.get(key.dtype, facts.j_per_vector_flop) if tensor else facts.j_per_vector_flop
+        compute = compute + flops * each
+    for key, moved in counts.bytes.items():
+        if key.tier == "main" and key.role in UNCACHED_ROLES:
+            memory = memory + moved * facts.j_per_byte
+        elif key.tier == "link" and key.direction == "write":
+            link = link + moved * facts.j_per_link_byte
+    return Joules(compute, memory, link)
+
+
+def overload(dynamic_w: Number, facts: EnergyFacts, limit_w: float) -> Number:
+    """Return what the work would draw over what the limit leaves for it; at least 1."""
+    return maximum(dynamic_w / (limit_w - facts.static_w), 1.0)
+
+
+def clock_loss(over: Number) -> Number:
+    """Return how much slower a chip at its limit runs than at full clock, from :func:`overload` at the time it takes.
+
+    Power falls with the cube of the clock, so that work which would draw x times too much takes ``x^(1/3)`` times as
+    long; seen over that longer time it draws ``x^(2/3)`` too much (``over``), and the loss is ``over^(1/2)``.
+    """
+    return sqrt(over)
+
+
+def limit_factor(dynamic_w: Number, facts: EnergyFacts) -> Number:
+    """Return how much longer work takes under ``limit_w`` than under the board's own limit.
+
+    ``dynamic_w`` is its energy at full voltage over the time that it takes under the board's limit, whose effect is
+    in measured times already.
+    """
+    here = clock_loss(overload(dynamic_w, facts, facts.board_w))
+    return overload(dynamic_w * here, facts, facts.limit_w) ** (1.0 / 3.0) / here
