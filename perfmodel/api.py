@@ -13,6 +13,8 @@ from perfmodel.plan.memory import MemoryUse
 from perfmodel.plan.words import plan_from
 from perfmodel.serving.closed_loop import bottleneck
 from perfmodel.serving.compiled import CompiledAnswers
+from perfmodel.serving.energy import Energy
+from perfmodel.serving.money import Money
 from perfmodel.serving.rows import operator_rows
 from perfmodel.serving.scenario import Answer, Pool, Question, Setup, prepare
 from perfmodel.serving.timed import StepTime, Time
@@ -100,9 +102,34 @@ class Estimate:
         return bool(self._quick.fits)
 
     @property
-    def energy_j(self) -> None:
-        """Energy is not modelled yet."""
-        return None
+    def energy(self) -> Energy | None:
+        """Energy of a request and power of a device; None for a device of unknown power."""
+        return self.setup.energy(self.answer.phases, float(self.output_tokens))
+
+    @property
+    def energy_j(self) -> float | None:
+        """Joules of one request over all devices."""
+        return None if self.energy is None else float(self.energy.joules_per_request)
+
+    @property
+    def joules_per_token(self) -> float | None:
+        """Joules of an output token (phase prefill: of an input token) over all devices, without the host."""
+        return self._extra("joules_per_token")
+
+    @property
+    def usd_per_million_tokens(self) -> float | None:
+        """US dollars of a million output tokens (phase prefill: input tokens); None if no price is known."""
+        return self._extra("usd_per_million_tokens")
+
+    @property
+    def money(self) -> Money | None:
+        """What a request costs; None if no price is known."""
+        phases = self.answer.phases
+        return self.setup.money(phases, self.energy, float(self.input_tokens), float(self.output_tokens))
+
+    def _extra(self, name: str) -> float | None:
+        found = self._quick.extras.get(name)
+        return None if found is None else float(found)
 
     @property
     def _step(self) -> StepTime:
@@ -170,7 +197,7 @@ def estimate(
     ``batch`` requests in flight over the whole deployment, of ``input_tokens`` and ``output_tokens`` each. From ``tp``
     to ``overlap``: :class:`perfmodel.plan.Plan`. ``options`` are the other fields of
     :class:`perfmodel.serving.scenario.Question`: precision, moe_precision, kv_precision, phase (serve, prefill,
-    decode), static, engine, mode, routing.
+    decode), static, engine, mode, routing, power_limit_w, price_kind, usd_per_device_hour, usd_per_kwh.
 
     Errors: :class:`PerfmodelError` with what is wrong and how to mend it.
     """

@@ -25,6 +25,17 @@ def whole(name: str, value: Any, least: int = 1) -> int:
     return int(number)
 
 
+def positive(name: str, value: Any) -> float:
+    """Return a number above or equal to zero. Errors: :class:`InputError` that names the argument."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise InputError(f"{name} must be a number, not '{str(value)[:40]}'") from None
+    if not 0.0 <= number < math.inf:
+        raise InputError(f"{name} must be a finite number of at least 0, not {value}")
+    return number
+
+
 def truth(name: str, value: Any) -> bool:
     """Return a flag from a bool, a number or the words true, false, yes, no."""
     if isinstance(value, bool):

@@ -134,8 +134,8 @@ def _pipelined(setup: Setup) -> list[str]:
     if plan.pp == 1:
         return []
     return [
-        f"{plan.pp} stages: T = one of m microbatches through all of them, t = the slowest stage; "
-        f"m = min({plan.microbatches or plan.pp}, sequences of a group)",
+        f"{plan.pp} stages: T = one microbatch through all of them, t = the slowest stage",
+        f"m = min({plan.microbatches or plan.pp}, sequences of a group) microbatches",
         "prefill = T + (m - 1)*t; decode = max(T, m*t); the parts below are those of T",
     ]
 

@@ -30,8 +30,10 @@ def estimate_report(estimate: Estimate) -> dict[str, Any]:
         "tokens_per_s": estimate.tokens_per_s,
         "tokens_per_s_per_device": estimate.tokens_per_s_per_device,
         "requests_per_s": estimate.requests_per_s,
-        "joules_per_token": None,
-        "usd_per_million_tokens": None,
+        "joules_per_token": estimate.joules_per_token,
+        "usd_per_million_tokens": estimate.usd_per_million_tokens,
+        "energy": _energy(estimate),
+        "money": _money(estimate),
         "memory_bytes_per_device": float(estimate.memory.used_bytes),
         "memory": _memory(estimate),
         "fits": estimate.fits,
@@ -102,6 +104,48 @@ def _utilisation(e: Estimate) -> dict[str, float | None]:
     if step := e.answer.phases.decode:
         found["mfu"], found["mbu"] = utilisation(step, peak, bandwidth)
     return found
+
+
+def _energy(e: Estimate) -> dict[str, Any] | None:
+    energy, facts = e.energy, e.setup.energy_facts
+    if energy is None or facts is None:
+        return None
+    parts = {"prefill": energy.prefill, "decode": energy.decode}
+    per_token = e.joules_per_token
+    return {
+        "joules_per_request": float(energy.joules_per_request),
+        "joules_per_token_p10": None if per_token is None else per_token * facts.p10,
+        "joules_per_token_p90": None if per_token is None else per_token * facts.p90,
+        "tokens_per_joule": None if not per_token else 1.0 / per_token,
+        "power_w_per_device": float(energy.power_w),
+        "power_w": float(energy.power_w) * e.setup.devices,
+        "power_limit_w": facts.limit_w,
+        "static_w_per_device": facts.static_w,
+        "slow_down": float(energy.slow_down),
+        "measured": facts.measured,
+        "static_j": float(energy.static_j),
+        **{
+            f"{phase}_{part}": float(getattr(joules, part))
+            for phase, joules in parts.items()
+            for part in ("compute_j", "memory_j", "link_j")
+        },
+    }
+
+
+def _money(e: Estimate) -> dict[str, Any] | None:
+    money, rates = e.money, e.setup.rates
+    if money is None or rates is None:
+        return None
+    return {
+        "usd_per_device_hour": rates.usd_per_device_hour,
+        "usd_per_hour": rates.usd_per_device_hour * e.setup.devices,
+        "price_kind": rates.kind,
+        "price_origin": rates.origin,
+        "usd_per_kwh": rates.usd_per_kwh,
+        "usd_per_request": float(money.usd_per_request),
+        "usd_per_million_input_tokens": float(money.usd_per_million_input_tokens),
+        "usd_per_million_output_tokens": float(money.usd_per_million_output_tokens),
+    }
 
 
 def _communication(e: Estimate) -> dict[str, dict[str, float]]:

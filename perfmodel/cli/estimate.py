@@ -59,6 +59,10 @@ def estimate(
     engine: o.Engine = "",
     mode: o.Mode = "",
     routing: o.RoutingName = "uniform",
+    power_limit: o.PowerLimit = "",
+    price_kind: o.PriceKind = "cloud_hour",
+    usd_per_hour: o.UsdPerHour = "",
+    usd_per_kwh: o.UsdPerKwh = "",
     prefill: Annotated[str, _pool_words("--prefill", "Disagg: the prefill pool, such as workers=4,tp=4,ep=32.")] = "",
     decode: Annotated[str, _pool_words("--decode", "The decode pool; options of one field each:")] = "",
     prefill_workers: Annotated[str, _count("--prefill-workers", "Disagg: groups of devices that prefill.")] = "",
@@ -85,7 +89,8 @@ def estimate(
     words = {name: value for name, value in locals().items() if name.startswith(("prefill", "decode"))}
     chosen = options(
         precision=precision, moe_precision=moe_precision, kv=kv, phase=phase, static=static, engine=engine, mode=mode,
-        routing=routing,
+        routing=routing, power_limit=power_limit, price_kind=price_kind, usd_per_hour=usd_per_hour,
+        usd_per_kwh=usd_per_kwh,
     ) | pools(mode, words)  # fmt: skip
     from perfmodel.api import estimate as ask
 

@@ -106,6 +106,19 @@ RoutingName = Annotated[
     str, typer.Option("--routing", metavar="NAME", help="Tokens over experts: uniform, balanced or power_law_1.2.")
 ]
 
+PowerLimit = Annotated[
+    str, typer.Option("--power-limit", metavar="WATTS", help="Power limit of a device  [default: the board's own]")
+]
+PriceKind = Annotated[
+    str, typer.Option("--price-kind", metavar="KIND", help="cloud_hour, spot_hour, reserved_hour or purchase.")
+]
+UsdPerHour = Annotated[
+    str, typer.Option("--usd-per-hour", metavar="USD", help="What a device costs an hour  [default: as its file says]")
+]
+UsdPerKwh = Annotated[
+    str, typer.Option("--usd-per-kwh", metavar="USD", help="Electricity, where the hour does not include it.")
+]
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object in SI units, and nothing else.")]
 CsvFile = Annotated[
     str, typer.Option("--csv", metavar="FILE", help="Write CSV (.csv.gz is zipped, - is standard output).")

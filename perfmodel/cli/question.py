@@ -10,7 +10,8 @@ from perfmodel.errors import InputError, did_you_mean
 
 def options(
     *, precision: str = "", moe_precision: str = "", kv: str = "", phase: str = "serve", static: bool = False,
-    engine: str = "", mode: str = "", routing: str = "uniform",
+    engine: str = "", mode: str = "", routing: str = "uniform", power_limit: str = "", price_kind: str = "cloud_hour",
+    usd_per_hour: str = "", usd_per_kwh: str = "",
 ) -> dict[str, Any]:  # fmt: skip
     """Return the options of a question; an empty precision is the checkpoint's."""
     return {
@@ -22,7 +23,19 @@ def options(
         "engine": engine,
         "mode": mode or "agg",
         "routing": routing,
+        "power_limit_w": _real("--power-limit", power_limit),
+        "price_kind": price_kind,
+        "usd_per_device_hour": _real("--usd-per-hour", usd_per_hour),
+        "usd_per_kwh": _real("--usd-per-kwh", usd_per_kwh),
     }
+
+
+def _real(option: str, text: str) -> float | None:
+    if not text:
+        return None
+    from perfmodel.arguments import positive
+
+    return positive(option, text)
 
 
 def pools(mode: str, words: Mapping[str, str]) -> dict[str, Any]:

@@ -59,9 +59,8 @@ def rates_for(
 
 
 def _hourly(price: Price) -> float:
-    return (
-        price.usd_per_device / (LIFE_YEARS * HOURS_PER_YEAR * USE) if price.kind == "purchase" else price.usd_per_device
-    )
+    hours = LIFE_YEARS * HOURS_PER_YEAR * USE if price.kind == "purchase" else 1.0
+    return price.usd_per_device / hours
 
 
 def usd_per_request(rates: Rates, devices: Number, requests_per_s: Number, joules_per_request: Number | None) -> Number:

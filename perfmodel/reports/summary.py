@@ -89,10 +89,28 @@ def rates(report: Report) -> list[tuple[str, str]]:
         ("throughput", _rate(report.get("tokens_per_s"), "tokens/s")),
         ("per device", _rate(report.get("tokens_per_s_per_device"), "tokens/s")),
         ("requests", _rate(report.get("requests_per_s"), "requests/s")),
-        ("energy", _rate(report.get("joules_per_token"), "J/token")),
-        ("price", _rate(report.get("usd_per_million_tokens"), "USD per million tokens")),
+        ("energy", _energy(report)),
+        ("price", _price(report)),
     ]
     return [(name, text) for name, text in rows if text != MISSING]
+
+
+def _energy(report: Report) -> str:
+    text = _rate(report.get("joules_per_token"), "J/token")
+    energy: Row = report.get("energy") or {}
+    if text == MISSING or not energy:
+        return text
+    return f"{text}, {quantity(energy.get('power_w_per_device'), 'watts')} a device"
+
+
+def _price(report: Report) -> str:
+    text = _rate(report.get("usd_per_million_tokens"), "USD per million tokens")
+    money: Row = report.get("money") or {}
+    if text == MISSING or not money:
+        return text
+    ends = [plain(money.get(f"usd_per_million_{end}_tokens")) for end in ("input", "output")]
+    hour = f"at {plain(money.get('usd_per_device_hour'))} USD a device hour ({money.get('price_origin')})"
+    return f"{text} ({ends[0]} in, {ends[1]} out) {hour}"
 
 
 def _rate(value: object, unit: str) -> str:

@@ -25,6 +25,7 @@ class CompiledAnswers:
         self.setup = setup
         self._asked: dict[str, int] = {}
         self._kernels: dict[str, Kernel] = {}
+        self._named: tuple[str, ...] = ()
 
     def answer(self, *numbers: float) -> Answer:
         """Return the answer; without the steps behind the times when it comes from a kernel."""
@@ -61,7 +62,8 @@ class CompiledAnswers:
             flat += [time.bound, time.expected, time.p10, time.p90]
         flat += [getattr(answer.phases, name) for name in _RATES]
         flat += [getattr(answer.memory, name) for name in _MEMORY]
-        return (*flat, answer.most_running, answer.fits)
+        self._named = tuple(answer.extras)
+        return (*flat, answer.most_running, answer.fits, *answer.extras.values())
 
     def _unflatten(self, values: tuple[float, ...]) -> Answer:
         rest = iter(values)
@@ -69,4 +71,5 @@ class CompiledAnswers:
         rates = {name: next(rest) for name in _RATES}
         memory = MemoryUse(*(next(rest) for _ in _MEMORY))
         phases = Phases(times.get("ttft"), times.get("tpot"), times.get("e2e"), **rates, prefill=None, decode=None)
-        return Answer(phases, memory, next(rest), self.setup.devices, bool(next(rest)))
+        most, fits = next(rest), bool(next(rest))
+        return Answer(phases, memory, most, self.setup.devices, fits, dict(zip(self._named, rest, strict=True)))

@@ -52,9 +52,9 @@ def request_energy(
 ) -> Energy:
     """Return the energy of one request of a deployment.
 
-    A request takes its share of a prefill, of ``O - 1`` decode steps, and ``static_w*devices/(requests a second)``. Where
-    the devices' mean power would pass their limit, clock and voltage fall until it does not: ``E_dyn/over``. Every
-    device is taken to work as hard as the busiest one.
+    A request takes its share of a prefill, of ``O - 1`` decode steps, and ``static_w*devices/(requests a second)``.
+    Where the devices' mean power would pass their limit, clock and voltage fall until it does not: ``E_dyn/over``.
+    Every device is taken to work as hard as the busiest one.
     """
     first = _share(phases.prefill, prefill, facts) if phases.prefill else NO_JOULES
     alone = phases.prefill is None  # phase decode: requests a second are of O - 1 steps, as their energy is

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
@@ -19,6 +20,7 @@ from perfmodel.plan.precision import choose_precisions
 from perfmodel.serving.closed_loop import aggregated, disaggregated
 from perfmodel.serving.energy import Energy, request_energy, under_limit
 from perfmodel.serving.framework import Framework, load_framework
+from perfmodel.serving.money import Money, request_money
 from perfmodel.serving.phases import Phases, static_batch
 from perfmodel.serving.pipeline import decode_steps_bound, prefill_bound
 from perfmodel.serving.step import Deployment
@@ -37,6 +39,11 @@ class Pool:
 
     workers: int
     plan: Plan
+
+    @property
+    def devices(self) -> int:
+        """Return the devices of all workers."""
+        return self.workers * int(self.plan.devices)
 
 
 @dataclass(frozen=True)
@@ -66,13 +73,17 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """Times and rates of a deployment, and the memory of its fullest device; rates are of the whole deployment."""
+    """Times and rates of a deployment, and the memory of its fullest device; rates are of the whole deployment.
+
+    ``extras`` are energy and money by the names of their columns (:meth:`Setup.extras`).
+    """
 
     phases: Phases
     memory: MemoryUse
     most_running: Number
     devices: Number
     fits: Number
+    extras: Mapping[str, Number]
 
     @property
     def requests_per_s(self) -> Number:
@@ -118,13 +129,44 @@ class Setup:
             found = _times(found, minimum(batch * 1.0, self.replicas * 1.0))
         if q.power_limit_w is not None and self.energy_facts is not None:
             found = under_limit(found, self.prefill, self.decode, self.energy_facts, output_tokens)
-        return Answer(found, memory, most, self.devices, self.fits(batch, most))
+        extras = self.extras(found, input_tokens, output_tokens)
+        return Answer(found, memory, most, self.devices, self.fits(batch, most), extras)
+
+    def extras(self, phases: Phases, input_tokens: Number, output_tokens: Number) -> dict[str, Number]:
+        """Return energy and money as plain numbers by the names of their columns; what is not known is not there.
+
+        ``joules_per_token`` is of output tokens (phase prefill: of input tokens), without the host.
+        """
+        energy = self.energy(phases, output_tokens)
+        money = self.money(phases, energy, input_tokens, output_tokens)
+        found: dict[str, Number] = {}
+        if energy is not None:
+            tokens = input_tokens if phases.tpot is None else output_tokens
+            if phases.prefill is None:
+                tokens = maximum(output_tokens - 1.0, 1.0)
+            found["joules_per_token"] = energy.joules_per_request / tokens
+            found["power_w_per_device"] = energy.power_w
+        if money is not None:
+            found["usd_per_million_tokens"] = money.usd_per_million_tokens
+            found["usd_per_million_input_tokens"] = money.usd_per_million_input_tokens
+            found["usd_per_million_output_tokens"] = money.usd_per_million_output_tokens
+        return found
 
     def energy(self, phases: Phases, output_tokens: Number) -> Energy | None:
         """Return the energy of a request, or None for a device of unknown power."""
         if self.energy_facts is None:
             return None
         return request_energy(phases, self.prefill, self.decode, self.energy_facts, self.devices, output_tokens)
+
+    def money(self, phases: Phases, energy: Energy | None, input_tokens: Number, output_tokens: Number) -> Money | None:
+        """Return what a request costs, or None if no price is known."""
+        if self.rates is None:
+            return None
+        q, joules = self.question, None if energy is None else energy.joules_per_request
+        pools = None
+        if q.prefill_pool and q.decode_pool:
+            pools = q.prefill_pool.devices, q.decode_pool.devices
+        return request_money(phases, self.rates, self.devices, joules, (input_tokens, output_tokens), pools)
 
     @property
     def together(self) -> bool:
@@ -236,7 +278,7 @@ def _prepare_pools(model: LanguageModel, device: Device, q: Question) -> Setup:
     if q.phase != "serve" or q.static:
         raise PlanError("mode disagg serves in a closed loop; use phase serve without static")
     prefill, decode = (_deployment(model, device, q, pool.plan) for pool in (q.prefill_pool, q.decode_pool))
-    devices = sum(int(p.workers * p.plan.devices) for p in (q.prefill_pool, q.decode_pool))
+    devices = q.prefill_pool.devices + q.decode_pool.devices
     framework = load_framework(q.engine, "disagg", loop=True)
     memory = _memory_model(decode, device)
     facts, rates = _energy_facts(device, q), _rates(device, q)

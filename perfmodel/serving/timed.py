@@ -40,8 +40,9 @@ class TimedOperator:
 class StepTime:
     """A step's time and its operators. ``attention_s`` is the expected time of decode attention alone.
 
-    ``sequences`` of a replica are in it. With pipeline stages, ``microbatches`` pass them one behind the other: ``microbatch_s`` is the expected time of one
-    through all stages, ``stage_s`` and ``stage_bound_s`` are those of the slowest stage (without stages, the step's).
+    ``sequences`` of a replica are in it. With pipeline stages, ``microbatches`` pass them one behind the other:
+    ``microbatch_s`` is the expected time of one through all stages, ``stage_s`` and ``stage_bound_s`` are those of the
+    slowest stage (without stages, the step's).
     """
 
     time: Time

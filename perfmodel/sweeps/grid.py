@@ -175,7 +175,7 @@ def _columns(
         found = _time_columns(answer, parts)
         tokens = answer.tokens_per_s * (input_tokens if setup.question.phase == "prefill" else 1.0)
         found += [("tokens_per_s", tokens), ("tokens_per_s_per_device", tokens / setup.devices)]
-        found += [("requests_per_s", answer.requests_per_s)]
+        found += [("requests_per_s", answer.requests_per_s), *answer.extras.items()]
     memory, most = setup.memory_of(batch, input_tokens, output_tokens)
     fits = where(setup.fits(batch, most), 1.0, 0.0)
     found += [("memory_bytes_per_device", memory.used_bytes), ("largest_batch", most * setup.replicas), ("fits", fits)]

@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from perfmodel.arguments import truth
+from perfmodel.arguments import positive, truth
 from perfmodel.devices import Device, load_device
 from perfmodel.errors import PerfmodelError
 from perfmodel.plan.parallelism import Plan
@@ -69,10 +69,19 @@ def scenario_of(row: Row, *, static: bool = False) -> tuple[str, str, Question, 
         routing=word(row, "routing", "uniform"),
         prefill_pool=_pool(row, "prefill") if mode == "disagg" else None,
         decode_pool=_pool(row, "decode") if mode == "disagg" else None,
+        power_limit_w=_real(row, "power_limit_w"),
+        price_kind=word(row, "price_kind", "cloud_hour"),
+        usd_per_device_hour=_real(row, "usd_per_device_hour"),
+        usd_per_kwh=_real(row, "usd_per_kwh"),
     )
     outputs = number(row, "output_tokens", 1.0 if question.phase == "prefill" else None)
     numbers = number(row, "batch", 1), number(row, "input_tokens", None), outputs
     return word(row, "model", None), word(row, "device", None), question, numbers
+
+
+def _real(row: Row, name: str) -> float | None:
+    text = word(row, name)
+    return positive(f"column {name}", text) if text else None
 
 
 def _plan(row: Row, prefix: str = "") -> Plan:
@@ -127,6 +136,11 @@ def _evaluate(key: Hashable, numbers: Any) -> Mapping[str, Any]:
         "tokens_per_s": answer.tokens_per_s * factor,
         "tokens_per_s_per_device": answer.tokens_per_s * factor / setup.devices,
         "requests_per_s": answer.requests_per_s,
+        **{
+            name: answer.extras[name]
+            for name in ("joules_per_token", "usd_per_million_tokens")
+            if name in answer.extras
+        },
         "memory_gb_per_device": answer.memory.used_bytes / 1e9,
         "fits": answer.fits,
         "bottleneck": bottlenecks(step, count),

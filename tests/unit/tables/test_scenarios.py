@@ -13,7 +13,8 @@ from perfmodel.tables import run_scenarios
 from perfmodel.tables.scenarios import OUTPUTS
 
 BASE = {"model": "llama-3.1-8b", "device": "h100-sxm", "batch": "8", "input_tokens": "1000", "output_tokens": "100"}
-NOT_BUILT = ("joules_per_token", "usd_per_million_tokens")
+UNKNOWN = ("usd_per_million_tokens",)
+"""Empty where a row gives no price and the device's file has none."""
 
 
 def _run(tmp_path: Path, rows: list[dict[str, str]], **options: Any) -> list[dict[str, str]]:
@@ -99,10 +100,12 @@ def test_mixed_rows_keep_their_order(tmp_path: Path) -> None:
     assert found == alone
 
 
-def test_what_is_not_built_is_empty_and_never_zero(tmp_path: Path) -> None:
-    (row,) = _run(tmp_path, [BASE])
-    assert [row[name] for name in NOT_BUILT] == ["", ""]
-    assert all(row[name] != "" for name in OUTPUTS if name not in (*NOT_BUILT, "error"))
+def test_what_is_not_known_is_empty_and_never_zero(tmp_path: Path) -> None:
+    row, priced = _run(tmp_path, [{**BASE, "device": "b300"}, {**BASE, "usd_per_device_hour": "3.6"}])
+    assert [row[name] for name in UNKNOWN] == [""]
+    assert all(row[name] != "" for name in OUTPUTS if name not in (*UNKNOWN, "error"))
+    # a device for 3.6 dollars an hour costs a thousandth of a dollar a second
+    assert float(priced["usd_per_million_tokens"]) == pytest.approx(1e3 / float(priced["tokens_per_s"]))
     (prefill,) = _run(tmp_path, [{**BASE, "phase": "prefill", "output_tokens": ""}])
     assert prefill["tpot_ms"] == ""
     assert prefill["error"] == ""

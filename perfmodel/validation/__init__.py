@@ -1,0 +1,1 @@
+"""Measured and published figures against the model: tables of errors, as found."""
