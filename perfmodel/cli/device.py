@@ -11,7 +11,7 @@ from perfmodel.cli.output import note, print_columns, print_json
 from perfmodel.cli.plain import PlainCommand, examples, new_app
 
 if TYPE_CHECKING:
-    from perfmodel.devices import Device
+    from perfmodel.devices import Device, System
 
 app = new_app("List, show, compare and check devices.")
 _SIXTEEN_BIT = ("bfloat16", "float16")
@@ -19,15 +19,19 @@ _SIXTEEN_BIT = ("bfloat16", "float16")
 
 @app.command("list", cls=PlainCommand, epilog=examples("device list", "device list --json"))
 def list_(json: o.Json = False) -> None:
-    """List the devices of the library and of the folders in PERFMODEL_SPECS."""
-    from perfmodel.devices import list_devices, load_device
+    """List the devices and systems of the library and of the folders in PERFMODEL_SPECS."""
+    from perfmodel.devices import list_devices, list_systems, load_device, load_system
 
     rows = [_summary(load_device(name)) for name in list_devices()]
+    systems = [_system_summary(load_system(name)) for name in list_systems()]
     if json:
-        print_json({"schema": "perfmodel/devices/1", "devices": rows})
+        print_json({"schema": "perfmodel/devices/1", "devices": rows, "systems": systems})
         return
     heading = ("device", "kind", "architecture", "released", "memory GB", "GB/s", "16-bit TFLOP/s")
     print_columns([heading, *(_cells(row) for row in rows)], numbers=(4, 5, 6))
+    print()
+    heading = ("system", "device", "a node", "nodes", "scale-up", "joins", "GB/s", "scale-out GB/s")
+    print_columns([heading, *(_system_cells(row) for row in systems)], numbers=(2, 3, 5, 6, 7))
 
 
 def _summary(device: Device) -> dict[str, Any]:
@@ -51,9 +55,34 @@ def _cells(row: dict[str, Any]) -> list[str]:
     ]  # fmt: skip
 
 
+def _system_summary(system: System) -> dict[str, Any]:
+    up = next((link for link in system.links if link.scope == "scale_up"), None)
+    out = next((link for link in system.links if link.scope == "scale_out"), None)
+    return {
+        "name": system.name,
+        "device": system.device,
+        "devices_per_node": system.devices_per_node,
+        "nodes": system.nodes,
+        "scale_up": up.name if up else None,
+        "scale_up_domain": up.domain_size if up else 1,
+        "scale_up_bandwidth_bytes_per_s": up.bandwidth_bytes_per_s if up else None,
+        "scale_out_bandwidth_bytes_per_s": out.bandwidth_bytes_per_s if out else None,
+    }
+
+
+def _system_cells(row: dict[str, Any]) -> list[str]:
+    up, out = row["scale_up_bandwidth_bytes_per_s"], row["scale_out_bandwidth_bytes_per_s"]
+    nodes = "any" if row["nodes"] is None else f"{row['nodes']:,}"
+    return [
+        row["name"], row["device"], str(row["devices_per_node"]), nodes,
+        row["scale_up"] or "", f"{row['scale_up_domain']:,}", "" if up is None else f"{up / 1e9:,.4g}",
+        "" if out is None else f"{out / 1e9:,.4g}",
+    ]  # fmt: skip
+
+
 @app.command("show", cls=PlainCommand, epilog=examples("device show h100-sxm", "device show ./mine.yaml --json"))
 def show(device: o.Device, json: o.Json = False) -> None:
-    """Show what a device's file states, and where each number comes from."""
+    """Show what a device's file states, and where each number comes from; a system's links stand in for its own."""
     from perfmodel.devices import load_device
     from perfmodel.devices.compare import flatten_device
 

@@ -17,10 +17,11 @@ def complete_model(incomplete: str) -> list[str]:
 
 
 def complete_device(incomplete: str) -> list[str]:
-    """Return the device names that begin like that."""
+    """Return the device and system names that begin like that."""
     from perfmodel.specs.locate import list_specs
 
-    return [name for name in list_specs("hardware_specs", "device") if name.startswith(incomplete)]
+    names = (*list_specs("hardware_specs", "device"), *list_specs("hardware_specs", "system"))
+    return [name for name in names if name.startswith(incomplete)]
 
 
 Model = Annotated[

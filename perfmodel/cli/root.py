@@ -22,6 +22,7 @@ COMMANDS = {
     "explain": "explain",
     "run": "tables",
     "kernels": "tables",
+    "validate": "validate",
     "model": "model",
     "device": "device",
 }

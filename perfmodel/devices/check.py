@@ -30,6 +30,10 @@ _FLOPS_PER_CORE_CLOCK = {
 }
 _USUAL_RATIO = {"tf32": 0.5, "fp8": 2.0, "int8": 2.0, "fp4": 4.0, "int4": 4.0}
 _RIDGE_FLOPS_PER_BYTE = (20.0, 1500.0)
+_SMALL_KINDS = ("cpu", "soc", "edge")
+"""Kinds without large matrix units, whose ridge point may lie lower."""
+
+_SMALL_RIDGE = 3.0
 _READ_ALL_S = (0.003, 2.0)
 
 
@@ -107,6 +111,7 @@ def _ridge(device: Device) -> Iterator[Finding]:
     if peak := _sixteen_bit(device):
         ridge = peak / device.main_bandwidth_bytes_per_s
         low, high = _RIDGE_FLOPS_PER_BYTE
+        low = _SMALL_RIDGE if device.kind in _SMALL_KINDS else low
         if not low <= ridge <= high:
             yield Finding("error", "memory.bandwidth", f"ridge point {ridge:.3g} flop/B is outside {low:g} to {high:g}")
 
@@ -114,6 +119,8 @@ def _ridge(device: Device) -> Iterator[Finding]:
 def _memory(device: Device) -> Iterator[Finding]:
     main, cache = device.main_memory, device.last_level_cache
     seconds = main.capacity_bytes / device.main_bandwidth_bytes_per_s
+    if device.kind == "cpu":
+        seconds /= 4.0  # modules of any size hang on a CPU's channels
     if not _READ_ALL_S[0] <= seconds <= _READ_ALL_S[1]:
         yield Finding("warning", "memory.main", f"reading all of it takes {seconds:.3g} s: GB or GB/s mistaken?")
     if cache is None:

@@ -24,6 +24,8 @@ _PLAIN = (
 def flatten_device(device: Device) -> dict[str, Field]:
     """Return what a device states as one flat mapping of dotted names to texts and SI numbers (no provenance)."""
     flat: dict[str, Field] = {name: getattr(device, name) for name in _PLAIN}
+    if device.system:
+        flat["system"] = device.system
     for peak in device.peaks:
         flat[f"peaks.{peak.engine}.{peak.dtype}.{peak.sparsity}.flops_per_s"] = peak.flops_per_s
     for tier in device.memory:
@@ -38,6 +40,13 @@ def flatten_device(device: Device) -> dict[str, Field]:
         flat[f"{start}.bandwidth_bytes_per_s"] = link.bandwidth_bytes_per_s
         flat[f"{start}.domain_size"] = link.domain_size
         flat[f"{start}.latency_s"] = link.latency_s
+        if link.rails:
+            flat[f"{start}.rails"] = link.rails
+        if link.oversubscription != 1.0:
+            flat[f"{start}.oversubscription"] = link.oversubscription
+    for price in device.prices:
+        flat[f"prices.{price.kind}.{price.provider}.usd_per_device"] = price.usd_per_device
+        flat[f"prices.{price.kind}.{price.provider}.date"] = price.date
     return flat
 
 

@@ -73,6 +73,7 @@ def _attached(system: System, chip: Device) -> Device:
     """Return the chip as part of the system."""
     return replace(
         chip, links=system.links or chip.links, prices=system.prices or chip.prices, system=system.name,
+        notes=(*system.notes, *chip.notes), sources=(*system.sources, *chip.sources),
         spec_hash=_hash(system.spec_hash + chip.spec_hash),
     )  # fmt: skip
 

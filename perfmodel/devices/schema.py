@@ -24,6 +24,18 @@ ARCHITECTURES = (
     "tpu-v5e",
     "tpu-v5p",
     "tpu-v6e",
+    "tpu-v4",
+    "tpu-v7",
+    "gaudi2",
+    "gaudi3",
+    "davinci",
+    "neuron-v2",
+    "neuron-v3",
+    "apple-gpu",
+    "hexagon",
+    "cortex-a76",
+    "sapphire-rapids",
+    "zen4",
 )
 """Architectures: a calibration family each; a new device of a new architecture adds its word here."""
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from perfmodel.devices import load_device
-from perfmodel.errors import PerfmodelError
+from perfmodel.errors import InputError, PerfmodelError
 from perfmodel.fitting.common import write_calibration
 from perfmodel.plan.parallelism import Plan
 from perfmodel.serving.pipeline import decode_steps, prefill_step
@@ -58,7 +58,12 @@ def read_rows(path: Path) -> tuple[list[PowerRow], dict[str, int]]:
     """Return the text-generation runs that can be modelled, and how many could not be, by reason."""
     import pandas as pd
 
-    frame = pd.read_csv(path)
+    try:
+        frame = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as CSV: {error}") from None
+    if missing := {"task", "num_gpus", "avg_batch_size", "energy_per_token_joules"} - set(frame.columns):
+        raise InputError(f"{path} has no column {', '.join(sorted(missing))}: is it a table of measured power?")
     kept: list[PowerRow] = []
     reasons: dict[str, int] = {}
     for raw in frame.to_dict("records"):
@@ -76,7 +81,7 @@ def read_rows(path: Path) -> tuple[list[PowerRow], dict[str, int]]:
 
 def library_model(name: str) -> LanguageModel:
     """Return the model of a Hugging Face id, whose tuning and release date change no count."""
-    short = name.split("/")[-1]
+    short = name.rsplit("/", maxsplit=1)[-1]
     for suffix in ("-FP8", "-0528", "-2507", "-Instruct", "-Thinking"):
         short = short.removesuffix(suffix)
     return load_model({"DeepSeek-R1": "deepseek-v3", "DeepSeek-V3.1": "deepseek-v3"}.get(short, short))

@@ -37,16 +37,17 @@ def prefill_step(deployment: Deployment, sequences: Number, input_tokens: Number
         return replace(step, sequences=sequences)
     count = microbatches(deployment.plan, sequences)
     step = step_time(deployment, StepShape(sequences / count, input_tokens, input_tokens))
-    return _passed(step, sequences, count, lambda whole, stage: whole + (count - 1.0) * stage)
+    step = _passed(step, sequences, count, lambda whole, stage: whole + (count - 1.0) * stage)
+    return replace(step, time=replace(step.time, bound=prefill_bound(deployment, sequences, input_tokens)))
 
 
 def prefill_bound(deployment: Deployment, sequences: Number, input_tokens: Number) -> Number:
-    """Return the bound of :func:`prefill_step` alone."""
-    if deployment.plan.pp == 1:
-        return step_bound(deployment, StepShape(sequences, input_tokens, input_tokens))
-    count = microbatches(deployment.plan, sequences)
-    shape = StepShape(sequences / count, input_tokens, input_tokens)
-    return step_bound(deployment, shape) + (count - 1.0) * stage_bound(deployment, shape)
+    """Return the least time of a prefill: of a pipeline, what its slowest stage has to do for all prompts.
+
+    Less than the bound of the microbatches in :func:`prefill_step`: a runtime may cut prompts into any chunks.
+    """
+    shape = StepShape(sequences, input_tokens, input_tokens)
+    return step_bound(deployment, shape) if deployment.plan.pp == 1 else stage_bound(deployment, shape)
 
 
 def decode_steps(

@@ -129,4 +129,4 @@ def test_an_impossible_plan_says_why(device: str, model: str, tp: int) -> None:
         reason = str(error)
     else:
         return
-    assert "tp" in reason or "precision" in reason
+    assert any(word in reason for word in ("tp", "precision", "no link to other devices", "no network beyond"))

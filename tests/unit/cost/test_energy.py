@@ -70,7 +70,8 @@ def test_power_is_between_idle_and_the_limit(name: str, batch: int, tokens: int)
     assert facts is not None
     assert facts.static_w < found.energy.power_w <= facts.limit_w * (1 + 1e-9)
     assert found.energy.slow_down >= 1
-    assert found.joules_per_token is not None and found.joules_per_token > 0
+    assert found.joules_per_token is not None
+    assert found.joules_per_token > 0
     parts = found.energy.prefill.total_j + found.energy.decode.total_j + found.energy.static_j
     assert found.energy_j == pytest.approx(parts)
 
@@ -89,13 +90,17 @@ def test_a_bigger_batch_takes_less_energy_a_token() -> None:
 
 def test_a_lower_limit_is_slower_and_saves_energy() -> None:
     full, low = (api.estimate("llama-3.1-8b", "h100-sxm", batch=64, power_limit_w=w) for w in (None, 350.0))
-    assert full.tpot_s and low.tpot_s and full.energy and low.energy
+    assert full.tpot_s
+    assert low.tpot_s
+    assert full.energy
+    assert low.energy
     assert low.tpot_s.expected > full.tpot_s.expected
     assert low.tpot_s.bound == full.tpot_s.bound
     assert low.energy.power_w <= 350 * (1 + 1e-9)
     assert low.energy.joules_per_request < full.energy.joules_per_request
     same = api.estimate("llama-3.1-8b", "h100-sxm", batch=64, power_limit_w=700.0)
-    assert same.tpot_s and same.tpot_s.expected == pytest.approx(full.tpot_s.expected)
+    assert same.tpot_s
+    assert same.tpot_s.expected == pytest.approx(full.tpot_s.expected)
 
 
 @pytest.mark.parametrize("watts", [0.0, 100.0, 1e5])

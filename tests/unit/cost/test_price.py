@@ -24,7 +24,8 @@ def test_the_first_price_of_a_kind_holds_and_a_given_one_goes_before() -> None:
     assert rates is not None
     assert (rates.usd_per_device_hour, rates.origin) == (3.0, "somebody, 2026-01")
     given = rates_for(DEVICE, usd_per_device_hour=1.5)
-    assert given is not None and (given.usd_per_device_hour, given.origin) == (1.5, "as given")
+    assert given is not None
+    assert (given.usd_per_device_hour, given.origin) == (1.5, "as given")
     assert rates_for(DEVICE, "spot_hour") is None
 
 
@@ -54,7 +55,7 @@ def test_prices_that_cannot_be(said: str, kind: str, usd: float) -> None:
 
 @pytest.mark.parametrize("plan", [{}, {"tp": 2, "dp": 2}, {"phase": "prefill"}, {"phase": "decode"}, {"static": True}])
 def test_input_and_output_tokens_share_the_cost(plan: dict[str, object]) -> None:
-    found = api.estimate("llama-3.1-8b", "h100-sxm", batch=8, usd_per_device_hour=2.0, **plan)  # pyright: ignore
+    found = api.estimate("llama-3.1-8b", "h100-sxm", batch=8, usd_per_device_hour=2.0, **plan)  # pyright: ignore[reportArgumentType]
     money = found.money
     assert money is not None
     told = (money.usd_per_million_input_tokens * 1024 + money.usd_per_million_output_tokens * 256) / 1e6

@@ -29,7 +29,9 @@ def test_stages_share_the_layers_and_the_last_has_the_head() -> None:
     (last,) = stage_repeats(model, Plan(pp=4))
     assert last == {"attention": 0.25, "ffn": 0.25, "embedding": 0.0, "head": 1.0, "pipeline": 0.0}
     last, fuller = stage_repeats(model, Plan(pp=5))
-    assert last["ffn"] == 6 / 32 and fuller["ffn"] == 7 / 32 and fuller["head"] == 0.0
+    assert last["ffn"] == 6 / 32
+    assert fuller["ffn"] == 7 / 32
+    assert fuller["head"] == 0.0
     assert stage_repeats(model, Plan()) == [{}]
 
 
@@ -48,8 +50,9 @@ def test_a_prefill_of_m_microbatches_takes_one_and_m_minus_one_slowest_stages() 
     step = prefill_step(deployment, 8, 1000)
     assert step.microbatches == 4
     assert step.time.expected == pytest.approx(one.time.expected + 3 * one.stage_s)
-    assert step.time.bound == pytest.approx(one.time.bound + 3 * one.stage_bound_s)
-    assert prefill_bound(deployment, 8, 1000) == pytest.approx(step.time.bound)
+    assert prefill_bound(deployment, 8, 1000) == step.time.bound
+    # all prompts pass the last stage: a quarter of the layers and the head
+    assert one.stage_bound_s < step.time.bound < one.time.bound + 3 * one.stage_bound_s
 
 
 def test_a_decode_step_comes_round_when_the_last_microbatch_has_passed() -> None:
@@ -64,7 +67,8 @@ def test_a_decode_step_comes_round_when_the_last_microbatch_has_passed() -> None
 
 def test_one_request_gains_nothing_from_a_pipeline() -> None:
     whole, staged = (api.estimate("llama-3.1-8b", "h100-sxm", static=True, pp=pp) for pp in (1, 4))
-    assert whole.tpot_s and staged.tpot_s
+    assert whole.tpot_s
+    assert staged.tpot_s
     assert staged.tpot_s.expected > whole.tpot_s.expected
     assert staged.memory.weights_bytes < whole.memory.weights_bytes / 2.5
 
@@ -99,7 +103,8 @@ def test_context_parallelism_shortens_a_long_prompt(cp: int, mode: str) -> None:
     ask = {"phase": "prefill", "input_tokens": 131072}
     one = api.estimate("llama-3.1-8b", "h100-sxm", **ask)
     many = api.estimate("llama-3.1-8b", "h100-sxm", cp=cp, cp_mode=mode, **ask)
-    assert one.ttft_s and many.ttft_s
+    assert one.ttft_s
+    assert many.ttft_s
     # attention in a wider rectangle runs a little better than at the end of a triangle
     assert one.ttft_s.expected / cp * 0.95 < many.ttft_s.expected < one.ttft_s.expected / cp * 1.3
     flops = [sum(r["flops"] for r in e.operator_rows() if r["kind"] == "attention_prefill") for e in (one, many)]
@@ -110,9 +115,12 @@ def test_a_ring_hides_behind_attention_and_a_gather_does_not() -> None:
     ask = {"phase": "prefill", "input_tokens": 131072, "cp": 8}
     ring, gather = (api.estimate("llama-3.1-8b", "h100-sxm", cp_mode=m, **ask) for m in ("ring", "all_gather"))
     hidden = ring.report()["communication"]["prefill"]
-    assert hidden["overlapped_s"] > 0 and hidden["exposed_s"] == 0
+    assert hidden["overlapped_s"] > 0
+    assert hidden["exposed_s"] == 0
     assert gather.report()["communication"]["prefill"]["overlapped_s"] == 0
-    assert ring.ttft_s and gather.ttft_s and ring.ttft_s.expected < gather.ttft_s.expected
+    assert ring.ttft_s
+    assert gather.ttft_s
+    assert ring.ttft_s.expected < gather.ttft_s.expected
 
 
 def test_context_parallel_decode_reads_a_part_of_the_cache_and_pays_for_exchanging_queries() -> None:
@@ -142,7 +150,9 @@ def test_two_batches_hide_the_exchange_and_read_the_weights_twice() -> None:
     kept = overlapped.report()["communication"]["prefill"]
     assert kept["overlapped_s"] > 0
     assert kept["total_s"] == pytest.approx(kept["overlapped_s"] + kept["exposed_s"] + kept["non_overlappable_s"])
-    assert plain.ttft_s and overlapped.ttft_s and overlapped.ttft_s.expected < plain.ttft_s.expected
+    assert plain.ttft_s
+    assert overlapped.ttft_s
+    assert overlapped.ttft_s.expected < plain.ttft_s.expected
     assert float(overlapped.memory.weights_bytes) == float(plain.memory.weights_bytes)
 
 
@@ -152,7 +162,8 @@ def test_redundant_experts_take_memory_and_even_the_split() -> None:
     experts = next(r for r in found.operator_rows() if r["name"] == "experts")
     # one expert of 3*7168*2048 weights a device and layer, in fp8 with a scale of 4 bytes a 128x128 block
     assert experts["bytes"] > 58 * 3 * 7168 * 2048
-    assert found.fits and found.setup.devices == 320
+    assert found.fits
+    assert found.setup.devices == 320
 
 
 @pytest.mark.parametrize("plan", [{"pp": 3}, {"cp": 2}, {"pp": 2, "cp": 2}, {"tp": 2, "sequence_parallel": True}])

@@ -1,0 +1,61 @@
+"""Measured columns of a table of scenarios or kernels against the answers for them."""
+
+from __future__ import annotations
+
+import csv
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from perfmodel.errors import InputError
+from perfmodel.tables.kernels import run_kernels
+from perfmodel.tables.scenarios import run_scenarios
+
+_SERVING = {"ttft_ms": "measured_ttft_ms", "tpot_ms": "measured_tpot_ms"}
+_KERNELS = {"latency_us": "measured_latency_us"}
+
+
+def read_serving(path: Path) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """Return a row a metric of each scenario with a measured TTFT or TPOT, and the reasons of those not answered."""
+    return _read(path, _SERVING, run_scenarios)
+
+
+def read_kernels(path: Path) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """Return a row a measured kernel (column latency_us), and the reasons of those not answered."""
+    return _read(path, _KERNELS, run_kernels)
+
+
+def _read(path: Path, metrics: dict[str, str], run: Any) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "answers.csv"
+        run(str(path), str(target))
+        with target.open(encoding="utf-8", newline="") as lines:
+            reader = csv.DictReader(lines)
+            if not set(metrics.values()) & set(reader.fieldnames or ()):
+                wanted = " or ".join(metrics.values())
+                raise InputError(f"{path} has no measured column: {wanted} (or {', '.join(metrics)}) is compared")
+            rows = list(reader)
+    reasons: dict[str, int] = {}
+    found: list[dict[str, Any]] = []
+    for row in rows:
+        if row.get("error"):
+            reasons[row["error"].split(";")[0]] = reasons.get(row["error"].split(";")[0], 0) + 1
+            continue
+        found += [_compared(row, ours, theirs) for ours, theirs in metrics.items() if row.get(theirs)]
+    return found, reasons
+
+
+def _compared(row: dict[str, str], ours: str, theirs: str) -> dict[str, Any]:
+    stem, unit = ours.rsplit("_", 1)
+    prefix = "" if stem == "latency" else f"{stem}_"
+    predicted, measured = float(row[ours]), float(row[theirs])
+    low, high, bound = (float(row[f"{prefix}{name}_{unit}"]) for name in ("p10", "p90", "bound"))
+    kept = {name: text for name, text in row.items() if name in _KEPT}
+    return kept | {
+        "metric": ours, "published": measured, "predicted": predicted, "ratio": predicted / measured,
+        "in_band": low <= measured <= high, "beats_bound": bound / measured > 1.01,
+    }  # fmt: skip
+
+
+_KEPT = ("id", "op", "device", "backend", "dtype", "timing", "ranks", "topology", "model", "config", "engine", "mode",
+         "precision", "tp", "batch")  # fmt: skip

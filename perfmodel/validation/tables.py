@@ -1,0 +1,46 @@
+"""Tables of errors: rows of predicted and published figures, grouped."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from perfmodel.errors import InputError, did_you_mean
+
+Row = Mapping[str, Any]
+
+
+def error_table(rows: Sequence[Row], by: Sequence[str]) -> list[dict[str, Any]]:
+    """Return a row a group: how many, median and mean of the absolute error, the median ratio, the band, the bound.
+
+    The error is that of the time (of a rate, of its inverse): ``|predicted/published - 1|`` in percent.
+    Errors: :class:`InputError` for a column that the rows do not have.
+    """
+    if not rows:
+        return []
+    for name in by:
+        if name not in rows[0]:
+            raise InputError(
+                f"no column '{name}' to group by{did_you_mean(name, rows[0])} (one of {', '.join(rows[0])})"
+            )
+    groups: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(str(row[name]) for name in by), []).append(row)
+    found = [dict(zip(by, key, strict=True)) | summary(members) for key, members in sorted(groups.items())]
+    return [*found, {**dict.fromkeys(by, ""), by[0]: "all", **summary(rows)}]
+
+
+def summary(rows: Sequence[Row]) -> dict[str, Any]:
+    """Return the errors of a group of rows."""
+    off = [100.0 * abs(row["ratio"] - 1.0) for row in rows]
+    found: dict[str, Any] = {
+        "rows": len(rows),
+        "median_error_percent": statistics.median(off),
+        "mean_error_percent": statistics.fmean(off),
+        "median_ratio": statistics.median(row["ratio"] for row in rows),
+        "in_band_percent": 100.0 * statistics.fmean(bool(row["in_band"]) for row in rows),
+    }
+    if "beats_bound" in rows[0]:
+        found["beats_bound"] = sum(bool(row["beats_bound"]) for row in rows)
+    return found
