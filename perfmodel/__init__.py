@@ -9,21 +9,35 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from perfmodel.api import Estimate, estimate
+    from perfmodel.comparison import Comparison, compare
     from perfmodel.devices import load_device
     from perfmodel.errors import PerfmodelError
     from perfmodel.sweeps import Sweep, sweep
     from perfmodel.workloads.library import load_model
 
 _WHERE = {
+    "Comparison": "perfmodel.comparison",
     "Estimate": "perfmodel.api",
     "PerfmodelError": "perfmodel.errors",
     "Sweep": "perfmodel.sweeps",
+    "compare": "perfmodel.comparison",
     "estimate": "perfmodel.api",
     "load_device": "perfmodel.devices",
     "load_model": "perfmodel.workloads.library",
     "sweep": "perfmodel.sweeps",
 }
-__all__ = ["Estimate", "PerfmodelError", "Sweep", "__version__", "estimate", "load_device", "load_model", "sweep"]
+__all__ = [
+    "Comparison",
+    "Estimate",
+    "PerfmodelError",
+    "Sweep",
+    "__version__",
+    "compare",
+    "estimate",
+    "load_device",
+    "load_model",
+    "sweep",
+]
 
 
 def __getattr__(name: str) -> Any:

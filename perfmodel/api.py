@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from perfmodel.arguments import Count, whole
 from perfmodel.devices import Device, load_device
+from perfmodel.errors import InputError
 from perfmodel.plan.memory import MemoryUse
 from perfmodel.plan.words import plan_from
 from perfmodel.serving.closed_loop import bottleneck
@@ -190,12 +192,14 @@ def estimate(
     overlap: str = "none",
     prefill_pool: Pool | None = None,
     decode_pool: Pool | None = None,
+    changes: Mapping[str, str] | None = None,
     **options: Any,
 ) -> Estimate:
     """Return how fast and how big a model is on a device.
 
     ``batch`` requests in flight over the whole deployment, of ``input_tokens`` and ``output_tokens`` each. From ``tp``
-    to ``overlap``: :class:`perfmodel.plan.Plan`. ``options`` are the other fields of
+    to ``overlap``: :class:`perfmodel.plan.Plan`. ``changes`` are numbers of the device or model that are other
+    than in their files (:func:`changed`). ``options`` are the other fields of
     :class:`perfmodel.serving.scenario.Question`: precision, moe_precision, kv_precision, phase (serve, prefill,
     decode), static, engine, mode, routing, power_limit_w, price_kind, usd_per_device_hour, usd_per_kwh.
 
@@ -207,10 +211,33 @@ def estimate(
          "redundant_experts": redundant_experts, "cp_mode": cp_mode, "overlap": overlap}
     )  # fmt: skip
     question = Question(plan=plan, prefill_pool=prefill_pool, decode_pool=decode_pool, **options)
+    workload, machine = changed(_model(model), _device(device), changes or {})
     return estimate_question(
-        _model(model), _device(device), question, whole("batch", batch), whole("input_tokens", input_tokens),
+        workload, machine, question, whole("batch", batch), whole("input_tokens", input_tokens),
         whole("output_tokens", output_tokens),
     )  # fmt: skip
+
+
+def changed(model: LanguageModel, device: Device, changes: Mapping[str, str]) -> tuple[LanguageModel, Device]:
+    """Return the model and the device with other numbers: ``{"device.power": "400 W", "model.ffn.topk": "2"}``.
+
+    Errors: :class:`InputError` for a field that is neither the device's nor the model's.
+    """
+    if not changes:
+        return model, device
+    from perfmodel.devices.override import change_device
+    from perfmodel.workloads.override import change_model
+
+    split: dict[str, dict[str, str]] = {"device": {}, "model": {}}
+    for field, value in changes.items():
+        kind, _, rest = field.partition(".")
+        if kind not in split or not rest:
+            raise InputError(f"'{field}' is no field to change: write device.FIELD or model.FIELD")
+        split[kind][rest] = str(value)
+    return (
+        change_model(model, split["model"]) if split["model"] else model,
+        change_device(device, split["device"]) if split["device"] else device,
+    )
 
 
 def _compiled(setup: Setup) -> CompiledAnswers:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from perfmodel import __version__
+from perfmodel.devices.model import WHAT_IF
 from perfmodel.plan.words import PLAN_FIELDS
 from perfmodel.serving.rows import communication, utilisation
 from perfmodel.serving.scenario import STEP_TOKENS
@@ -187,7 +188,7 @@ def _device(e: Estimate) -> dict[str, Any]:
 
 def notes(e: Estimate) -> list[str]:
     """Return what a reader should know: fallbacks, replication, memory that is short, requests that wait."""
-    found: list[str] = []
+    found = [note for note in e.device.notes if note.startswith(WHAT_IF)]
     p, q = e.setup.decode.precisions, e.setup.question
     asked = {"linear layers": (p.linear, q.precision), "experts": (p.experts, q.moe_precision or q.precision)}
     for what, (form, name) in asked.items():

@@ -10,7 +10,7 @@ import typer
 from perfmodel.cli import options as o
 from perfmodel.cli.output import note, one_stdout, print_json
 from perfmodel.cli.plain import PlainCommand, examples, new_app
-from perfmodel.cli.question import options, pools
+from perfmodel.cli.question import changes, options, pools
 
 app = new_app()
 
@@ -30,6 +30,7 @@ def _count(option: str, help_text: str) -> Any:
         "estimate qwen3-235b-a22b --on h200-sxm --tp 8 --ep 8 --precision fp8 --json",
         "estimate llama-3.1-405b --on h100-sxm --tp 8 --pp 2 --batch 32",
         "estimate llama-3.1-70b --on b200 --prefill workers=2,tp=2 --decode tp=4",
+        "estimate llama-3.1-8b --on h100-sxm --set device.memory.main.bandwidth=*2 --power-limit 500",
         "estimate ./config.json --on l40s --html report.html",
     ),
 )
@@ -63,6 +64,7 @@ def estimate(
     price_kind: o.PriceKind = "cloud_hour",
     usd_per_hour: o.UsdPerHour = "",
     usd_per_kwh: o.UsdPerKwh = "",
+    change: o.Changes = None,
     prefill: Annotated[str, _pool_words("--prefill", "Disagg: the prefill pool, such as workers=4,tp=4,ep=32.")] = "",
     decode: Annotated[str, _pool_words("--decode", "The decode pool; options of one field each:")] = "",
     prefill_workers: Annotated[str, _count("--prefill-workers", "Disagg: groups of devices that prefill.")] = "",
@@ -98,7 +100,7 @@ def estimate(
         model, device, batch=batch, input_tokens=input_tokens, output_tokens=output_tokens, tp=tp, ep=ep,
         moe_tp=moe_tp or None, attention_dp=attention_dp, dp=dp, pp=pp, cp=cp, microbatches=microbatches or 0,
         sequence_parallel=sequence_parallel, redundant_experts=redundant_experts or 0, cp_mode=cp_mode,
-        overlap=overlap, **chosen,
+        overlap=overlap, changes=changes(change), **chosen,
     )  # fmt: skip
     show(answer.report(), json, csv, html, xlsx)
 

@@ -120,6 +120,13 @@ UsdPerKwh = Annotated[
     str, typer.Option("--usd-per-kwh", metavar="USD", help="Electricity, where the hour does not include it.")
 ]
 
+Changes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="FIELD=VALUE", help="Another number: device.memory.main.bandwidth=4TB/s, model.ffn.topk=*2."
+    ),
+]
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object in SI units, and nothing else.")]
 CsvFile = Annotated[
     str, typer.Option("--csv", metavar="FILE", help="Write CSV (.csv.gz is zipped, - is standard output).")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from perfmodel.errors import InputError, did_you_mean
@@ -65,6 +65,17 @@ def _pool(name: str, words: Mapping[str, str]) -> Any:
         return f"--{name}-{field.replace('_', '-')}"
 
     return Pool(whole(named("workers"), given.get("workers", 1)), plan_from(given, named))
+
+
+def changes(words: Sequence[str] | None) -> dict[str, str]:
+    """Return the numbers that ``--set FIELD=VALUE`` changes."""
+    found: dict[str, str] = {}
+    for text in words or ():
+        field, equals, value = text.partition("=")
+        if not equals or not value.strip():
+            raise InputError(f"--set: '{text}' is not FIELD=VALUE, such as device.power=400W")
+        found[field.strip()] = value.strip()
+    return found
 
 
 def _assignments(option: str, text: str, known: tuple[str, ...]) -> dict[str, str]:

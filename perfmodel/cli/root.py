@@ -19,6 +19,7 @@ COMMANDS = {
     "estimate": "estimate",
     "ops": "ops",
     "sweep": "sweep",
+    "compare": "compare",
     "explain": "explain",
     "run": "tables",
     "kernels": "tables",

@@ -8,6 +8,9 @@ from functools import cached_property
 from perfmodel.errors import InputError, did_you_mean
 from perfmodel.specs.provenance import Source
 
+WHAT_IF = "what-if: "
+"""How the note of a number that is not the device's own begins."""
+
 UNLIMITED_DOMAIN = 1_000_000
 """Domain size of a network: as many devices as anyone joins."""
 

@@ -23,7 +23,8 @@ body { margin: 0; background: var(--page); color: var(--ink); line-height: 1.5;
 main, header, footer { max-width: 1080px; margin: 0 auto; padding: 0 20px; }
 header { padding-top: 28px; }
 h1 { font-size: 1.7rem; line-height: 1.25; margin: 0; overflow-wrap: anywhere; }
-h2 { font-size: 1.25rem; margin: 44px 0 4px; padding-top: 14px; border-top: 1px solid var(--line); }
+h2 { font-size: 1.25rem; margin: 44px 0 4px; padding-top: 14px; border-top: 1px solid var(--line);
+  overflow-wrap: anywhere; }
 h3 { font-size: 1rem; margin: 18px 0 0; }
 .soft, footer { color: var(--soft); font-size: .9rem; overflow-wrap: anywhere; }
 .finding { margin: 6px 0 10px; font-size: 1.05rem; max-width: 80ch; overflow-wrap: anywhere; }
@@ -49,7 +50,8 @@ th, td { padding: 4px 12px 4px 0; text-align: right; border-bottom: 1px solid va
 th { font-weight: 600; vertical-align: bottom; }
 .left { text-align: left; }
 tbody th { font-weight: 400; }
-summary { cursor: pointer; color: var(--accent); padding: 6px 0; width: fit-content; }
+summary { cursor: pointer; color: var(--accent); padding: 6px 0; width: fit-content; max-width: 100%;
+  overflow-wrap: anywhere; }
 footer { padding-bottom: 40px; }
 footer p { margin: 48px 0 0; padding-top: 14px; border-top: 1px solid var(--line); }
 .xtick text, .ytick text, .xtitle, .ytitle, .annotation-text

@@ -1,0 +1,239 @@
+"""Several answers side by side: what differs in the questions, in the answers, and which operator did it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from perfmodel.api import Estimate, estimate
+from perfmodel.devices.compare import flatten_device
+from perfmodel.errors import InputError, PerfmodelError
+
+METRICS: dict[str, bool] = {
+    "ttft_s": False, "tpot_s": False, "e2e_s": False, "tokens_per_s": True, "tokens_per_s_per_device": True,
+    "requests_per_s": True, "memory_bytes_per_device": False, "joules_per_token": False, "power_w_per_device": False,
+    "usd_per_million_tokens": False,
+}  # fmt: skip
+"""What is compared, and whether more of it is better."""
+
+FRAMEWORK = "framework and queueing"
+"""The part of a metric that is in no operator of its step."""
+
+_PHASE = {"tpot": "decode", "ttft": "prefill"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One question with its name, and its answer or the reason why there is none."""
+
+    name: str
+    arguments: Mapping[str, Any]
+    estimate: Estimate | None
+    error: str = ""
+
+    @cached_property
+    def report(self) -> dict[str, Any]:
+        """The estimate as a JSON-ready object."""
+        assert self.estimate is not None
+        return self.estimate.report()
+
+    def metric(self, name: str) -> float | None:
+        """Return one of :data:`METRICS`, None where it is not known."""
+        if self.estimate is None:
+            return None
+        found = self.report.get(name)
+        if name == "power_w_per_device":
+            found = (self.report.get("energy") or {}).get(name)
+        return found["expected"] if isinstance(found, dict) else found
+
+
+@dataclass(frozen=True)
+class Term:
+    """What an operator adds to a metric in both cases, and what limits it there."""
+
+    name: str
+    part: str
+    baseline_s: float
+    case_s: float
+    baseline_limit: str
+    case_limit: str
+
+    @property
+    def difference_s(self) -> float:
+        """Return how much longer the case takes here."""
+        return self.case_s - self.baseline_s
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Cases beside a baseline, which is one of them."""
+
+    cases: tuple[Case, ...]
+    baseline: int
+
+    @property
+    def base(self) -> Case:
+        """The case that the others are compared with."""
+        return self.cases[self.baseline]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a row a case: its metrics, and each over the baseline's."""
+        return [self._row(case) for case in self.cases]
+
+    def _row(self, case: Case) -> dict[str, Any]:
+        row: dict[str, Any] = {"case": case.name, "error": case.error}
+        if case.estimate is None:
+            return row
+        for name in METRICS:
+            value, base = case.metric(name), self.base.metric(name)
+            row[name] = value
+            row[f"{name}_ratio"] = value / base if value is not None and base else None
+        return row | {"fits": case.report["fits"], "bottleneck": case.report["bottleneck"]}
+
+    def differences(self, case: Case) -> dict[str, tuple[Any, Any]]:
+        """Return what differs in the questions: inputs, and numbers of the devices, as (baseline, case)."""
+        if case.estimate is None or self.base.estimate is None:
+            return {}
+        left, right = self.base.report["inputs"], case.report["inputs"]
+        found = {k: (left.get(k), right.get(k)) for k in {**left, **right} if left.get(k) != right.get(k)}
+        a, b = flatten_device(self.base.estimate.device), flatten_device(case.estimate.device)
+        telling = [k for k in {**a, **b} if a.get(k) != b.get(k) and _tells(k)]
+        return found | {f"device.{k}": (a.get(k), b.get(k)) for k in telling}
+
+    def attribution(self, metric: str, case: Case) -> list[Term]:
+        """Return what each operator adds to TPOT or TTFT in both cases, the largest difference first.
+
+        The terms sum to the difference of the metrics: what is in no operator is :data:`FRAMEWORK`.
+        Errors: :class:`InputError` for another metric.
+        """
+        if metric not in _PHASE:
+            raise InputError(f"'{metric}' is made of no single step; the terms of {' or '.join(_PHASE)} are known")
+        left, right = (_terms(c, metric) for c in (self.base, case))
+        names = list({**left, **right})
+        none = ("", 0.0, "")
+        found = [
+            Term(name, (right.get(name) or left[name])[0], left.get(name, none)[1], right.get(name, none)[1],
+                 left.get(name, none)[2], right.get(name, none)[2])
+            for name in names
+        ]  # fmt: skip
+        return sorted(found, key=lambda term: -abs(term.difference_s))
+
+    def explanation(self, metric: str, case: Case) -> str:
+        """Return one sentence: how much faster or slower, and which terms did it."""
+        before, after = self.base.metric(f"{metric}_s"), case.metric(f"{metric}_s")
+        if before is None or after is None:
+            return ""
+        ratio = before / after
+        how = f"{ratio:.3g}x faster" if ratio >= 1.0 else f"{1 / ratio:.3g}x slower"
+        how = "the same" if abs(ratio - 1.0) < 5e-4 else how
+        terms = [t for t in self.attribution(metric, case) if abs(t.difference_s) > 0.02 * abs(after - before)][:4]
+        said = ", ".join(_said(t) for t in terms)
+        return f"{metric.upper()} {how} ({before * 1e3:.4g} to {after * 1e3:.4g} ms)" + (f": {said}" if said else "")
+
+
+_TELLING = ("memory.main", "memory.last_level", "links", "core_count", "clock_hz", "power_w")
+_TELLING_PEAKS = tuple(f"peaks.tensor.{dtype}.dense" for dtype in ("bfloat16", "fp8", "fp4", "int8"))
+
+
+def _tells(field: str) -> bool:
+    """Say whether a device's number is one that answers come from."""
+    return field.startswith((*_TELLING, *_TELLING_PEAKS)) and not field.endswith((".name", ".date"))
+
+
+def _said(term: Term) -> str:
+    limit = term.case_limit or term.baseline_limit
+    if term.baseline_limit and term.case_limit and term.baseline_limit != term.case_limit:
+        limit = f"{term.baseline_limit} to {term.case_limit}"
+    return f"{term.name} {term.difference_s * 1e3:+.3g} ms" + (f" ({limit})" if limit else "")
+
+
+def _terms(case: Case, metric: str) -> dict[str, tuple[str, float, str]]:
+    """Return (part, seconds, limit) by operator of the metric's step, operators of one name together."""
+    whole = case.metric(f"{metric}_s")
+    if case.estimate is None or whole is None:
+        return {}
+    found: dict[str, tuple[str, float, str]] = {}
+    rows = [row for row in case.report["operators"] if row["phase"] == _PHASE[metric]]
+    for row in sorted(rows, key=lambda r: r["expected_s"]):
+        before = found.get(row["name"], ("", 0.0, ""))[1]
+        found[row["name"]] = (row["part"], before + row["expected_s"], row["bottleneck"])
+    found[FRAMEWORK] = ("framework", whole - sum(seconds for _, seconds, _ in found.values()), "")
+    return found
+
+
+def compare(cases: Sequence[Mapping[str, Any]], baseline: int = 0, **common: Any) -> Comparison:
+    """Return the answers to several questions beside the one numbered ``baseline``.
+
+    A case holds arguments of :func:`perfmodel.estimate` (``model`` and ``device`` among them) that go over ``common``.
+    A case that cannot be has its reason in ``error``. Errors: :class:`InputError` if there are fewer than two, and the
+    baseline's own error if it cannot be.
+    """
+    if len(cases) < 2:
+        raise InputError("a comparison needs two cases at least: several models, devices, or --case and --vary")
+    if not 0 <= baseline < len(cases):
+        raise InputError(f"the baseline is one of the {len(cases)} cases, counted from 0, not {baseline}")
+    arguments = [{**common, **case} for case in cases]
+    names = case_names(arguments)
+    found = [_case(name, each) for name, each in zip(names, arguments, strict=True)]
+    if found[baseline].error:
+        reason = found[baseline].error
+        raise _again(arguments[baseline], reason)
+    return Comparison(tuple(found), baseline)
+
+
+def _again(arguments: Mapping[str, Any], reason: str) -> PerfmodelError:
+    try:
+        _ask(arguments)
+    except PerfmodelError as error:
+        return error
+    return InputError(reason)
+
+
+def _ask(arguments: Mapping[str, Any]) -> Estimate:
+    found = estimate(**arguments)
+    _ = found.answer
+    return found
+
+
+def _case(name: str, arguments: Mapping[str, Any]) -> Case:
+    try:
+        return Case(name, arguments, _ask(arguments))
+    except PerfmodelError as error:
+        return Case(name, arguments, None, str(error))
+
+
+def case_names(cases: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a short name for each case: what is not the same in all of them."""
+    flat = [_flat(case) for case in cases]
+    keys = list(dict.fromkeys(itertools.chain(*flat)))
+    telling = [key for key in keys if len({str(case.get(key)) for case in flat}) > 1] or keys[:1]
+    return [
+        " ".join(_named(key, case[key]) for key in telling if case.get(key) not in (None, "")) or "as it is"
+        for case in flat
+    ]
+
+
+def _flat(case: Mapping[str, Any]) -> dict[str, Any]:
+    changes = case.get("changes") or {}
+    return {k: v for k, v in case.items() if k != "changes"} | dict(changes)
+
+
+def _named(key: str, value: Any) -> str:
+    return str(value) if key in ("model", "device", "precision") else f"{key}={value}"
+
+
+def product(axes: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """Return every combination of the axes' values as a case; ``device.X`` and ``model.X`` go to its changes."""
+    found: list[dict[str, Any]] = []
+    for values in itertools.product(*axes.values()):
+        case: dict[str, Any] = {}
+        for key, value in zip(axes, values, strict=True):
+            if key.startswith(("device.", "model.")):
+                case["changes"] = {**case.get("changes", {}), key: value}
+            else:
+                case[key] = value
+        found.append(case)
+    return found

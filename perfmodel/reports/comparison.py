@@ -1,0 +1,190 @@
+"""A comparison as one HTML page: times with bands, the operators of each case, and a waterfall from the baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from perfmodel.reports.page import escape, page, section, table
+from perfmodel.reports.text import MISSING, Report, plain, seconds, size
+from perfmodel.reports.views.style import BLUE, GREEN, GREY, ORANGE, axis, base_layout, escaped, part_colour, time_scale
+from perfmodel.reports.views.view import Key, Plot, Table, View
+
+_MOST_TERMS = 9
+_SHOWN = (
+    ("ttft_s", "TTFT", seconds),
+    ("tpot_s", "TPOT", seconds),
+    ("e2e_s", "E2E", seconds),
+    ("tokens_per_s", "tokens/s", plain),
+    ("tokens_per_s_per_device", "tokens/s a device", plain),
+    ("memory_bytes_per_device", "memory a device", size),
+    ("joules_per_token", "J/token", plain),
+    ("usd_per_million_tokens", "USD per million tokens", plain),
+)
+
+
+def comparison_html(report: Report) -> str:
+    """Return the page of a comparison (schema ``perfmodel/compare/1``)."""
+    answered = [case for case in report["cases"] if not case["error"]]
+    views = [_times_view(answered), _operators_view(report, answered), *_waterfalls(report, answered)]
+    plots = [plot for view in views for plot in view.plots]
+    heading = f"{len(report['cases'])} cases against {report['baseline']}"
+    header = f"<h1>{escape(heading)}</h1>\n"
+    header += f'<p class="soft">{escape(_sentences(report))}</p>'
+    body = _summary(report) + "".join(map(section, views))
+    return page("comparison", header, body, escape(f"perfmodel {report['version']}, {report['schema']}"), plots)
+
+
+def _sentences(report: Report) -> str:
+    said = [f"{name}: {'; '.join(filter(None, texts))}." for name, texts in report["explanations"].items()]
+    return " ".join(said) or "No case but the baseline could be answered."
+
+
+def _summary(report: Report) -> str:
+    rows: list[tuple[str, ...]] = []
+    for key, name, text in _SHOWN:
+        cells = [_cell(case, key, text) for case in report["cases"]]
+        if any(cell != MISSING for cell in cells):
+            rows.append((name, *cells))
+    rows.append(("fits", *(_yes(case) for case in report["cases"])))
+    rows.append(("limited by", *(case.get("bottleneck") or MISSING for case in report["cases"])))
+    heads = ("", *(case["case"] for case in report["cases"]))
+    found = table(Table(heads, rows), "The cases", "The cases, with their ratio to the baseline")
+    failed = [f"<li>{escape(c['case'])}: {escape(c['error'])}</li>" for c in report["cases"] if c["error"]]
+    return found + (f"<h3>Cases that cannot be</h3><ul>{''.join(failed)}</ul>" if failed else "")
+
+
+def _yes(case: Mapping[str, Any]) -> str:
+    return MISSING if case["error"] else "yes" if case["fits"] else "no"
+
+
+def _cell(case: Mapping[str, Any], key: str, text: Any) -> str:
+    value, ratio = case.get(key), case.get(f"{key}_ratio")
+    if value is None:
+        return MISSING
+    return text(value) + (f" (x{ratio:.2f})" if ratio is not None and abs(ratio - 1) > 5e-4 else "")
+
+
+def _times_view(cases: Sequence[Mapping[str, Any]]) -> View:
+    """Return TTFT and TPOT of every case as bars with their bands and bounds."""
+    plots = [_times_plot(cases, key, name) for key, name in (("ttft_s", "TTFT"), ("tpot_s", "TPOT"))]
+    found = [plot for plot in plots if plot]
+    best = min((c for c in cases if c.get("tpot_s")), key=lambda c: c["tpot_s"], default=None)
+    finding = f"{best['case']} has the shortest TPOT, {seconds(best['tpot_s'])}." if best else "No case has a TPOT."
+    caption = "Bars are expected times, whiskers go from p10 to p90, a white diamond is the bound."
+    return View("times", "Times", finding, found, Table((), []), caption if found else "")
+
+
+def _times_plot(cases: Sequence[Mapping[str, Any]], key: str, name: str) -> Plot | None:
+    shown = [(case["case"], case["bands"][key]) for case in cases if case["bands"].get(key)]
+    if not shown:
+        return None
+    unit_s, unit = time_scale(max(band["expected"] for _, band in shown))
+    above = [(band["p90"] - band["expected"]) / unit_s for _, band in shown]
+    below = [(band["expected"] - band["p10"]) / unit_s for _, band in shown]
+    y = list(range(len(shown)))
+    bars = {
+        "type": "bar", "orientation": "h", "y": y, "x": [b["expected"] / unit_s for _, b in shown], "width": 0.6,
+        "marker": {"color": BLUE},
+        "error_x": {"type": "data", "symmetric": False, "array": above, "arrayminus": below, "color": "#333333",
+                    "thickness": 1.3, "width": 4},
+        "hovertemplate": "%{x:.4g} " + unit + "<extra></extra>",
+    }  # fmt: skip
+    bound = {
+        "type": "scatter", "mode": "markers", "y": y, "x": [b["bound"] / unit_s for _, b in shown], "hoverinfo": "skip",
+        "marker": {"symbol": "diamond", "size": 8, "color": "#ffffff", "line": {"color": "#000000", "width": 1.2}},
+    }  # fmt: skip
+    layout = base_layout(
+        xaxis=axis(f"{name}, {unit}", rangemode="tozero", fixedrange=True), yaxis=_names([n for n, _ in shown]),
+        margin={"l": 8, "r": 16, "t": 8, "b": 44},
+    )  # fmt: skip
+    legend = (Key("bar", BLUE, "expected"), Key("diamond", "#ffffff", "bound"))
+    label = f"{name} of {len(shown)} cases"
+    return Plot(f"plot-{name.lower()}", name, label, 70 + 36 * len(shown), [bars, bound], layout, legend)
+
+
+def _names(labels: Sequence[str]) -> dict[str, Any]:
+    count = len(labels)
+    rows = {"tickvals": list(range(count)), "ticktext": [escaped(t) for t in labels], "range": [count - 0.5, -0.5]}
+    return axis("", **rows, showgrid=False, fixedrange=True, ticks="outside", ticklen=8, tickcolor="rgba(0,0,0,0)")
+
+
+def _operators_view(report: Report, cases: Sequence[Mapping[str, Any]]) -> View:
+    """Return the steps of every case as stacked bars, a part of the model each."""
+    plots = [p for phase in ("prefill", "decode") if (p := _stacked(report, cases, phase))]
+    finding = "Each step is the sum of its operators; the parts of the model have a colour each."
+    return View("parts", "Where the time goes", finding if plots else "No case has a step.", plots, Table((), []))
+
+
+def _stacked(report: Report, cases: Sequence[Mapping[str, Any]], phase: str) -> Plot | None:
+    rows = {c["case"]: [r for r in report["operators"][c["case"]] if r["phase"] == phase] for c in cases}
+    rows = {name: found for name, found in rows.items() if found}
+    if not rows:
+        return None
+    kinds = ("attention", "ffn", "head", "embedding", "pipeline", "communication")
+    totals = {name: dict.fromkeys(kinds, 0.0) for name in rows}
+    for name, found in rows.items():
+        for row in found:
+            key = "communication" if row["link_bytes"] else row["part"]
+            totals[name][key] = totals[name].get(key, 0.0) + row["expected_s"]
+    unit_s, unit = time_scale(max(sum(parts.values()) for parts in totals.values()))
+    used = [kind for kind in kinds if any(parts.get(kind) for parts in totals.values())]
+    data = [
+        {"type": "bar", "orientation": "h", "y": list(range(len(totals))), "width": 0.6, "name": kind,
+         "x": [parts[kind] / unit_s for parts in totals.values()], "marker": {"color": _colour(kind)},
+         "hovertemplate": f"{kind} %{{x:.4g}} {unit}<extra></extra>"}
+        for kind in used
+    ]  # fmt: skip
+    layout = base_layout(
+        xaxis=axis(f"{phase} step, {unit}", rangemode="tozero", fixedrange=True), yaxis=_names(list(totals)),
+        barmode="stack", margin={"l": 8, "r": 16, "t": 8, "b": 44},
+    )  # fmt: skip
+    legend = tuple(Key("bar", _colour(kind), kind) for kind in used)
+    label = f"{phase} step of {len(totals)} cases by part of the model"
+    return Plot(f"plot-parts-{phase}", phase, label, 70 + 36 * len(totals), data, layout, legend)
+
+
+def _colour(kind: str) -> str:
+    return {"communication": "#56B4E9", "pipeline": GREY}.get(kind, part_colour(kind))
+
+
+def _waterfalls(report: Report, cases: Sequence[Mapping[str, Any]]) -> list[View]:
+    """Return for each case how its TPOT comes about from the baseline's, term by term."""
+    found: list[View] = []
+    base = next(c for c in cases if c["case"] == report["baseline"])
+    for place, (name, metrics) in enumerate(report["attribution"].items()):
+        metric = "tpot" if metrics["tpot"] else "ttft"
+        case = next(c for c in cases if c["case"] == name)
+        if metrics[metric] and base.get(f"{metric}_s"):
+            found.append(_waterfall(place, name, metric, base, case, metrics[metric]))
+    return found
+
+
+def _waterfall(
+    place: int, name: str, metric: str, base: Mapping[str, Any], case: Mapping[str, Any], terms: list[dict[str, Any]]
+) -> View:
+    shown = [t for t in terms[:_MOST_TERMS] if t["difference_s"]]
+    rest = sum(t["difference_s"] for t in terms[_MOST_TERMS:])
+    labels = [base["case"], *(t["name"] for t in shown), *(["others"] if rest else []), name]
+    steps = [base[f"{metric}_s"], *(t["difference_s"] for t in shown), *([rest] if rest else []), 0.0]
+    unit_s, unit = time_scale(max(base[f"{metric}_s"], case[f"{metric}_s"]))
+    data = [{
+        "type": "waterfall", "orientation": "h", "y": list(range(len(labels))), "x": [s / unit_s for s in steps],
+        "measure": ["absolute", *["relative"] * (len(labels) - 2), "total"], "width": 0.6,
+        "decreasing": {"marker": {"color": GREEN}}, "increasing": {"marker": {"color": ORANGE}},
+        "totals": {"marker": {"color": BLUE}}, "connector": {"line": {"color": GREY, "width": 1}},
+        "hovertemplate": "%{delta:.4g} " + unit + "<extra></extra>",
+    }]  # fmt: skip
+    layout = base_layout(
+        xaxis=axis(f"{metric.upper()}, {unit}", rangemode="tozero", fixedrange=True), yaxis=_names(labels),
+        margin={"l": 8, "r": 16, "t": 8, "b": 44},
+    )  # fmt: skip
+    legend = (Key("bar", BLUE, "whole"), Key("bar", GREEN, "less"), Key("bar", ORANGE, "more"))
+    label = f"{metric.upper()} from {base['case']} to {name}, term by term"
+    plot = Plot(f"plot-waterfall-{place}", "", label, 80 + 26 * len(labels), data, layout, legend)
+    rows = [(t["name"], t["part"], t["baseline_limit"] or MISSING, t["case_limit"] or MISSING, seconds(t["baseline_s"]),
+             seconds(t["case_s"]), f"{t['difference_s'] * 1e3:+.4g} ms") for t in terms]  # fmt: skip
+    heads = ("operator", "part", "limited by", "then by", "baseline", "case", "difference")
+    finding = f"{metric.upper()} goes from {seconds(base[f'{metric}_s'])} to {seconds(case[f'{metric}_s'])}."
+    contents = Table(heads, rows, frozenset({0, 1, 2, 3}))
+    return View(f"waterfall-{place}", f"{name} against {base['case']}", finding, [plot], contents)
