@@ -10,7 +10,6 @@ from typing import Any
 
 from perfmodel.arguments import Count, whole
 from perfmodel.devices import Device, load_device
-from perfmodel.errors import InputError
 from perfmodel.plan.memory import MemoryUse
 from perfmodel.plan.words import plan_from
 from perfmodel.serving.closed_loop import bottleneck
@@ -22,6 +21,7 @@ from perfmodel.serving.scenario import Answer, Pool, Question, Setup, prepare
 from perfmodel.serving.timed import StepTime, Time
 from perfmodel.workloads.library import load_model
 from perfmodel.workloads.spec import LanguageModel
+from perfmodel.workloads.what_if import changed
 
 
 @dataclass(frozen=True)
@@ -216,28 +216,6 @@ def estimate(
         workload, machine, question, whole("batch", batch), whole("input_tokens", input_tokens),
         whole("output_tokens", output_tokens),
     )  # fmt: skip
-
-
-def changed(model: LanguageModel, device: Device, changes: Mapping[str, str]) -> tuple[LanguageModel, Device]:
-    """Return the model and the device with other numbers: ``{"device.power": "400 W", "model.ffn.topk": "2"}``.
-
-    Errors: :class:`InputError` for a field that is neither the device's nor the model's.
-    """
-    if not changes:
-        return model, device
-    from perfmodel.devices.override import change_device
-    from perfmodel.workloads.override import change_model
-
-    split: dict[str, dict[str, str]] = {"device": {}, "model": {}}
-    for field, value in changes.items():
-        kind, _, rest = field.partition(".")
-        if kind not in split or not rest:
-            raise InputError(f"'{field}' is no field to change: write device.FIELD or model.FIELD")
-        split[kind][rest] = str(value)
-    return (
-        change_model(model, split["model"]) if split["model"] else model,
-        change_device(device, split["device"]) if split["device"] else device,
-    )
 
 
 def _compiled(setup: Setup) -> CompiledAnswers:

@@ -69,7 +69,7 @@ def compare(
     from perfmodel.comparison import compare as run
     from perfmodel.comparison import product
 
-    axes = {"model": _words(models), "device": _words(devices)} | _axes(vary)
+    axes = {"model": _words(models), "device": _words(devices)} | axes_of(vary)
     explicit = [_fields("--case", text) for text in case or [""]]
     cases = [_merged(one, each) for one in product(axes) for each in explicit]
     common = {"batch": batch, "input_tokens": input_tokens, "output_tokens": output_tokens, "phase": phase,
@@ -93,7 +93,8 @@ def _words(text: str) -> list[str]:
     return found
 
 
-def _axes(vary: Sequence[str] | None) -> dict[str, list[Any]]:
+def axes_of(vary: Sequence[str] | None) -> dict[str, list[Any]]:
+    """Return the values of each field of ``--vary FIELD=VALUE,VALUE``."""
     found: dict[str, list[Any]] = {}
     for text in vary or ():
         field, equals, values = text.partition("=")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from perfmodel import __version__
 from perfmodel.arguments import parse_axis
@@ -11,12 +13,12 @@ from perfmodel.cli import options as o
 from perfmodel.cli.output import note, one_stdout, print_columns, print_json, short, write_table_csv
 from perfmodel.cli.plain import PlainCommand, examples, new_app
 from perfmodel.cli.progress import progress
-from perfmodel.cli.question import options
+from perfmodel.cli.question import changes, options
 from perfmodel.errors import InputError
 
 app = new_app()
 SCHEMA = "perfmodel/sweep/1"
-MOST_SHOWN, MOST_JSON = 40, 200_000
+MOST_SHOWN, MOST_JSON, MOST_HTML = 40, 200_000, 50_000
 _AXES = ("batch", "input_tokens", "output_tokens", "tp", "ep", "attention_dp", "dp")
 _SHOWN = {
     "ttft_s": ("TTFT ms", 1e3), "tpot_s": ("TPOT ms", 1e3), "e2e_s": ("E2E s", 1.0), "tokens_per_s": ("tokens/s", 1.0),
@@ -31,6 +33,8 @@ _SHOWN = {
     epilog=examples(
         "sweep llama-3.1-8b --on h100-sxm --batch 1:512:x2 --input 512,2048,8192 --csv grid.csv",
         "sweep deepseek-v3 --on h200-sxm --tp 8 --ep 1,2,4,8 --batch 32 --precision fp8 --json",
+        "sweep llama-3.1-8b --on l40s --batch 1:256:x2 --input 512:16384:x2 --slo ttft=1s,tpot=30ms --html slo.html",
+        "sweep llama-3.1-8b --on h100-sxm --vary device.memory.main.bandwidth=*1,*2,*4 --vary precision=bfloat16,fp8",
     ),
 )
 def sweep(
@@ -43,6 +47,13 @@ def sweep(
     ep: o.Eps = "1",
     attention_dp: o.AttentionDps = "1",
     dp: o.Dps = "1",
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--vary", metavar="FIELD=VALUE,..", help="A further axis: any field (pp, precision, device.power)."
+        ),
+    ] = None,
+    change: o.Changes = None,
     precision: o.Precision = "",
     moe_precision: o.MoePrecision = "",
     kv: o.Kv = "",
@@ -50,8 +61,12 @@ def sweep(
     static: o.Static = False,
     engine: o.Engine = "",
     routing: o.RoutingName = "uniform",
+    slo: Annotated[
+        str, typer.Option("--slo", metavar="METRIC=TIME,..", help="Limits: iso-lines, such as ttft=500ms,tpot=30ms.")
+    ] = "",
     json: o.Json = False,
     csv: o.CsvFile = "",
+    html: o.HtmlFile = "",
 ) -> None:
     """Estimate a model on a device for every combination of the axes.
 
@@ -71,13 +86,24 @@ def sweep(
         routing=routing,
     )
     del chosen["mode"]  # pools have no axes
-    points = prod(map(len, axes.values()))
+    further = _further(vary)
+    points = prod(map(len, (*axes.values(), *further.values())))
+    limits = _limits(slo)
+    if html and points > MOST_HTML:
+        raise InputError(f"{points:,} points are too many for one page (at most {MOST_HTML:,}); use --csv FILE")
     if json and points > MOST_JSON:
         raise InputError(f"{points:,} points are too many for one JSON object (at most {MOST_JSON:,}); use --csv FILE")
     from perfmodel.sweeps import sweep as run
 
     with progress("sweep") as update:
-        found = run(model, device, **axes, out=csv if csv not in ("", "-") else None, progress=update, **chosen)
+        # a page needs the points at hand, which are then written as a table too
+        target = csv if csv not in ("", "-") and not html else None
+        found = run(model, device, **axes, out=target, progress=update, vary=further, changes=changes(change),
+                    **chosen)  # fmt: skip
+    if html:
+        _write_html(html, found, limits)
+        if csv not in ("", "-"):
+            write_table_csv(csv, list(found.rows()))
     if json:
         inputs = {"model": found.model, "device": found.device, **found.axes, **chosen}
         answer = {"shape": found.shape, "rows": found.rows(), "problems": found.problems}
@@ -85,7 +111,9 @@ def sweep(
     elif csv == "-":
         write_table_csv(csv, list(found.rows()))
     elif not csv:
-        _print(list(found.rows(limit=MOST_SHOWN)), points)
+        _print(list(found.rows(limit=MOST_SHOWN)), points, tuple(further))
+    if limits and not csv:
+        _best(list(found.rows()), limits)
     _notes(found.problems, csv)
 
 
@@ -100,17 +128,71 @@ def _notes(problems: list[tuple[str, str]], csv: str) -> None:
         note(f"wrote {csv}")
 
 
-def _print(rows: list[dict[str, Any]], points: int) -> None:
+def _further(vary: list[str] | None) -> dict[str, list[Any]]:
+    from perfmodel.cli.compare import axes_of
+
+    return {name: [_plain(v) for v in values] for name, values in axes_of(vary).items()}
+
+
+def _plain(value: Any) -> Any:
+    """Return a count as a number, so that it sorts and plots as one."""
+    return int(value) if isinstance(value, str) and value.isdigit() else value
+
+
+def _limits(slo: str) -> dict[str, float]:
+    """Return the most seconds of each metric of a service level such as ``ttft=500ms,tpot=30ms``."""
+    from perfmodel.units import parse_quantity
+
+    found: dict[str, float] = {}
+    for part in filter(None, (piece.strip() for piece in slo.split(","))):
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        if name not in ("ttft", "tpot", "e2e") or not equals:
+            raise InputError(f"--slo: '{part}' is not METRIC=TIME with ttft, tpot or e2e, such as tpot=30ms")
+        found[f"{name}_s"] = parse_quantity(value, "seconds")
+    return found
+
+
+def _write_html(target: str, found: Any, limits: dict[str, float]) -> None:
+    from perfmodel.files import write_text
+    from perfmodel.reports.sweep import sweep_html
+
+    notes = [f"left out: {plan}: {reason}" for plan, reason in found.problems[:5]]
+    write_text(target, sweep_html(
+        {"schema": SCHEMA, "version": __version__, "model": found.model, "device": found.device, "axes": found.axes,
+         "rows": list(found.rows()), "slo": limits, "notes": notes}
+    ))  # fmt: skip
+    note(f"wrote {target}")
+
+
+def _best(rows: list[dict[str, Any]], limits: dict[str, float]) -> None:
+    from perfmodel.reports.sweep import best_point, meets
+
+    fitting = [row for row in rows if row.get("fits") is not False]
+    able = sum(meets(row, limits) for row in fitting)
+    best = best_point(fitting, limits)
+    if best is None:
+        note(f"none of the {len(rows):,} points keeps the service level")
+        return
+    at = ", ".join(f"{k} {v}" for k, v in best.items() if k in _AXES or "." in k)
+    note(f"{able:,} of {len(rows):,} points keep the service level; most throughput a device: {at}")
+
+
+def _print(rows: list[dict[str, Any]], points: int, further: tuple[str, ...]) -> None:
     if not rows:
         note("no point has an answer")
         return
-    axes = [name for name in _AXES if len({row.get(name) for row in rows}) > 1] or ["batch"]
+    named = (*further, *_AXES)
+    axes = [name for name in named if len({row.get(name) for row in rows}) > 1] or ["batch"]
     metrics = [name for name in _SHOWN if name in rows[0]]
     heading = [*axes, *(_SHOWN[name][0] for name in metrics)]
-    cells = [[*(short(row[a]) for a in axes), *(_scaled(row[m], _SHOWN[m][1]) for m in metrics)] for row in rows]
+    cells = [[*(_word(row[a]) for a in axes), *(_scaled(row[m], _SHOWN[m][1]) for m in metrics)] for row in rows]
     print_columns([heading, *cells], numbers=range(len(heading)))
     if len(rows) == MOST_SHOWN < points:
         note(f"{len(rows)} of {points:,} points; --csv FILE writes all")
+
+
+def _word(value: Any) -> str:
+    return value if isinstance(value, str) else short(value)
 
 
 def _scaled(value: float | None, factor: float) -> str:

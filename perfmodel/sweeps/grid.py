@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,13 @@ from perfmodel.arguments import whole
 from perfmodel.devices import Device, load_device
 from perfmodel.errors import InputError, PerfmodelError, did_you_mean
 from perfmodel.numeric import Number, where
-from perfmodel.plan.parallelism import Plan
+from perfmodel.plan.words import PLAN_FIELDS, plan_from
 from perfmodel.readings.staged import StagedGrid, stage
 from perfmodel.serving.scenario import Answer, Question, Setup, prepare
 from perfmodel.serving.timed import Time
 from perfmodel.workloads.library import load_model
 from perfmodel.workloads.spec import LanguageModel
+from perfmodel.workloads.what_if import changed
 
 PLAN_AXES = ("tp", "ep", "attention_dp", "dp")
 NUMBER_AXES = ("batch", "input_tokens", "output_tokens")
@@ -37,9 +38,14 @@ class Sweep:
 
     model: str
     device: str
-    axes: dict[str, list[int]]
+    axes: dict[str, list[Any]]
     columns: dict[str, Any] = field(default_factory=dict[str, Any])
     problems: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+
+    @property
+    def plan_axes(self) -> list[str]:
+        """Return the axes that pick a plan or a machine, one compiled formula each, rather than enter it."""
+        return [name for name in self.axes if name not in NUMBER_AXES]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -79,20 +85,26 @@ def sweep(
     bands: bool = True,
     columns: Iterable[str] | None = None,
     progress: Progress | None = None,
+    vary: Mapping[str, Iterable[Any]] | None = None,
+    changes: Mapping[str, str] | None = None,
     **options: Any,
 ) -> Sweep:
     """Return the full factorial grid of answers, or stream it to the CSV file ``out``.
 
     ``expected=False`` gives bounds and memory only, ``bands=False`` leaves out p10 and p90, and
-    ``columns`` names those that are wanted (the rest is not even computed). ``options`` are those of
-    :func:`perfmodel.estimate`.
+    ``columns`` names those that are wanted (the rest is not even computed). ``vary`` gives further axes, the outermost:
+    any other field of a plan or question (pp, cp, precision, engine ...), ``device.FIELD`` or ``model.FIELD``.
+    ``changes`` and ``options`` are those of :func:`perfmodel.estimate`.
 
     Errors: :class:`PerfmodelError` for an unknown name or value; a plan that cannot be is in ``problems``.
     """
     workload = model if isinstance(model, LanguageModel) else load_model(str(model))
     machine = device if isinstance(device, Device) else load_device(str(device))
+    outer = {name: _values(name, values) for name, values in (vary or {}).items()}
+    workload, machine = changed(workload, machine, changes or {})
     asked = (tp, ep, attention_dp, dp, batch, input_tokens, output_tokens)
-    axes = {name: _axis(name, values) for name, values in zip((*PLAN_AXES, *NUMBER_AXES), asked, strict=True)}
+    axes: dict[str, list[Any]] = {**outer}
+    axes |= {name: _axis(name, values) for name, values in zip((*PLAN_AXES, *NUMBER_AXES), asked, strict=True)}
     result = Sweep(workload.name, machine.name, axes)
     if out is None and result.points > LARGEST_IN_MEMORY:
         raise InputError(f"{result.points:,} points are too many to hold; give a file (out=, --csv) to stream them to")
@@ -112,7 +124,7 @@ class PlanGrid:
     """The compiled grid of one plan: where it lies on the plan axes, its values there, and the columns' names."""
 
     place: tuple[int, ...]
-    plan: tuple[int, ...]
+    plan: tuple[Any, ...]
     columns: tuple[str, ...]
     grid: StagedGrid
 
@@ -120,25 +132,34 @@ class PlanGrid:
 def _grids(
     model: LanguageModel, device: Device, result: Sweep, wanted: _Wanted, options: Mapping[str, Any]
 ) -> Iterator[PlanGrid]:
-    sizes = [range(len(result.axes[name])) for name in PLAN_AXES]
+    names = result.plan_axes
+    sizes = [range(len(result.axes[name])) for name in names]
     solvable = 0
     first: PerfmodelError | None = None
     for place in itertools.product(*sizes):
-        values = tuple(result.axes[name][i] for name, i in zip(PLAN_AXES, place, strict=True))
-        plan = Plan(**dict(zip(PLAN_AXES, values, strict=True)))
+        values = tuple(result.axes[name][i] for name, i in zip(names, place, strict=True))
         try:
-            setup = prepare(model, device, Question(plan=plan, **options))
+            setup = _setup(model, device, dict(zip(names, values, strict=True)), options)
         except PerfmodelError as error:
             first = first or error
-            text = " ".join(f"{name}={v}" for name, v in zip(PLAN_AXES, values, strict=True))
+            text = " ".join(f"{name}={v}" for name, v in zip(names, values, strict=True))
             result.problems.append((text, str(error)))
             continue
         solvable += 1
-        names = tuple(name for name, _ in wanted.of(setup, 1.0, 16.0, 16.0))
+        columns = tuple(name for name, _ in wanted.of(setup, 1.0, 16.0, 16.0))
         grid = stage(_traced(setup, wanted), {name: result.axes[name] for name in NUMBER_AXES})
-        yield PlanGrid(place, values, names, grid)
+        yield PlanGrid(place, values, columns, grid)
     if not solvable and first is not None:
         raise first
+
+
+def _setup(model: LanguageModel, device: Device, values: Mapping[str, Any], options: Mapping[str, Any]) -> Setup:
+    """Return the setup of one point of the plan axes."""
+    fields = {name: value for name, value in values.items() if "." not in name}
+    others = {name: str(value) for name, value in values.items() if "." in name}
+    plan = plan_from({**options, **fields})
+    chosen = {name: value for name, value in {**options, **fields}.items() if name not in PLAN_FIELDS}
+    return prepare(*changed(model, device, others), Question(plan=plan, **chosen))
 
 
 @dataclass(frozen=True)
@@ -200,7 +221,7 @@ def _collect(result: Sweep, grids: Iterator[PlanGrid], progress: Progress | None
     import numpy as np
 
     done = 0
-    answered = np.zeros(result.shape[: len(PLAN_AXES)], dtype=bool)
+    answered = np.zeros(result.shape[: len(result.plan_axes)], dtype=bool)
     columns: dict[str, Any] = {}
     for plan in grids:
         answered[plan.place] = True
@@ -240,6 +261,21 @@ def _put(target: Any, place: tuple[slice, ...], value: Any) -> None:
         return
     where_ = tuple(s if keep else slice(0, 1) for s, keep in zip(place, kept, strict=True))
     target[where_] = value[tuple(slice(None) if keep else slice(0, 1) for keep in kept)]
+
+
+def _values(name: str, values: Iterable[Any]) -> list[Any]:
+    """Return the values of a further axis. Errors: :class:`InputError` for a field that cannot vary here."""
+    known = [f for f in (*PLAN_FIELDS, *(f.name for f in fields(Question))) if f not in _NOT_VARIED]
+    if name not in known and not name.startswith(("device.", "model.")):
+        hint = did_you_mean(name, known)
+        raise InputError(f"no field '{name}' to vary{hint} (one of {', '.join(known)}, device.FIELD, model.FIELD)")
+    found = list(values)
+    if not found:
+        raise InputError(f"{name} has no values")
+    return found
+
+
+_NOT_VARIED = (*PLAN_AXES, "plan", "prefill_pool", "decode_pool", "mode", "phase", "static")
 
 
 def _axis(name: str, values: Iterable[int]) -> list[int]:

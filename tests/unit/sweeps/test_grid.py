@@ -212,3 +212,30 @@ def test_only_the_columns_asked_for() -> None:
         assert np.allclose(found.columns[name], whole.columns[name], rtol=1e-12, atol=0)
     with pytest.raises(InputError, match=r"no column 'tpot' - did you mean 'tpot_s'"):
         sweep("llama-3.1-8b", "h100-sxm", columns=["tpot"])
+
+
+def test_further_axes_are_the_outermost() -> None:
+    result = sweep("llama-3.1-8b", "h100-sxm", batch=[1, 8], vary={"precision": ["bfloat16", "fp8"], "pp": [1, 2]})
+    assert list(result.axes)[:2] == ["precision", "pp"]
+    assert result.shape[:2] == (2, 2)
+    one = sweep("llama-3.1-8b", "h100-sxm", batch=[1, 8], precision="fp8", vary={"pp": [2]})
+    np.testing.assert_allclose(result.columns["tpot_s"][1, 1].ravel(), one.columns["tpot_s"].ravel())
+
+
+def test_numbers_of_the_device_can_vary(tmp_path: Path) -> None:
+    factors = ["*1", "*2"]
+    result = sweep(
+        "llama-3.1-8b", "h100-sxm", vary={"device.memory.main.bandwidth": factors}, changes={"device.power": "400 W"}
+    )
+    slow, fast = result.columns["tpot_bound_s"].ravel()
+    assert fast == pytest.approx(slow / 2)
+    sweep("llama-3.1-8b", "h100-sxm", vary={"device.power": ["400 W", "700 W"]}, out=tmp_path / "x.csv")
+    lines = (tmp_path / "x.csv").read_text().splitlines()
+    assert lines[0].startswith("device.power,tp,")
+    assert [line.split(",")[0] for line in lines[1:]] == ["400 W", "700 W"]
+
+
+@pytest.mark.parametrize("field", ["tpp", "tp", "phase"])
+def test_fields_that_cannot_vary(field: str) -> None:
+    with pytest.raises(InputError, match=f"no field '{field}' to vary"):
+        sweep("llama-3.1-8b", "h100-sxm", vary={field: [1, 2]})
