@@ -147,9 +147,9 @@ class Estimate:
     def operator_rows(self) -> list[dict[str, Any]]:
         """Return one row an operator and phase."""
         rows: list[dict[str, Any]] = []
-        bandwidth = float(self.setup.decode.machine.chip.memory_bandwidth_bytes_per_s)
-        for phase, step in (("prefill", self.answer.phases.prefill), ("decode", self.answer.phases.decode)):
-            rows += operator_rows(phase, step, bandwidth) if step else []
+        phases, setup = self.answer.phases, self.setup
+        for phase, step, pool in (("prefill", phases.prefill, setup.prefill), ("decode", phases.decode, setup.decode)):
+            rows += operator_rows(phase, step, pool.machine) if step else []
         return rows
 
     def ops(self) -> Any:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from perfmodel.cost.facts import ChipFacts
 from perfmodel.cost.link_facts import LinkFacts
 from perfmodel.counts import Counts
-from perfmodel.numeric import Number, maximum
-from perfmodel.ops import AllReduce, Operator
+from perfmodel.numeric import Number, maximum, minimum, where
+from perfmodel.ops import AllReduce, AllToAll, Collective, ExpertExchange, Operator, SendRecv
 
 BOOST_HEADROOM = 1.07
 """Parts run up to this much above the clock of their datasheet peak while power allows (measured kernels)."""
@@ -38,12 +38,12 @@ def operator_bound(op: Operator, counts: Counts, chip: ChipFacts, link: LinkFact
     ``memory = cold bytes/bandwidth``, where in a step (``warm=False``) weights and KV are cold, and in a repeated
     benchmark (``warm=True``) only ``max(0, bytes - last-level cache)``, and on a GPU all bytes cross into the SMs at
     64 a clock each; the link moves what a rank must send, or half of an all-reduce where the switch can add (topology
-    nvswitch).
+    nvswitch), and the network what must leave a domain, both at once.
 
     Source: roofline (Williams et al. 2009) with each resource apart. Omits launch latency, which no law requires.
     """
-    sends = 0.5 if isinstance(op, AllReduce) and link is not None and link.topology.startswith("nvswitch") else 1.0
-    return Bound(_compute_s(op, counts, chip), _memory_s(counts, chip, warm), sends * _link_s(counts, link))
+    link_s = _link_s(op, counts, link) if isinstance(op, Collective) else 0.0
+    return Bound(_compute_s(op, counts, chip), _memory_s(counts, chip, warm), link_s)
 
 
 def _fastest_dtype(op: Operator, dtype: str, chip: ChipFacts) -> str:
@@ -78,13 +78,42 @@ def _memory_s(counts: Counts, chip: ChipFacts, warm: bool) -> Number:
     return maximum(from_memory, cold / (BOOST_HEADROOM * chip.core_bytes_per_s))
 
 
-def _link_s(counts: Counts, link: LinkFacts | None) -> Number:
+def _link_s(op: Collective, counts: Counts, link: LinkFacts | None) -> Number:
     sent: Number = 0.0
     for key, moved in counts.bytes.items():
         if key.tier == "link" and key.direction == "write":
             sent = sent + moved
-    if isinstance(sent, float) and not sent:
+    if isinstance(sent, (int, float)) and not sent:
         return 0.0
     if link is None:
         raise ValueError("a collective's bound needs a link")
-    return sent / link.bandwidth_bytes_per_s
+    adds = isinstance(op, AllReduce) and link.topology.startswith("nvswitch")
+    inside = (0.5 if adds else 1.0) * sent / link.bandwidth_bytes_per_s
+    return inside if _stays_inside(op, link) else _both_levels(op, link, inside)
+
+
+def _stays_inside(op: Collective, link: LinkFacts) -> bool:
+    """Say whether plain numbers show that no domain is left, so that nothing about the network need be computed."""
+    size, ranks = link.domain_size, op.ranks
+    plain = isinstance(size, (int, float)) and isinstance(ranks, (int, float))
+    return plain and ranks * op.span <= size
+
+
+def _both_levels(op: Collective, link: LinkFacts, inside: Number) -> Number:
+    """Return the larger of what the links inside and the network must take, per device of a domain of d.
+
+    Across D domains an all-reduce moves at least ``2(D-1)/D*S/d`` (half if the network could add), a gather or scatter
+    ``(D-1)/D*S/d``, an all-to-all ``(n-d)/n*S``, of which an exchange may send one copy a domain; a message all of it.
+    Inside, no more than an even share of the rest is certain.
+    """
+    domain = maximum(link.domain_size / op.span, 1.0)
+    ranks = maximum(op.ranks, 1.0)
+    local, domains = minimum(ranks, domain), maximum(ranks / domain, 1.0)
+    share = (domains - 1.0) / domains * op.bytes / local
+    if isinstance(op, (AllToAll, ExpertExchange)):
+        crossing = (ranks - local) / ranks * op.bytes / getattr(op, "copies", 1.0)
+        within = op.bytes * (local - 1.0) / ranks / link.bandwidth_bytes_per_s
+    else:
+        crossing = op.bytes * minimum(domains - 1.0, 1.0) if isinstance(op, SendRecv) else share
+        within = inside * where(domains > 1.0, 0.0, 1.0)
+    return maximum(where(domains > 1.0, within, inside), crossing / link.outer_bandwidth_bytes_per_s)

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from perfmodel.devices.model import Device, Link
 from perfmodel.errors import InputError
-from perfmodel.numeric import Number
+from perfmodel.numeric import Number, minimum
 
 DEFAULT_NIC_BYTES_PER_S = 50e9
 """A 400 Gbit/s NIC for each device: what datacentre nodes of 2022 and later have, where nothing is recorded."""
@@ -18,8 +18,8 @@ class LinkFacts:
     """How the devices of a domain are joined, and what joins the domains.
 
     ``bandwidth_bytes_per_s`` and ``outer_bandwidth_bytes_per_s`` are one direction a device: inside a domain of
-    ``domain_size`` devices (NVLink, PCIe) and beyond it (the NIC; PCIe for NVLink pairs). ``latency_s`` is the wire's
-    own, a floor under a step; software is in the coefficients.
+    ``domain_size`` devices (NVLink, PCIe) and beyond it (the NIC; PCIe for NVLink pairs). ``latency_s`` and
+    ``outer_latency_s`` are the wires' own, a floor under a step; software is in the coefficients.
 
     ``topology``: nvswitch (also nvswitch-nvlink3/4), nvlink3-fully-connected-4, pairwise-nvlink+pcie, pcie, pcie3, or
     multi-node(one of these), of which the words pcie, pairwise, fully-connected and multi-node matter.
@@ -30,11 +30,17 @@ class LinkFacts:
     topology: str = "nvswitch"
     domain_size: Number = 8
     outer_bandwidth_bytes_per_s: Number = DEFAULT_NIC_BYTES_PER_S
+    outer_latency_s: Number = 0.0
 
     @property
     def shares_bus(self) -> bool:
         """Say whether all devices of a domain share one bus without a switch of its own bandwidth for each."""
         return "pcie" in self.topology and "pairwise" not in self.topology
+
+    @property
+    def torus_dimensions(self) -> int:
+        """Return the dimensions of a torus whose links all work at once, 0 for anything else."""
+        return {"torus-2d": 2, "torus-3d": 3}.get(self.topology, 0)
 
     @property
     def fully_connected(self) -> bool:
@@ -76,8 +82,17 @@ def link_of_topology(device: Device, topology: str, ranks_per_node: int) -> Link
     if "pairwise" in base and not several:
         outer = _link(device, "pcie")
     size = domain_of(topology, ranks_per_node, 4 if base.endswith("fully-connected-4") else inner.domain_size)
-    outer_bandwidth = outer.bandwidth_bytes_per_s if outer else DEFAULT_NIC_BYTES_PER_S
-    return LinkFacts(inner.bandwidth_bytes_per_s, inner.latency_s or 0.0, topology, size, outer_bandwidth)
+    outer_bandwidth = _outwards(outer, size) if outer else DEFAULT_NIC_BYTES_PER_S
+    outer_latency = (outer.latency_s if outer else None) or 0.0
+    return LinkFacts(
+        inner.bandwidth_bytes_per_s, inner.latency_s or 0.0, topology, size, outer_bandwidth, outer_latency
+    )  # fmt: skip
+
+
+def _outwards(link: Link, domain: Number) -> Number:
+    """Return what a device sends out of its domain when all of it do: its share of the rails, of the fabric's core."""
+    rails = minimum(link.rails / domain, 1.0) if link.rails else 1.0
+    return link.bandwidth_bytes_per_s * rails / link.oversubscription
 
 
 def _link(device: Device, base: str) -> Link:

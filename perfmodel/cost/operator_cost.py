@@ -14,6 +14,7 @@ from perfmodel.cost.gpu import (
     attention_prefill,
     collectives,
     elementwise,
+    exchange,
     gemm,
     mla_decode,
     mla_prefill,
@@ -48,6 +49,7 @@ _FORMS: dict[str, _Form] = {
         kind: _Form("collectives", collectives.expected_s)
         for kind in ("all_reduce", "all_gather", "reduce_scatter", "all_to_all", "send_recv")
     },
+    "expert_exchange": _Form("exchange", exchange.expected_s),
 }  # fmt: skip
 
 

@@ -2,7 +2,15 @@
 
 from perfmodel.ops.attention import AttentionDecode, AttentionPrefill, MlaDecode, MlaPrefill
 from perfmodel.ops.base import OPERATORS, Operator, register
-from perfmodel.ops.collectives import AllGather, AllReduce, AllToAll, Collective, ReduceScatter, SendRecv
+from perfmodel.ops.collectives import (
+    AllGather,
+    AllReduce,
+    AllToAll,
+    Collective,
+    ExpertExchange,
+    ReduceScatter,
+    SendRecv,
+)
 from perfmodel.ops.elementwise import (
     Activation,
     Add,
@@ -31,6 +39,7 @@ __all__ = [
     "AttentionPrefill",
     "Collective",
     "Embedding",
+    "ExpertExchange",
     "Experts",
     "GatedActivation",
     "LayerNorm",

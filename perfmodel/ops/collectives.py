@@ -90,3 +90,16 @@ class SendRecv(Collective):
 
     def sent_bytes(self) -> Number:
         return self.bytes * minimum(self.ranks - 1, 1.0)
+
+
+@register
+@dataclass(frozen=True)
+class ExpertExchange(Collective):
+    """An all-to-all between attention and experts: ``bytes`` is the send buffer, each token ``copies`` times in it.
+
+    The exchange is no library's all-to-all: its kernels know who needs what (DeepEP and the like).
+    """
+
+    KIND: ClassVar[str] = "expert_exchange"
+
+    copies: float = 1.0

@@ -30,6 +30,7 @@ OPERATOR_COLUMNS: tuple[str, ...] = (
     "behind",
     "share",
     "bottleneck",
+    "algorithm",
 )
 """The columns of one operator: all its repetitions together, ``share`` of the expected time of its phase."""
 

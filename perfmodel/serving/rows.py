@@ -5,15 +5,30 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from perfmodel.cost.gpu.collectives import algorithm_of
+from perfmodel.cost.machine import Machine
 from perfmodel.cost.operator_cost import Z80, static_dtype
-from perfmodel.ops import Collective
+from perfmodel.ops import Collective, Operator
 from perfmodel.serving.timed import StepTime, TimedOperator, sticking_out
 
 
-def operator_rows(phase: str, step: StepTime, bandwidth_bytes_per_s: float) -> list[dict[str, Any]]:
+def operator_rows(phase: str, step: StepTime, machine: Machine) -> list[dict[str, Any]]:
     """Return one row an operator of a step: counts and times of all its repetitions, in SI units."""
     total = sum(float(r.step.repeat * r.expected_s) for r in step.operators)
-    return [_row(phase, operator, total, bandwidth_bytes_per_s) for operator in step.operators]
+    bandwidth = float(machine.chip.memory_bandwidth_bytes_per_s)
+    rows = [_row(phase, operator, total, bandwidth) for operator in step.operators]
+    for row, timed in zip(rows, step.operators, strict=True):
+        row["algorithm"] = _algorithm(timed.step.operator, machine)
+    return rows
+
+
+def _algorithm(op: Operator, machine: Machine) -> str:
+    """Return how a collective is done; nothing for other operators."""
+    if not isinstance(op, Collective) or machine.link is None:
+        return ""
+    if op.KIND == "expert_exchange":
+        return "direct"
+    return algorithm_of(op, machine.coefficients("collectives", op.KIND, static_dtype(op)), machine.link)
 
 
 def _row(phase: str, timed: TimedOperator, total_s: float, bandwidth_bytes_per_s: float) -> dict[str, Any]:

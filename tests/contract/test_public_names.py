@@ -6,7 +6,10 @@ import pytest
 
 import perfmodel
 
-PUBLIC = ["Estimate", "PerfmodelError", "Sweep", "__version__", "estimate", "load_device", "load_model", "sweep"]
+PUBLIC = [
+    "Comparison", "Estimate", "PerfmodelError", "Sweep", "__version__", "compare", "estimate", "load_device",
+    "load_model", "sweep",
+]  # fmt: skip
 
 
 def test_all_is_pinned() -> None:

@@ -22,6 +22,8 @@ Coefficients (``c``), all positive:
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from perfmodel.calibration import Coefficients
 from perfmodel.cost.facts import ChipFacts
 from perfmodel.cost.link_facts import LinkFacts
@@ -49,36 +51,80 @@ def expected_s(op: Collective, chip: ChipFacts, c: Coefficients, link: LinkFacts
     protocol switches of the library, network congestion; ``chip`` and ``warm`` change nothing.
     """
     del chip, warm
-    ranks = maximum(op.ranks, 2.0)
-    time = _library_s(op, ranks, c, link)
+    found = algorithms(op, c, link)
+    library = minimum(*(time for name, time in found.items() if name not in CUSTOM), 1e30)
     if isinstance(op, AllReduce):
-        custom = minimum(_custom_s(op, ranks, c, link), time)
-        fits = where(ranks <= link.domain_size, c["custom_limit_mib"] * MIB, 0.0)
-        time = where(op.bytes <= fits, custom, time)
-    return where(op.ranks > 1, time, 0.0)
+        custom = minimum(*(found[name] for name in CUSTOM), library)
+        fits = where(maximum(op.ranks, 2.0) <= _domain(op, link), c["custom_limit_mib"] * MIB, 0.0)
+        library = where(op.bytes <= fits, custom, library)
+    return where(op.ranks > 1, library, 0.0)
 
 
-def _library_s(op: Collective, ranks: Number, c: Coefficients, link: LinkFacts) -> Number:
-    inner = minimum(ranks, link.domain_size)
-    domains = maximum(ranks / link.domain_size, 1.0)
+def algorithms(op: Collective, c: Coefficients, link: LinkFacts) -> dict[str, Number]:
+    """Return the time of each algorithm that the library or the framework may use, by name.
+
+    One-shot and two-shot are the framework's own kernels, up to ``custom_limit_mib`` and inside a domain only.
+    """
+    ranks = maximum(op.ranks, 2.0)
+    if isinstance(op, SendRecv):
+        return {"send": _library_s(op, ranks, c, link, _as_ring)}
+    if not isinstance(op, AllReduce):
+        name = "pairwise" if isinstance(op, AllToAll) else "ring"
+        return {name: _library_s(op, ranks, c, link, _as_ring)}
+    steps = {"torus rings": _as_torus(link)} if link.torus_dimensions else {"ring": _as_ring, "tree": _as_tree}
+    found = {name: _library_s(op, ranks, c, link, count) for name, count in steps.items()}
+    return found | _custom_s(op, ranks, c, link)
+
+
+def algorithm_of(op: Collective, c: Coefficients, link: LinkFacts) -> str:
+    """Return the name of the algorithm that is used; plain numbers only. Several domains: the hierarchical form."""
+    found = algorithms(op, c, link)
+    fits = op.bytes <= c["custom_limit_mib"] * MIB and op.ranks <= _domain(op, link)
+    able = {name: time for name, time in found.items() if name not in CUSTOM or fits}
+    name = min(able, key=lambda name: float(able[name]))
+    return f"hierarchical {name}" if op.ranks > _domain(op, link) else name
+
+
+CUSTOM = ("one-shot", "two-shot")
+Steps = Callable[[Number], Number]
+
+
+def _as_ring(ranks: Number) -> Number:
+    return ranks
+
+
+def _as_tree(ranks: Number) -> Number:
+    return 1.0 + TREE_STEPS_PER_DOUBLING * log2(ranks)
+
+
+def _as_torus(link: LinkFacts) -> Steps:
+    """Return the steps of rings along each dimension, counted as in one ring: the sides, less what they share."""
+    dimensions = link.torus_dimensions
+    return lambda ranks: dimensions * (ranks ** (1.0 / dimensions) - 1.0) + 1.0
+
+
+def _domain(op: Collective, link: LinkFacts) -> Number:
+    """Return how many of the ranks share a domain: fewer if neighbours stand apart."""
+    return link.domain_size if op.span == 1 else maximum(link.domain_size / op.span, 1.0)
+
+
+def _library_s(op: Collective, ranks: Number, c: Coefficients, link: LinkFacts, steps: Steps) -> Number:
+    domain = _domain(op, link)
+    inner = minimum(ranks, domain)
+    domains = maximum(ranks / domain, 1.0)
     sent = _sent_bytes(op, ranks)
     fill = sqrt(sent / (sent + c["ramp_mib"] * MIB))
     step_s = maximum(c["step_us"] * 1e-6, link.latency_s)
     inner_s = where(
         inner > 1.0, sent * (1.0 + c["pair_loss"] / inner) / (c["efficiency"] * _inner_bandwidth(inner, c, link)), 0.0
     )
-    latency_s = step_s * (_steps(op, maximum(inner, 2.0)) - 2.0) + (c["launch_us"] + c["ramp_us"] * fill) * 1e-6
+    latency_s = step_s * (steps(maximum(inner, 2.0)) - 2.0) + (c["launch_us"] + c["ramp_us"] * fill) * 1e-6
     rails = inner ** c["rail_power"]
     crossing_s = _crossing_bytes(op, ranks, inner) / (c["outer_efficiency"] * rails * link.outer_bandwidth_bytes_per_s)
-    outer_latency_s = (c["outer_us"] * (_steps(op, domains) - 1.0) + c["outer_ramp_us"] * inner * fill) * 1e-6
+    outer_step_s = maximum(c["outer_us"] * 1e-6, link.outer_latency_s)
+    outer_latency_s = outer_step_s * (steps(domains) - 1.0) + c["outer_ramp_us"] * 1e-6 * inner * fill
     several = domains > 1.0
     return latency_s + where(several, outer_latency_s, 0.0) + maximum(inner_s, where(several, crossing_s, 0.0))
-
-
-def _steps(op: Collective, ranks: Number) -> Number:
-    if isinstance(op, AllReduce):
-        return minimum(ranks, 1.0 + TREE_STEPS_PER_DOUBLING * log2(ranks))
-    return ranks
 
 
 def _sent_bytes(op: Collective, ranks: Number) -> Number:
@@ -102,8 +148,9 @@ def _inner_bandwidth(inner: Number, c: Coefficients, link: LinkFacts) -> Number:
     return link.bandwidth_bytes_per_s
 
 
-def _custom_s(op: Collective, ranks: Number, c: Coefficients, link: LinkFacts) -> Number:
+def _custom_s(op: Collective, ranks: Number, c: Coefficients, link: LinkFacts) -> dict[str, Number]:
     bandwidth = _inner_bandwidth(ranks, c, link)
+    fixed = (c["custom_us"] + c["custom_step_us"] * (ranks - 2.0)) * 1e-6
     one_shot = (ranks - 1.0) * op.bytes / (c["oneshot_efficiency"] * bandwidth)
     two_shot = c["twoshot_us"] * 1e-6 + 2.0 * (ranks - 1.0) / ranks * op.bytes / (c["twoshot_efficiency"] * bandwidth)
-    return (c["custom_us"] + c["custom_step_us"] * (ranks - 2.0)) * 1e-6 + minimum(one_shot, two_shot)
+    return {"one-shot": fixed + one_shot, "two-shot": fixed + two_shot}

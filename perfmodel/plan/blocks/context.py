@@ -38,7 +38,7 @@ def move_keys(rank: Rank, row_bytes: Number, count: float) -> Iterator[StepOpera
         return
     gathered = s.prefills * s.prefill_context * row_bytes
     if plan.cp_mode == "all_gather":
-        yield StepOperator("context_all_gather", "attention", ops.AllGather(plan.cp, gathered), count)
+        yield StepOperator("context_all_gather", "attention", ops.AllGather(plan.cp, gathered, span=plan.tp), count)
         return
     # cp - 1 rounds, each a message of this rank's part to its neighbour while the part before is attended to
     message = ops.SendRecv(2, gathered / plan.cp, span=plan.tp)
@@ -49,11 +49,13 @@ def move_queries(rank: Rank, query_bytes: Number, count: float) -> Iterator[Step
     """Yield the gathering of a decode step's queries (``query_bytes`` a sequence) over the ranks."""
     if not is_one(rank.plan.cp) and rank.shape.decodes is not None:
         moved = rank.shape.decodes * query_bytes
-        yield StepOperator("context_query_gather", "attention", ops.AllGather(rank.plan.cp, moved), count)
+        op = ops.AllGather(rank.plan.cp, moved, span=rank.plan.tp)
+        yield StepOperator("context_query_gather", "attention", op, count)
 
 
 def merge_outputs(rank: Rank, output_bytes: Number, count: float) -> Iterator[StepOperator]:
     """Yield the reduction of a decode step's partial outputs (``output_bytes`` a sequence) over the ranks."""
     if not is_one(rank.plan.cp) and rank.shape.decodes is not None:
         moved = rank.shape.decodes * output_bytes
-        yield StepOperator("context_output_scatter", "attention", ops.ReduceScatter(rank.plan.cp, moved), count)
+        op = ops.ReduceScatter(rank.plan.cp, moved, span=rank.plan.tp)
+        yield StepOperator("context_output_scatter", "attention", op, count)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from perfmodel import ops
-from perfmodel.numeric import Number, minimum
+from perfmodel.numeric import minimum
 from perfmodel.plan.blocks.dense import feed_forward
 from perfmodel.plan.rank import Rank, is_one
 from perfmodel.plan.step_shape import StepOperator
@@ -46,7 +46,7 @@ def _dispatch(rank: Rank, f: MoeFfn, count: float) -> Iterator[StepOperator]:
         op = ops.AllGather(plan.expert_groups, gathered, span=plan.tp)
         yield StepOperator("expert_all_gather", "ffn", op, count, _behind(rank))
         return
-    yield StepOperator("expert_dispatch", "ffn", ops.AllToAll(plan.ep, _sent(rank, f, element)), count, _behind(rank))
+    yield StepOperator("expert_dispatch", "ffn", _exchange(rank, f, element), count, _behind(rank))
 
 
 def _combine(rank: Rank, f: MoeFfn, count: float) -> Iterator[StepOperator]:
@@ -58,10 +58,12 @@ def _combine(rank: Rank, f: MoeFfn, count: float) -> Iterator[StepOperator]:
         op = ops.ReduceScatter(plan.expert_groups, scattered, span=plan.tp)
         yield StepOperator("expert_reduce_scatter", "ffn", op, count, _behind(rank))
     else:
-        yield StepOperator("expert_combine", "ffn", ops.AllToAll(plan.ep, _sent(rank, f, 2.0)), count, _behind(rank))
+        yield StepOperator("expert_combine", "ffn", _exchange(rank, f, 2.0), count, _behind(rank))
 
 
-def _sent(rank: Rank, f: MoeFfn, element_bytes: float) -> Number:
-    """Return the bytes a device sends: each of its tokens once to each of the ranks that hold one of its experts."""
+def _exchange(rank: Rank, f: MoeFfn, element_bytes: float) -> ops.ExpertExchange:
+    """Return the exchange in which a device sends each of its tokens once to each rank with one of its experts."""
     plan = rank.plan
-    return rank.tokens / plan.tp * minimum(f.topk, plan.ep) * rank.model.hidden * element_bytes
+    copies = minimum(f.topk, plan.ep)
+    sent = rank.tokens / plan.tp * copies * rank.model.hidden * element_bytes
+    return ops.ExpertExchange(plan.ep, sent, copies=copies, span=plan.expert_tp)

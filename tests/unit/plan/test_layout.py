@@ -6,7 +6,16 @@ import dataclasses
 
 import pytest
 
-from perfmodel.ops import AllReduce, AllToAll, AttentionDecode, AttentionPrefill, Collective, Experts, Linear, MlaDecode
+from perfmodel.ops import (
+    AllReduce,
+    AttentionDecode,
+    AttentionPrefill,
+    Collective,
+    ExpertExchange,
+    Experts,
+    Linear,
+    MlaDecode,
+)
 from perfmodel.plan import Plan, StepOperator, StepShape, choose_precisions, step_operators
 from perfmodel.workloads.library import load_model
 
@@ -127,7 +136,7 @@ def test_attention_groups_and_expert_parallelism_dispatch_and_combine() -> None:
     assert {"expert_dispatch", "expert_combine"} <= _names(steps)
     assert not [s for s in steps if isinstance(s.operator, AllReduce)]
     dispatch, combine = (_one(steps, n).operator for n in ("expert_dispatch", "expert_combine"))
-    assert isinstance(dispatch, AllToAll)
+    assert isinstance(dispatch, ExpertExchange)
     # 64/8 tokens of a group go to at most 8 ranks: 8*8*7168 elements, out in fp8 with a scale of 4 bytes a 128, back in
     # 16 bits
     assert dispatch.numbers() == {"ranks": 8, "bytes": pytest.approx(8 * 8 * 7168 * (1 + 4 / 128))}

@@ -73,7 +73,7 @@ def test_two_classes_average_out_in_part() -> None:
 def test_rows_add_up_to_the_step() -> None:
     deployment = _deployment(tp=4)
     step: StepTime = step_time(deployment, StepShape(decodes=32, decode_context=1000))
-    rows = operator_rows("decode", step, float(deployment.machine.chip.memory_bandwidth_bytes_per_s))
+    rows = operator_rows("decode", step, deployment.machine)
     assert sum(r["share"] for r in rows) == pytest.approx(1.0)
     assert sum(r["expected_s"] for r in rows) == pytest.approx(step.time.expected)
     assert {r["bottleneck"] for r in rows} <= {"compute", "memory", "link"}

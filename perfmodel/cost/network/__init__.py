@@ -1,0 +1,1 @@
+"""Networks: the algorithms of collectives as closed forms of latency and bandwidth."""
