@@ -10,7 +10,7 @@ import typer
 from perfmodel.cli import options as o
 from perfmodel.cli.output import note, one_stdout, print_json
 from perfmodel.cli.plain import PlainCommand, examples, new_app
-from perfmodel.cli.question import changes, options, pools
+from perfmodel.cli.question import changes, lengths, options, pools
 
 app = new_app()
 
@@ -28,7 +28,7 @@ def _count(option: str, help_text: str) -> Any:
     epilog=examples(
         "estimate llama-3.1-8b --on h100-sxm --batch 8 --input 2048 --output 256",
         "estimate qwen3-235b-a22b --on h200-sxm --tp 8 --ep 8 --precision fp8 --json",
-        "estimate llama-3.1-405b --on h100-sxm --tp 8 --pp 2 --batch 32",
+        "estimate llama-3.1-405b --on dgx-h100 --tp 8 --pp 2 --batch 32 --usecase summarise",
         "estimate llama-3.1-70b --on b200 --prefill workers=2,tp=2 --decode tp=4",
         "estimate llama-3.1-8b --on h100-sxm --set device.memory.main.bandwidth=*2 --power-limit 500",
         "estimate ./config.json --on l40s --html report.html",
@@ -38,8 +38,9 @@ def estimate(
     model: o.Model,
     device: o.On,
     batch: o.Batch = "1",
-    input_tokens: o.Input = "1024",
-    output_tokens: o.Output = "256",
+    input_tokens: o.Input = "",
+    output_tokens: o.Output = "",
+    usecase: o.UseCaseName = "",
     tp: o.Tp = "1",
     ep: o.Ep = "1",
     moe_tp: o.MoeTp = "",
@@ -94,6 +95,7 @@ def estimate(
         routing=routing, power_limit=power_limit, price_kind=price_kind, usd_per_hour=usd_per_hour,
         usd_per_kwh=usd_per_kwh,
     ) | pools(mode, words)  # fmt: skip
+    input_tokens, output_tokens = lengths(usecase, input_tokens, output_tokens)
     from perfmodel.api import estimate as ask
 
     answer = ask(

@@ -40,8 +40,11 @@ On = Annotated[
 ]
 
 Batch = Annotated[str, typer.Option("--batch", metavar=_ONE, help="Requests in flight over the whole deployment.")]
-Input = Annotated[str, typer.Option("--input", metavar=_ONE, help="Input tokens of a request.")]
-Output = Annotated[str, typer.Option("--output", metavar=_ONE, help="Output tokens of a request.")]
+Input = Annotated[str, typer.Option("--input", metavar=_ONE, help="Input tokens of a request  [default: 1024]")]
+Output = Annotated[str, typer.Option("--output", metavar=_ONE, help="Output tokens of a request  [default: 256]")]
+UseCaseName = Annotated[
+    str, typer.Option("--usecase", metavar="NAME", help="Mean lengths of a kind of service: chat, rag, agent, ...")
+]
 Tp = Annotated[str, typer.Option("--tp", metavar=_ONE, help="Tensor parallelism.")]
 Ep = Annotated[str, typer.Option("--ep", metavar=_ONE, help="Expert parallelism.")]
 MoeTp = Annotated[

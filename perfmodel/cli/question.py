@@ -67,6 +67,17 @@ def _pool(name: str, words: Mapping[str, str]) -> Any:
     return Pool(whole(named("workers"), given.get("workers", 1)), plan_from(given, named))
 
 
+def lengths(usecase: str, input_tokens: str, output_tokens: str) -> tuple[str, str]:
+    """Return the lengths as words: those given, else the use case's means, else 1024 and 256."""
+    means = ("1024", "256")
+    if usecase:
+        from perfmodel.workloads.usecases import lengths_of, load_usecase
+
+        first, second = lengths_of(load_usecase(usecase))
+        means = (str(first), str(second))
+    return input_tokens or means[0], output_tokens or means[1]
+
+
 def changes(words: Sequence[str] | None) -> dict[str, str]:
     """Return the numbers that ``--set FIELD=VALUE`` changes."""
     found: dict[str, str] = {}

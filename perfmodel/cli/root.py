@@ -26,6 +26,7 @@ COMMANDS = {
     "validate": "validate",
     "model": "model",
     "device": "device",
+    "usecase": "usecase",
 }
 """The sub-commands in the order of the help, each with the module of this package that has it."""
 
