@@ -40,8 +40,8 @@ On = Annotated[
 ]
 
 Batch = Annotated[str, typer.Option("--batch", metavar=_ONE, help="Requests in flight over the whole deployment.")]
-Input = Annotated[str, typer.Option("--input", metavar=_ONE, help="Input tokens of a request  [default: 1024]")]
-Output = Annotated[str, typer.Option("--output", metavar=_ONE, help="Output tokens of a request  [default: 256]")]
+Input = Annotated[str, typer.Option("--input", metavar=_ONE, help="Input tokens of a request.")]
+Output = Annotated[str, typer.Option("--output", metavar=_ONE, help="Output tokens of a request.")]
 UseCaseName = Annotated[
     str, typer.Option("--usecase", metavar="NAME", help="Mean lengths of a kind of service: chat, rag, agent, ...")
 ]

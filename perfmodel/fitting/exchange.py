@@ -29,7 +29,7 @@ def read_rows(path: Path) -> Any:
     """Return the rows of one node: kind, bytes that a rank sends, microseconds; of several core counts the fastest."""
     import pandas as pd
 
-    frame = pd.read_csv(path)
+    frame: Any = pd.read_csv(path)
     frame = frame[frame["mode"].isin(list(KINDS)) & frame.phase.isin(["dispatch", "combine"]) & (frame.nodes == 1)]
     frame = frame.sort_values("latency_us").drop_duplicates(["device", "mode", "phase", *_SHAPE])
     element = frame.phase.map({"dispatch": 1.0 + 4.0 / 128.0, "combine": 2.0})

@@ -122,7 +122,7 @@ def _stacked(report: Report, cases: Sequence[Mapping[str, Any]], phase: str) -> 
     if not rows:
         return None
     kinds = ("attention", "ffn", "head", "embedding", "pipeline", "communication")
-    totals = {name: dict.fromkeys(kinds, 0.0) for name in rows}
+    totals: dict[str, dict[str, float]] = {name: dict.fromkeys(kinds, 0.0) for name in rows}
     for name, found in rows.items():
         for row in found:
             key = "communication" if row["link_bytes"] else row["part"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -116,8 +116,10 @@ def _row(raw: Mapping[str, str]) -> Published:
     model, device = _model(model_name(raw["model"], raw["engine"])), _device(device_name(raw["gpu"]))
     question = Question(
         plan=_plan(raw), kv_precision=kv_of(raw), engine=engine_name(raw["engine"], raw.get("engine_version", "")),
-        static=group == "static", **_precisions(raw, model),
+        static=group == "static",
     )  # fmt: skip
+    linear, experts = _precisions(raw, model)
+    question = replace(question, precision=linear, moe_precision=experts)
     setup = prepare(model, device, question)
     inputs, outputs = _lengths(raw, metric.needs)
     batch = _batch(raw, group, setup, inputs, outputs)
@@ -142,7 +144,7 @@ def _plan(raw: Mapping[str, str]) -> Plan:
     return Plan(tp=tp, pp=pp)
 
 
-def _precisions(raw: Mapping[str, str], model: LanguageModel) -> dict[str, str | None]:
+def _precisions(raw: Mapping[str, str], model: LanguageModel) -> tuple[str | None, str | None]:
     """Return the precision of linear layers and of experts.
 
     GGUF files of gpt-oss keep the experts as they are and everything else in 8 bit (ggml-org's conversion).
@@ -150,8 +152,8 @@ def _precisions(raw: Mapping[str, str], model: LanguageModel) -> dict[str, str |
     if "llama.cpp" in raw["engine"] and model.family == "gpt_oss":
         if (_number(raw["batch_or_concurrency"]) or 1) > 1 and raw["metric"].startswith("decode"):
             raise InputError("batched-bench decodes random tokens: how they spread over experts is not known")
-        return {"precision": "int8_wo", "moe_precision": model.quantisation.experts}
-    return {"precision": precision_of(raw["precision"])}
+        return "int8_wo", model.quantisation.experts
+    return precision_of(raw["precision"]), None
 
 
 def _whole(raw: Mapping[str, str], name: str) -> int:

@@ -88,11 +88,16 @@ def load_usecase(name_or_path: str | Path) -> UseCase:
 
     Raises :class:`UnknownNameError` with the nearest names, or :class:`SpecError` with all faults of the file.
     """
-    return _load(find_spec(KIND, str(name_or_path), "usecase"))
+    path = find_spec(KIND, str(name_or_path), "usecase")
+    try:
+        return _load(path, path.stat().st_mtime_ns)
+    except OSError as error:
+        raise SpecError(f"cannot be read: {error.strerror}", str(path)) from None
 
 
 @lru_cache(maxsize=64)
-def _load(path: Path) -> UseCase:
+def _load(path: Path, stamp: int) -> UseCase:
+    del stamp  # a file that has changed is read anew
     values, _ = read_spec(USECASE_RULE, parse_yaml(read_text(path), str(path)), str(path), SCHEMA)
     shared = values.get("shared_prefix", 0.0)
     if shared > 1.0:
