@@ -43,7 +43,7 @@ class Explanation:
     ``bound = max(compute, memory, link)`` with the parts at the mean cache length (sympy); ``expected`` is the whole
     calibrated form (sympy, long). ``symbols`` maps each name to (symbol, value, unit, meaning); ``composition`` says in
     words how the metric is made of steps, and ``operators`` lists the steps' operators with their counts in n
-    (sequences in the step) and c (cached tokens of each).
+    (sequences of a device's attention group in one part of the step) and c (cached tokens of each).
     """
 
     metric: str
@@ -75,7 +75,8 @@ def explain(
     changed = setup
     for name in symbols:
         known = SYMBOLS[name]
-        symbol = sympy.Symbol(known.letter, positive=True)
+        # requests are whole, so that the least of them and one is one
+        symbol = sympy.Symbol(known.letter, positive=True, integer=True if name == "batch" else None)
         value = float(numbers[name]) if name in numbers else _chip_value(setup, known.field)
         table[name] = (symbol, value, known.unit, known.meaning)
         if name in numbers:
@@ -210,13 +211,20 @@ def _substituted(deployment: Deployment, field: str, symbol: Any) -> Deployment:
 def _operators(setup: Setup, metric: str) -> list[dict[str, Any]]:
     import sympy
 
-    n, c = sympy.Symbol("n", positive=True), sympy.Symbol("c", positive=True)
+    n, c = sympy.Symbol("n", positive=True, integer=True), sympy.Symbol("c", positive=True)
     rows: list[dict[str, Any]] = []
     if metric in ("ttft", "e2e") and setup.question.phase != "decode":
-        rows += _rows("prefill", setup.prefill.operators(StepShape(n, c, c)))
+        rows += _rows("prefill", setup.prefill.operators(StepShape(n * _parts(setup.prefill), c, c)))
     if metric in ("tpot", "e2e") and setup.question.phase != "prefill":
-        rows += _rows("decode", setup.decode.operators(StepShape(decodes=n, decode_context=c)))
+        shape = StepShape(decodes=n * _parts(setup.decode), decode_context=c)
+        rows += _rows("decode", setup.decode.operators(shape))
     return rows
+
+
+def _parts(deployment: Deployment) -> int:
+    """Return into how many equal parts a step's sequences are dealt: groups, and batches that overlap."""
+    plan = deployment.plan
+    return int(plan.attention_dp) * (2 if plan.overlap == "two_batch" else 1)
 
 
 def _rows(phase: str, steps: Sequence[StepOperator]) -> list[dict[str, Any]]:

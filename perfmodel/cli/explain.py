@@ -116,9 +116,14 @@ def _object(found: Any, *, latex: bool, expected: bool) -> dict[str, Any]:
 
 def _print(shown: dict[str, Any]) -> None:
     print(*shown["composition"], sep="\n")
-    print("\noperators of a step, per device and layer (n: sequences in the step, c: cached tokens of each)\n")
-    heading = ("phase", "operator", "x", "flops", "bytes")
-    rows = [(r["phase"], r["name"], f"{r['repeat']:g}", r["flops"], r["bytes"]) for r in shown["operators"]]
+    print(
+        "\noperators of a step, per device and layer (n: sequences of its attention group, c: cached tokens of each)\n"
+    )
+    heading = ("phase", "operator", "x", "flops", "bytes", "link bytes")
+    cells = ("flops", "bytes", "link_bytes")
+    rows = [(r["phase"], r["name"], f"{r['repeat']:g}", *(r[c] for c in cells)) for r in shown["operators"]]
+    if all(r["link_bytes"] == "0" for r in shown["operators"]):
+        heading, rows = heading[:-1], [row[:-1] for row in rows]
     print_columns([heading, *rows], numbers=(2,), indent="  ")
     print(f"\n{shown['metric']} bound in seconds: the largest of")
     for name, part in shown["parts"].items():
