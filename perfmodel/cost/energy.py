@@ -27,7 +27,7 @@ from perfmodel.calibration import load_calibration
 from perfmodel.cost.bounds import UNCACHED_ROLES
 from perfmodel.counts import Counts
 from perfmodel.devices import Device
-from perfmodel.numeric import Number, maximum, sqrt
+from perfmodel.numeric import Number, maximum
 
 _PICO = 1e-12
 
@@ -131,19 +131,14 @@ def overload(dynamic_w: Number, facts: EnergyFacts, limit_w: float) -> Number:
 
 
 def clock_loss(over: Number) -> Number:
-    """Return how much slower a chip at its limit runs than at full clock, from :func:`overload` at the time it takes.
+    """Return how much slower work runs at the limit than at full clock: ``over^(1/3)``, :func:`overload` at full clock.
 
-    Power falls with the cube of the clock, so that work which would draw x times too much takes ``x^(1/3)`` times as
-    long; seen over that longer time it draws ``x^(2/3)`` too much (``over``), and the loss is ``over^(1/2)``.
+    Power falls with the cube of the clock. Measured kernels ran in bursts, at full clock.
     """
-    return sqrt(over)
+    return over ** (1.0 / 3.0)
 
 
 def limit_factor(dynamic_w: Number, facts: EnergyFacts) -> Number:
-    """Return how much longer work takes under ``limit_w`` than under the board's own limit.
-
-    ``dynamic_w`` is its energy at full voltage over the time that it takes under the board's limit, whose effect is
-    in measured times already.
-    """
-    here = clock_loss(overload(dynamic_w, facts, facts.board_w))
-    return overload(dynamic_w * here, facts, facts.limit_w) ** (1.0 / 3.0) / here
+    """Return how much longer work takes under ``limit_w`` than under the board's own limit."""
+    over, usual = (overload(dynamic_w, facts, limit) for limit in (facts.limit_w, facts.board_w))
+    return clock_loss(over) / clock_loss(usual)

@@ -24,7 +24,8 @@ class Energy:
     """Energy of one request over all devices that serve it, without the host.
 
     ``prefill`` and ``decode`` are its dynamic shares, ``static_j`` its share of what idle devices draw; ``power_w`` is
-    the mean of a device and ``slow_down`` how much slower than at full clock it runs at its limit (1: not at it).
+    the mean of a device in a sustained run, and ``slow_down`` how much longer than expected that takes at its limit
+    (1: not at it).
     """
 
     prefill: Joules
@@ -53,8 +54,9 @@ def request_energy(
     """Return the energy of one request of a deployment.
 
     A request takes its share of a prefill, of ``O - 1`` decode steps, and ``static_w*devices/(requests a second)``.
-    Where the devices' mean power would pass their limit, clock and voltage fall until it does not: ``E_dyn/over``.
-    Every device is taken to work as hard as the busiest one.
+    Where the devices' mean power would pass their limit, clock and voltage fall until it does not: the work takes
+    ``over^(-2/3)`` of the energy and ``over^(1/3)`` times as long. Expected times do not have that in them, for they
+    are of kernels in bursts and of what frameworks add. Every device is taken to work as hard as the busiest one.
     """
     first = _share(phases.prefill, prefill, facts) if phases.prefill else NO_JOULES
     alone = phases.prefill is None  # phase decode: requests a second are of O - 1 steps, as their energy is
@@ -62,9 +64,11 @@ def request_energy(
     later = _share(phases.decode, decode, facts) * steps if phases.decode else NO_JOULES
     each_s = devices / phases.requests_per_s  # device seconds that a request takes up
     over = overload((first.total_j + later.total_j) / each_s, facts, facts.limit_w)
-    first, later = first * (1.0 / over), later * (1.0 / over)
+    slower = clock_loss(over)
+    left = slower / over  # over^(-2/3): the voltage falls with the clock
+    first, later, each_s = first * left, later * left, each_s * slower
     power = facts.static_w + (first.total_j + later.total_j) / each_s
-    return Energy(first, later, facts.static_w * each_s, power, clock_loss(over))
+    return Energy(first, later, facts.static_w * each_s, power, slower)
 
 
 def _share(step: StepTime, deployment: Deployment, facts: EnergyFacts) -> Joules:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,7 +38,7 @@ def test_power_falls_with_the_cube_of_the_clock() -> None:
     assert overload(300.0, FACTS, 500.0) == 1.0
     over = overload(800.0, FACTS, 500.0)
     assert over == 2.0
-    assert clock_loss(over) == pytest.approx(math.sqrt(2.0))
+    assert clock_loss(over) == pytest.approx(2.0 ** (1 / 3))
     # 400 W at the board's limit of 500 less 100: half of the room takes 2^(1/3) times as long
     halved = EnergyFacts(100.0, 300.0, 500.0, 1.0, 1.0, {}, 1.0, True, 1.0, 1.0)
     assert limit_factor(400.0, halved) == pytest.approx(2.0 ** (1 / 3))
@@ -80,7 +78,9 @@ def test_power_times_time_is_energy() -> None:
     found = api.estimate("llama-3.1-70b", "h100-sxm", tp=4, batch=16, dp=2)
     assert found.energy is not None
     watts = found.energy.power_w * found.setup.devices
-    assert watts == pytest.approx(found.energy_j * found.requests_per_s)  # pyright: ignore[reportOptionalOperand]
+    assert found.energy_j is not None
+    # a sustained run at the limit takes longer than the expected times
+    assert watts * found.energy.slow_down == pytest.approx(found.energy_j * found.requests_per_s)
 
 
 def test_a_bigger_batch_takes_less_energy_a_token() -> None:
