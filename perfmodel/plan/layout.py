@@ -43,8 +43,11 @@ def _layer(rank: Rank, group: LayerGroup) -> Iterator[StepOperator]:
     hidden, count = rank.model.hidden, float(group.count)
     yield StepOperator("input_norm", "attention", ops.AddRmsNorm(rank.norm_tokens, hidden), count)
     yield from MIXERS[type(group.attention)](rank, group.attention, count)
-    yield from rank.reduce("attention_all_reduce", "attention", rank.tokens * hidden * 2.0, count)
-    yield StepOperator("post_attention_norm", "ffn", ops.AddRmsNorm(rank.norm_tokens, hidden), count)
+    if not group.parallel:
+        yield from rank.reduce("attention_all_reduce", "attention", rank.tokens * hidden * 2.0, count)
+        yield StepOperator("post_attention_norm", "ffn", ops.AddRmsNorm(rank.norm_tokens, hidden), count)
+    if further := group.norm_operators - (1 if group.parallel else 2):
+        yield StepOperator("further_norms", "ffn", ops.RmsNorm(rank.norm_tokens, hidden), count * further)
     yield from FFNS[type(group.ffn)](rank, group.ffn, count)
 
 

@@ -50,7 +50,8 @@ def parameter_rows(model: LanguageModel) -> list[ParameterRow]:
     rows = [_row(model.quantisation, ("embedding", "base", table), 1)]
     for index, group in enumerate(model.layers):
         rows += [_row(model.quantisation, part, group.count, index) for part in _layer_parts(group, model.hidden)]
-    rows.append(_row(model.quantisation, ("final_norm", "base", model.hidden), 1))
+    rows.append(_row(model.quantisation, ("final_norm", "base", model.final_norms * model.hidden), 1))
+    rows += [_row(model.quantisation, (name, "base", each), 1) for name, each in (*model.extra, *model.towers)]
     if not model.tied_embeddings:
         rows.append(_row(model.quantisation, ("lm_head", "lm_head", table), 1))
     if model.lm_head_bias:
@@ -131,8 +132,8 @@ def parameters(model: LanguageModel) -> int:
 
 
 def parameters_text(model: LanguageModel) -> int:
-    """Return the parameters of the language model alone: all of them, as no vision tower is read yet."""
-    return parameters(model)
+    """Return the parameters of the language model alone, without vision and other towers."""
+    return parameters(model) - sum(each for _, each in model.towers)
 
 
 def embedding_parameters(model: LanguageModel) -> int:
@@ -143,12 +144,12 @@ def embedding_parameters(model: LanguageModel) -> int:
 def active_parameters_per_token(model: LanguageModel) -> int:
     """Return the parameters that one token is multiplied with.
 
-    ``parameters - input embedding - sum(layers * (experts - topk) * expert)``: the output head counts, the input
+    ``text parameters - input embedding - sum(layers * (experts - topk) * expert)``: the output head counts, the input
     embedding (a gather) does not unless it is the output head too; of the experts, the topk routed ones and the
     shared one count, with the whole router.
     """
     gathered = 0 if model.tied_embeddings else model.vocabulary * model.hidden
-    return parameters(model) - gathered - sum(g.count * _idle(g.ffn, model.hidden) for g in model.layers)
+    return parameters_text(model) - gathered - sum(g.count * _idle(g.ffn, model.hidden) for g in model.layers)
 
 
 def _idle(ffn: DenseFfn | MoeFfn, hidden: int) -> int:

@@ -67,12 +67,18 @@ class MoeFfn:
 
 @dataclass(frozen=True)
 class LayerGroup:
-    """``count`` identical layers; ``norms`` is how many norm gains of width ``hidden`` each has."""
+    """``count`` identical layers; ``norms`` is how many norm gains and biases of width ``hidden`` each has.
+
+    ``norm_operators`` are the norms that run. In a ``parallel`` layer attention and feed-forward network both read the
+    normed input, and their sum is reduced once.
+    """
 
     count: int
     attention: GroupedQueryAttention | LatentAttention
     ffn: DenseFfn | MoeFfn
     norms: int = 2
+    norm_operators: int = 2
+    parallel: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,6 +100,9 @@ class Quantisation:
 class LanguageModel:
     """A decoder-only transformer. ``layers`` are in order of first appearance; order does not change any count.
 
+    ``final_norms`` are the gains and biases of the last norm, ``extra`` further parameters by name (a table of
+    positions, the embedding's norm), ``towers`` those of parts that are not the language model (a vision tower).
+
     ``source`` says where the numbers come from, and ``verified`` whether they were read there rather than remembered;
     ``published_parameters`` is the cited count, if any, and ``published_source`` where it is cited from.
     """
@@ -113,6 +122,9 @@ class LanguageModel:
     verified: bool = True
     spec_hash: str = ""
     path: str = ""
+    final_norms: int = 1
+    extra: tuple[tuple[str, int], ...] = ()
+    towers: tuple[tuple[str, int], ...] = ()
 
     @property
     def layer_count(self) -> int:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from perfmodel.workloads.families import cohere as cohere
 from perfmodel.workloads.families import deepseek as deepseek
+from perfmodel.workloads.families import falcon as falcon
+from perfmodel.workloads.families import gemma as gemma
+from perfmodel.workloads.families import glm as glm
+from perfmodel.workloads.families import gpt as gpt
 from perfmodel.workloads.families import gpt_oss as gpt_oss
+from perfmodel.workloads.families import granite as granite
+from perfmodel.workloads.families import layernorm as layernorm
 from perfmodel.workloads.families import llama as llama
+from perfmodel.workloads.families import llama_like as llama_like
 from perfmodel.workloads.families import minimax as minimax
 from perfmodel.workloads.families import mistral as mistral
 from perfmodel.workloads.families import mixtral as mixtral
+from perfmodel.workloads.families import olmo as olmo
+from perfmodel.workloads.families import phi as phi
 from perfmodel.workloads.families import qwen as qwen
 from perfmodel.workloads.families import qwen_moe as qwen_moe
 from perfmodel.workloads.families.registry import ADAPTERS, Adapter, Layer, Skeleton

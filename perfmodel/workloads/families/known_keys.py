@@ -17,7 +17,7 @@ _TRAINING = """
 attention_dropout hidden_dropout resid_pdrop embd_pdrop attn_pdrop dropout classifier_dropout initializer_range
 initializer_factor router_aux_loss_coef output_router_logits router_jitter_noise router_z_loss_coef aux_loss_alpha
 seq_aux pretraining_tp use_cache gradient_checkpointing problem_type finetuning_task task_specific_params
-id2label label2id num_labels torchscript use_bfloat16 tf_legacy_loss
+id2label label2id num_labels init_std chunk_size_feed_forward torchscript use_bfloat16 tf_legacy_loss
 """
 _POSITIONS = """
 rope_theta rope_scaling rope_parameters rope_type rope_interleave rope_local_base_freq rotary_dim rotary_emb_base

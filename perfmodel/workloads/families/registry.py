@@ -15,6 +15,9 @@ class Layer(NamedTuple):
 
     attention: GroupedQueryAttention | LatentAttention
     ffn: DenseFfn | MoeFfn
+    norms: int = 2
+    norm_operators: int = 2
+    parallel: bool = False
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,10 @@ class Skeleton:
     layers: tuple[Layer, ...]
     tied_embeddings: bool
     maximum_tokens: int = 0
+    lm_head_bias: bool = False
+    final_norms: int = 1
+    extra: tuple[tuple[str, int], ...] = ()
+    towers: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,10 @@ def language_model(
         layers=_grouped(skeleton.layers),
         tied_embeddings=skeleton.tied_embeddings,
         maximum_tokens=skeleton.maximum_tokens,
+        lm_head_bias=skeleton.lm_head_bias,
+        final_norms=skeleton.final_norms,
+        extra=skeleton.extra,
+        towers=skeleton.towers,
         quantisation=imported.quantisation,
         source=source,
         spec_hash=spec_hash,
@@ -81,7 +85,7 @@ def _grouped(layers: Sequence[Layer]) -> tuple[LayerGroup, ...]:
     counts: dict[Layer, int] = {}
     for layer in layers:
         counts[layer] = counts.get(layer, 0) + 1
-    return tuple(LayerGroup(count, layer.attention, layer.ffn) for layer, count in counts.items())
+    return tuple(LayerGroup(count, *layer) for layer, count in counts.items())
 
 
 def _adapter(config: ConfigSource) -> Adapter:
