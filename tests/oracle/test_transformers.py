@@ -120,6 +120,41 @@ FAMILIES: dict[str, Callable[[random.Random], dict[str, Any]]] = {
 }
 
 
+def _vision(family: str, r: random.Random) -> dict[str, Any]:
+    """Return a small model with a vision tower."""
+    text = _base(r) | {
+        "num_experts_per_tok": 1, "num_local_experts": 4, "intermediate_size_mlp": 96, "head_dim": 16,
+        "interleave_moe_layer_step": r.choice([1, 2]), "tie_word_embeddings": family == "gemma3",
+    }  # fmt: skip
+    width = 16 * r.randint(2, 4)
+    vision = {
+        "hidden_size": width, "num_attention_heads": 2, "num_heads": 2, "num_hidden_layers": 3, "depth": 3,
+        "intermediate_size": 4 * width if family == "llama4" else 8 * r.randint(3, 9), "image_size": 16,
+        "patch_size": 4, "vision_use_head": r.random() < 0.5,
+        "out_hidden_size": text["hidden_size"], "num_position_embeddings": 16, "deepstack_visual_indexes": [0, 1],
+        "projector_input_dim": 48, "projector_output_dim": 40, "vision_output_dim": 40,
+    }  # fmt: skip
+    usual = transformers.AutoConfig.for_model(family)
+    parts = {"text_config": (text, usual.text_config), "vision_config": (vision, usual.vision_config)}
+    return {
+        name: {k: v for k, v in drawn.items() if k in {*config.to_dict(), *config.attribute_map}}
+        for name, (drawn, config) in parts.items()
+    }
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("family", ["gemma3", "llama4", "qwen3_vl"])
+def test_parameters_with_a_vision_tower(family: str, seed: int, tmp_path: Path) -> None:
+    drawn = _vision(family, random.Random(f"{family}{seed}"))
+    config = transformers.AutoConfig.for_model(family, **drawn)
+    (tmp_path / "config.json").write_text(json.dumps(config.to_dict(), default=str))
+    with torch.device("meta"):
+        model = transformers.AutoModelForImageTextToText.from_config(config)
+    model.tie_weights()
+    theirs = sum({id(p): p.numel() for p in model.parameters()}.values())
+    assert parameters(load_hf_model(tmp_path / "config.json")) == theirs
+
+
 def _theirs(config: Any) -> int:
     with torch.device("meta"):
         model = transformers.AutoModelForCausalLM.from_config(config)

@@ -16,6 +16,7 @@ from perfmodel.workloads.families import llama_like as llama_like
 from perfmodel.workloads.families import minimax as minimax
 from perfmodel.workloads.families import mistral as mistral
 from perfmodel.workloads.families import mixtral as mixtral
+from perfmodel.workloads.families import multimodal as multimodal
 from perfmodel.workloads.families import olmo as olmo
 from perfmodel.workloads.families import phi as phi
 from perfmodel.workloads.families import qwen as qwen

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from perfmodel.workloads.families.common import attention, dense_ffn, layer_count, skeleton, window_flags
 from perfmodel.workloads.families.fields import ConfigFields
+from perfmodel.workloads.families.known_keys import word_set
 from perfmodel.workloads.families.registry import Layer, Skeleton, register
 
 _COHERE = {"num_key_value_heads": None, "hidden_act": "silu", "tie_word_embeddings": True, "attention_bias": False,
            "use_qk_norm": False, "max_position_embeddings": 8192}  # fmt: skip
-_IGNORED = frozenset(
-    """logit_scale use_embedding_sharing use_parallel_block use_parallel_embedding use_gated_activation
-    cache_implementation position_embedding_type order_of_interleaved_layers rotary_pct _sliding_window_pattern""".split()
+_IGNORED = word_set(
+    """
+logit_scale use_embedding_sharing use_parallel_block use_parallel_embedding use_gated_activation
+cache_implementation position_embedding_type order_of_interleaved_layers rotary_pct
+_sliding_window_pattern
+"""
 )
 
 

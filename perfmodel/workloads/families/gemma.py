@@ -10,27 +10,22 @@ from perfmodel.workloads.families.common import (
     window_flags,
 )
 from perfmodel.workloads.families.fields import ConfigFields
+from perfmodel.workloads.families.known_keys import word_set
 from perfmodel.workloads.families.registry import Layer, Skeleton, register
 from perfmodel.workloads.spec import DenseFfn
 
 _GEMMA = {"num_key_value_heads": 16, "head_dim": 256, "hidden_activation": None, "hidden_act": "gelu_pytorch_tanh",
           "tie_word_embeddings": True, "attention_bias": False, "max_position_embeddings": 8192}  # fmt: skip
 _GEMMA2 = _GEMMA | {"num_key_value_heads": 4, "sliding_window": 4096, "layer_types": None, "sliding_window_pattern": 2}
-_IGNORED = frozenset(
-    [
-        "hidden_activation",
-        "query_pre_attn_scalar",
-        "final_logit_softcapping",
-        "attn_logit_softcapping",
-        "cache_implementation",
-        "use_bidirectional_attention",
-        "rope_local_base_freq",
-        "_sliding_window_pattern",
-    ]
+GEMMA_IGNORED = word_set(
+    """
+hidden_activation query_pre_attn_scalar final_logit_softcapping attn_logit_softcapping
+cache_implementation use_bidirectional_attention rope_local_base_freq _sliding_window_pattern
+"""
 )
 
 
-@register("gemma", "GemmaForCausalLM", transformers="5.x", defaults=_GEMMA, ignored=_IGNORED)
+@register("gemma", "GemmaForCausalLM", transformers="5.x", defaults=_GEMMA, ignored=GEMMA_IGNORED)
 def read_gemma(fields: ConfigFields) -> Skeleton:
     """Return a Gemma 1."""
     bias = fields.flag("attention_bias")
@@ -38,15 +33,17 @@ def read_gemma(fields: ConfigFields) -> Skeleton:
     return skeleton(fields, [layer] * layer_count(fields))
 
 
-@register("gemma2", "Gemma2ForCausalLM", transformers="5.x", defaults=_GEMMA2, ignored=_IGNORED)
+@register("gemma2", "Gemma2ForCausalLM", transformers="5.x", defaults=_GEMMA2, ignored=GEMMA_IGNORED)
 def read_gemma2(fields: ConfigFields) -> Skeleton:
     """Return a Gemma 2: four norms a layer, every other layer with a window."""
     return _windowed(fields, qk_norm="none", every=2)
 
 
+GEMMA3_DEFAULTS = _GEMMA2 | {"max_position_embeddings": 131072, "sliding_window_pattern": 6}
+
+
 @register(
-    "gemma3_text", "Gemma3ForCausalLM", transformers="5.x", ignored=_IGNORED,
-    defaults=_GEMMA2 | {"max_position_embeddings": 131072, "sliding_window_pattern": 6},
+    "gemma3_text", "Gemma3ForCausalLM", transformers="5.x", ignored=GEMMA_IGNORED, defaults=GEMMA3_DEFAULTS
 )  # fmt: skip
 def read_gemma3_text(fields: ConfigFields) -> Skeleton:
     """Return a Gemma 3's language model: normed queries and keys, one global layer in six."""

@@ -4,34 +4,20 @@ from __future__ import annotations
 
 from perfmodel.workloads.families.common import head_count, layer_count
 from perfmodel.workloads.families.fields import ConfigFields
+from perfmodel.workloads.families.known_keys import word_set
 from perfmodel.workloads.families.registry import Layer, Skeleton, register
 from perfmodel.workloads.spec import DenseFfn, GroupedQueryAttention
 
 _TRANSFORMERS = "5.x"
 _GPT2 = {"n_inner": None, "activation_function": "gelu_new", "tie_word_embeddings": True, "n_positions": 1024,
          "scale_attn_weights": True, "add_cross_attention": False}  # fmt: skip
-_GPT2_IGNORED = frozenset(
-    [
-        "activation_function",
-        "scale_attn_weights",
-        "scale_attn_by_inverse_layer_idx",
-        "reorder_and_upcast_attn",
-        "summary_type",
-        "summary_use_proj",
-        "summary_activation",
-        "summary_proj_to_labels",
-        "summary_first_dropout",
-        "n_ctx",
-        "attn_pdrop",
-        "multi_query",
-        "attention_softmax_in_fp32",
-        "scale_attention_softmax_in_fp32",
-        "validate_runner_input",
-        "pre_allocate_kv_cache",
-        "inference_runner",
-        "max_batch_size",
-        "max_sequence_length",
-    ]
+_GPT2_IGNORED = word_set(
+    """
+activation_function scale_attn_weights scale_attn_by_inverse_layer_idx reorder_and_upcast_attn
+summary_type summary_use_proj summary_activation summary_proj_to_labels summary_first_dropout n_ctx
+attn_pdrop multi_query attention_softmax_in_fp32 scale_attention_softmax_in_fp32
+validate_runner_input pre_allocate_kv_cache inference_runner max_batch_size max_sequence_length
+"""
 )
 
 
@@ -150,9 +136,11 @@ def read_opt(fields: ConfigFields) -> Skeleton:
     )  # fmt: skip
 
 
-_BLOOM_IGNORED = frozenset(
-    """apply_residual_connection_post_layernorm slow_but_exact offset_alibi bias_dropout_fusion masked_softmax_fusion
-    skip_bias_add skip_bias_add_qkv attention_softmax_in_fp32 n_inner unk_token_id""".split()
+_BLOOM_IGNORED = word_set(
+    """
+apply_residual_connection_post_layernorm slow_but_exact offset_alibi bias_dropout_fusion
+masked_softmax_fusion skip_bias_add skip_bias_add_qkv attention_softmax_in_fp32 n_inner unk_token_id
+"""
 )
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from perfmodel.workloads.families.fields import ConfigFields
+
 
 def word_set(*texts: str) -> frozenset[str]:
     """Return the words of texts, parted by blanks."""
@@ -62,3 +66,28 @@ qk_nope_head_dim qk_rope_head_dim v_head_dim qk_head_dim
 def says_nothing(value: object) -> bool:
     """Say whether a value switches nothing on: null, false, or an empty list, object or text."""
     return value is None or value is False or (isinstance(value, list | dict | str) and not value)
+
+
+_MOST_NAMED = 12
+
+
+def odd_keys(values: object, known: frozenset[str] | set[str]) -> list[str]:
+    """Return the keys of a config that are not known and say something."""
+    items = values.items() if isinstance(values, dict) else ()
+    return [
+        str(key) for key, value in items if key not in known and not key.startswith("_") and not says_nothing(value)
+    ]
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names for a message, the first dozen of many."""
+    shown = ", ".join(name[:60] for name in names[:_MOST_NAMED])
+    return f"{shown} and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else shown
+
+
+def refuse_unknown_keys(fields: ConfigFields, ignored: frozenset[str], family: str) -> None:
+    """Refuse a config, or a part of one, with keys that were not read and may change a count."""
+    odd = odd_keys(fields.source.values, IRRELEVANT | ignored | fields.used)
+    if odd:
+        text = listed([f"{fields.source.prefix}{key}" for key in odd])
+        raise fields.source.refusal(f"fields not understood in a {family}: {text}")

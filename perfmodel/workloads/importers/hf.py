@@ -9,13 +9,20 @@ from pathlib import Path
 from perfmodel.errors import ImportRefused
 from perfmodel.workloads.families import ADAPTERS, Adapter, Layer, Skeleton
 from perfmodel.workloads.families.fields import ConfigFields, ConfigSource
-from perfmodel.workloads.families.known_keys import COMMON, IRRELEVANT, MULTI_TOKEN_PREDICTION, says_nothing
+from perfmodel.workloads.families.known_keys import (
+    COMMON,
+    IRRELEVANT,
+    MULTI_TOKEN_PREDICTION,
+    listed,
+    odd_keys,
+    refuse_unknown_keys,
+    says_nothing,
+)
 from perfmodel.workloads.importers.json_config import ConfigFile, read_config_file
 from perfmodel.workloads.quantisation import read_quantisation
 from perfmodel.workloads.spec import LanguageModel, LayerGroup, Quantisation
 
 _BASES = {"bfloat16": "bfloat16", "float16": "float16", "half": "float16", "float32": "float32", "float": "float32"}
-_MOST_NAMED = 12
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,7 @@ def read_config(
     fields = ConfigFields(config, adapter.defaults)
     _check_architecture(fields, adapter)
     skeleton = adapter.read(fields)
-    _refuse_unknown_keys(fields, adapter)
+    refuse_unknown_keys(fields, adapter.ignored, adapter.model_type)
     base = _base(fields)
     block = _quantisation_block(config)
     stored = quantisation or read_quantisation(block, separate, skeleton.layers, base, skeleton.tied_embeddings)
@@ -102,7 +109,7 @@ def _adapter(config: ConfigSource) -> Adapter:
 
 def _unknown_family(config: ConfigSource, model_type: str) -> ImportRefused:
     odd = _special_fields(config)
-    special = f"; fields not understood: {_listed(odd)}" if odd else ""
+    special = f"; fields not understood: {listed(odd)}" if odd else ""
     supported = ", ".join(sorted(ADAPTERS))
     return config.refusal(f"model_type '{model_type[:60]}' is not supported (supported: {supported}){special}")
 
@@ -111,18 +118,8 @@ def _special_fields(config: ConfigSource) -> list[str]:
     """Return the keys, those of ``text_config`` included, that no adapter reads and that are not irrelevant."""
     known = IRRELEVANT | COMMON | MULTI_TOKEN_PREDICTION
     values, text = config.values, config.values.get("text_config")
-    inner = [f"text_config.{key}" for key in _odd(text, known)] if isinstance(text, dict) else []
-    return [key for key in _odd(values, known) if key != "text_config"] + inner
-
-
-def _odd(values: object, known: frozenset[str]) -> list[str]:
-    items = values.items() if isinstance(values, dict) else ()
-    return [key for key, value in items if key not in known and not key.startswith("_") and not says_nothing(value)]
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(name[:60] for name in names[:_MOST_NAMED])
-    return f"{shown} and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else shown
+    inner = [f"text_config.{key}" for key in odd_keys(text, known)] if isinstance(text, dict) else []
+    return [key for key in odd_keys(values, known) if key != "text_config"] + inner
 
 
 def _check_architecture(fields: ConfigFields, adapter: Adapter) -> None:
@@ -130,14 +127,6 @@ def _check_architecture(fields: ConfigFields, adapter: Adapter) -> None:
     names = fields.words("architectures")
     if names and adapter.architecture not in names:
         raise fields.refusal("architectures", f"only {adapter.architecture} is understood")
-
-
-def _refuse_unknown_keys(fields: ConfigFields, adapter: Adapter) -> None:
-    known = IRRELEVANT | adapter.ignored | fields.used
-    odd = _odd(fields.source.values, known)
-    if odd:
-        text = _listed([f"{fields.source.prefix}{key}" for key in odd])
-        raise fields.source.refusal(f"fields not understood in a {adapter.model_type}: {text}")
 
 
 def _base(fields: ConfigFields) -> str:
