@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from perfmodel.errors import InputError, did_you_mean
@@ -30,7 +31,8 @@ class Format:
     """How a linear layer is computed: its weights, its activations and the dtype of its multiplications.
 
     ``compute`` is the key of the engine's peak; ``quantises_activations`` says that 16-bit activations are
-    converted on the fly before the matrix product (and cost a pass over them).
+    converted on the fly before the matrix product (and cost a pass over them). ``stand_in`` names the format whose
+    measured kernels stand in for those of one that nobody has measured.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Format:
     activation: Encoding
     compute: str
     accumulate_bytes: float = 2.0
+    stand_in: str = ""
 
     @property
     def quantises_activations(self) -> bool:
@@ -46,6 +49,11 @@ class Format:
     @property
     def weight_only(self) -> bool:
         return self.weight.bits < self.activation.bits
+
+    @property
+    def calibrated_as(self) -> str:
+        """Return the name that fitted coefficients are looked up by."""
+        return self.stand_in or self.name
 
 
 BFLOAT16 = Encoding("bfloat16", 16)
@@ -101,6 +109,19 @@ _CACHE_ENCODINGS = {
     "int4": INT4_GROUP128,
 }
 
+_GGML_BITS = {
+    "q1_0": 1.125, "q4_0": 4.5, "q4_1": 5.0, "q5_0": 5.5, "q5_1": 6.0, "q8_0": 8.5, "q8_1": 9.0,
+    "q2_k": 2.625, "q3_k": 3.4375, "q4_k": 4.5, "q5_k": 5.5, "q6_k": 6.5625, "q8_k": 9.125,
+    "iq1_s": 1.5625, "iq1_m": 1.75, "iq2_xxs": 2.0625, "iq2_xs": 2.3125, "iq2_s": 2.5625, "iq3_xxs": 3.0625,
+    "iq3_s": 3.4375, "iq4_nl": 4.5, "iq4_xs": 4.25, "tq1_0": 1.6875, "tq2_0": 2.0625, "ternary": 2.0,
+}  # fmt: skip
+"""Bits a weight of ggml's quantised types, scales included, and of ternary weights packed four to a byte.
+
+Source: the block sizes in :mod:`perfmodel.workloads.importers.ggml_types`. ``ternary`` is {-1, 0, 1} (1.58 bits) as
+BitNet's i2_s kernel packs it: Ma et al., "The Era of 1-bit LLMs" (arXiv 2402.17764); microsoft/BitNet docs/I2_s.md.
+"""
+_GGML_MEAN = re.compile(r"ggml_(\d{1,2}(?:\.\d{1,12})?)bpw")
+
 
 def format_names() -> list[str]:
     """Return the canonical names of all formats of linear layers."""
@@ -109,12 +130,39 @@ def format_names() -> list[str]:
 
 @lru_cache(maxsize=256)
 def find_format(name: str) -> Format:
-    """Return the format of a linear layer by its name or alias (bf16, w4a16, ...); :class:`InputError` if unknown."""
+    """Return the format of a linear layer by its name or alias (bf16, w4a16, ...); :class:`InputError` if unknown.
+
+    Known too are ggml's types (q4_k, iq2_xs, tq1_0, ...), ``ternary``, and ``ggml_<bits>bpw`` (ggml_4.85bpw) for a
+    mixture of them with that many bits a weight on average, all as :func:`ggml_format` has them.
+    """
     key = name.strip().lower()
     key = _ALIASES.get(key, key)
-    if key not in _FORMATS:
-        raise InputError(f"unknown precision '{name}'{did_you_mean(key, [*_FORMATS, *_ALIASES])}")
-    return _FORMATS[key]
+    if key in _FORMATS:
+        return _FORMATS[key]
+    bits = _ggml_bits(key)
+    if bits is None:
+        raise InputError(f"unknown precision '{name}'{did_you_mean(key, [*_FORMATS, *_ALIASES, *_GGML_BITS])}")
+    return ggml_format(key, bits)
+
+
+def _ggml_bits(key: str) -> float | None:
+    mean = _GGML_MEAN.fullmatch(key)
+    if mean is None:
+        return _GGML_BITS.get(key)
+    bits = float(mean[1])
+    return bits if 0.5 <= bits <= 64 else None
+
+
+def ggml_format(name: str, bits: float) -> Format:
+    """Return the weight-only format of ggml weights that take ``bits`` bits each, scales included.
+
+    They are multiplied as 16-bit numbers with 16-bit activations; coefficients are those of the measured weight-only
+    kernels of the nearest width: int4_wo up to 6 bits, int8_wo up to 12, bfloat16 above.
+    Omits: llama.cpp's integer dot products of weights with activations quantised to 8 bits.
+    """
+    stand_in = "int4_wo" if bits <= 6 else "int8_wo" if bits <= 12 else "bfloat16"
+    weight = Encoding("int4" if bits <= 6 else "int8" if bits <= 12 else "bfloat16", bits)
+    return Format(name, weight, BFLOAT16, "bfloat16", stand_in=stand_in)
 
 
 @lru_cache(maxsize=64)
@@ -146,5 +194,5 @@ def runnable_format(name: str, peaks: frozenset[str]) -> Format:
             if compute == wanted.compute:
                 return wanted
             weight = Encoding(compute, 16) if wanted.weight.bits == 16 else wanted.weight
-            return Format(wanted.name, weight, activation, compute, wanted.accumulate_bytes)
+            return replace(wanted, weight=weight, activation=activation, compute=compute)
     raise InputError(f"precision '{name}' runs on none of the engine's dtypes ({', '.join(sorted(peaks))})")

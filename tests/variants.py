@@ -22,8 +22,9 @@ STATICS: dict[str, list[dict[str, Any]]] = {
         {"dtype": "fp8", "cache": FP8},
         {"fused": False},
         {"writes_cache": False},
+        {"chunked": True},
     ],
-    "attention_decode": [{}, {"cache": FP8}, {"writes_cache": False}],
+    "attention_decode": [{}, {"cache": FP8}, {"writes_cache": False}, {"chunked": True}],
     "mla_prefill": [{}, {"dtype": "fp8", "cache": FP8}],
     "mla_decode": [{}, {"cache": FP8}],
     "moe": [

@@ -13,7 +13,7 @@ from perfmodel.ops import AllReduce, AllToAll, Collective, ExpertExchange, Opera
 BOOST_HEADROOM = 1.07
 """Parts run up to this much above the clock of their datasheet peak while power allows (measured kernels)."""
 
-UNCACHED_ROLES = frozenset({"weight", "kv"})
+UNCACHED_ROLES = frozenset({"weight", "kv", "state"})
 """Operands that a model step must fetch from main memory; activations may live in caches from operator to operator."""
 
 

@@ -19,6 +19,8 @@ from perfmodel.cost.gpu import (
     mla_decode,
     mla_prefill,
     moe,
+    recurrence,
+    sparse,
 )
 from perfmodel.cost.machine import Machine
 from perfmodel.numeric import Number, maximum, minimum
@@ -49,6 +51,14 @@ _FORMS: dict[str, _Form] = {
         kind: _Form("collectives", collectives.expected_s)
         for kind in ("all_reduce", "all_gather", "reduce_scatter", "all_to_all", "send_recv")
     },
+    "causal_conv": _Form("recurrence", recurrence.conv_s),
+    "scan_prefill": _Form("recurrence", recurrence.scan_prefill_s),
+    "scan_decode": _Form("recurrence", recurrence.scan_decode_s),
+    "index_scores": _Form("mla_decode", sparse.index_scores_s),
+    "sparse_latent": _Form("mla_decode", sparse.sparse_latent_s),
+    "sparse_latent_decode": _Form("mla_decode", sparse.sparse_latent_s),
+    "compressed_attention": _Form("mla_decode", sparse.compressed_s),
+    "compressed_attention_decode": _Form("mla_decode", sparse.compressed_s),
     "expert_exchange": _Form("exchange", exchange.expected_s),
 }  # fmt: skip
 
@@ -86,7 +96,7 @@ class OperatorCost:
 def static_dtype(op: Operator) -> str:
     """Return the precision name by which coefficients are looked up."""
     if isinstance(op, (Linear, Experts)):
-        return op.format.name
+        return op.format.calibrated_as
     return getattr(op, "dtype", "bfloat16")
 
 

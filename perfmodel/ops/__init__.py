@@ -25,7 +25,15 @@ from perfmodel.ops.elementwise import (
 )
 from perfmodel.ops.linear import Linear
 from perfmodel.ops.moe import Experts
+from perfmodel.ops.recurrence import CausalConv, ScanDecode, ScanPrefill
 from perfmodel.ops.routing import Routing, parse_routing
+from perfmodel.ops.sparse import (
+    CompressedCore,
+    CompressedCoreDecode,
+    IndexScores,
+    SparseLatent,
+    SparseLatentDecode,
+)
 
 __all__ = [
     "OPERATORS",
@@ -37,11 +45,15 @@ __all__ = [
     "AllToAll",
     "AttentionDecode",
     "AttentionPrefill",
+    "CausalConv",
     "Collective",
+    "CompressedCore",
+    "CompressedCoreDecode",
     "Embedding",
     "ExpertExchange",
     "Experts",
     "GatedActivation",
+    "IndexScores",
     "LayerNorm",
     "Linear",
     "MlaDecode",
@@ -52,8 +64,12 @@ __all__ = [
     "RmsNorm",
     "Rope",
     "Routing",
+    "ScanDecode",
+    "ScanPrefill",
     "SendRecv",
     "Softmax",
+    "SparseLatent",
+    "SparseLatentDecode",
     "parse_routing",
     "register",
 ]

@@ -7,20 +7,23 @@ from typing import ClassVar
 
 from perfmodel.counts import Bytes, Counts, Flops, read, tensor, vector, write
 from perfmodel.formats import Encoding
-from perfmodel.numeric import Number, minimum, where
+from perfmodel.numeric import Number, floor, maximum, minimum, where
 from perfmodel.ops.base import Operator, register
 
 SOFTMAX_FLOPS_PER_SCORE = 5.0
 """Scale, subtract the maximum, exponentiate, add to the sum, rescale: one each."""
 
 
-def visible_pairs(q_tokens: Number, kv_tokens: Number, window: Number, causal: bool) -> Number:
+def visible_pairs(q_tokens: Number, kv_tokens: Number, window: Number, causal: bool, chunked: bool = False) -> Number:
     """Return how many (query, key) pairs one sequence's attention computes.
 
     Full: ``q*kv``. Causal, aligned at the end: query i of q sees keys up to ``kv-q+i``, at most ``window`` of them,
     so the count is ``S(kv) - S(kv-q)`` with ``S(x) = sum_{p<=x} min(p, w)``. ``window`` 0 means no window; a
-    window without a causal mask sees ``min(kv, window)`` keys.
+    window without a causal mask sees ``min(kv, window)`` keys. ``chunked``: it sees those of its own chunk of
+    ``window`` tokens, ``S(x) = n*w*(w+1)/2 + r*(r+1)/2`` for n whole chunks and r tokens more.
     """
+    if chunked and causal:
+        return _sum_in_chunks(kv_tokens, window) - _sum_in_chunks(kv_tokens - q_tokens, window)
     width = where(window > 0, minimum(window, kv_tokens), kv_tokens)
     if not causal:
         return q_tokens * width
@@ -30,6 +33,13 @@ def visible_pairs(q_tokens: Number, kv_tokens: Number, window: Number, causal: b
 def _sum_of_visible(last: Number, width: Number) -> Number:
     ramp = minimum(last, width)
     return ramp * (ramp + 1) * 0.5 + (last - ramp) * width
+
+
+def _sum_in_chunks(last: Number, chunk: Number) -> Number:
+    chunk = maximum(chunk, 1.0)
+    whole = floor(last / chunk)
+    rest = last - whole * chunk
+    return (whole * chunk * (chunk + 1) + rest * (rest + 1)) * 0.5
 
 
 def cache_reach(q_tokens: Number, kv_tokens: Number, window: Number) -> Number:
@@ -75,10 +85,11 @@ class AttentionPrefill(Operator):
     cache: Encoding = Encoding("bfloat16", 16)
     writes_cache: bool = True
     fused: bool = True
+    chunked: bool = False
 
     def pairs(self) -> Number:
         """Return the (query, key) pairs of the whole batch, a head."""
-        return self.batch * visible_pairs(self.q_tokens, self.kv_tokens, self.window, self.causal)
+        return self.batch * visible_pairs(self.q_tokens, self.kv_tokens, self.window, self.causal, self.chunked)
 
     def counts(self) -> Counts:
         kv_row = 2.0 * self.kv_heads * self.head_dim * self.cache.bytes_per_element
@@ -122,10 +133,14 @@ class AttentionDecode(Operator):
     dtype: str = "bfloat16"
     cache: Encoding = Encoding("bfloat16", 16)
     writes_cache: bool = True
+    chunked: bool = False
 
     def visible(self) -> Number:
-        """Return the cached tokens that the new token of each sequence attends to."""
-        return where(self.window > 0, minimum(self.window, self.kv_tokens), self.kv_tokens)
+        """Return the cached tokens that the new token of each sequence attends to (in chunks: half of one)."""
+        within = where(self.window > 0, minimum(self.window, self.kv_tokens), self.kv_tokens)
+        if not self.chunked:
+            return within
+        return where(self.kv_tokens > self.window, (self.window + 1.0) * 0.5, within)
 
     def counts(self) -> Counts:
         kv_row = 2.0 * self.kv_heads * self.head_dim * self.cache.bytes_per_element

@@ -28,6 +28,11 @@ class Operator:
         """Return the operator's flops and bytes."""
         raise TypeError(f"{type(self).__name__} does not say its counts")
 
+    def edges(self) -> tuple[Number, ...]:
+        """Return the cache lengths at which a decode step's counts stop growing as before."""
+        window = getattr(self, "window", 0)
+        return (window,) if window else ()
+
     def numbers(self) -> dict[str, Number]:
         """Return the numeric fields."""
         return {name: getattr(self, name) for name in self.DOMAIN}

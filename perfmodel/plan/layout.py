@@ -8,7 +8,9 @@ from dataclasses import replace
 from perfmodel import ops
 from perfmodel.ops.routing import Routing
 from perfmodel.plan.blocks import FFNS, MIXERS
+from perfmodel.plan.blocks.cross import cross_attention
 from perfmodel.plan.blocks.ends import embedding, head
+from perfmodel.plan.blocks.side import side_input
 from perfmodel.plan.parallelism import Plan
 from perfmodel.plan.precision import Precisions
 from perfmodel.plan.rank import Rank
@@ -31,7 +33,9 @@ def step_operators(
     shape = shape.per_group(plan.attention_dp)
     halves = 2 if plan.overlap == "two_batch" else 1
     rank = Rank(model, plan, precisions, shape.per_group(halves), routing or Routing())
-    found = list(embedding(rank))
+    if model.encoder is not None:
+        rank = replace(rank, shape=rank.shape.behind_an_encoder())
+    found = [*_encoder(rank), *embedding(rank)]
     for group in model.layers:
         found += _layer(rank, group)
     found += _sends(rank)
@@ -39,16 +43,59 @@ def step_operators(
     return found if halves == 1 else [replace(step, repeat=step.repeat * halves) for step in found]
 
 
+def _encoder(rank: Rank) -> Iterator[StepOperator]:
+    """Yield the operators of an encoder over the prompts, each of which it reads as a whole, without a mask."""
+    encoder, s = rank.model.encoder, rank.shape
+    if encoder is None or s.prefills is None:
+        return
+    reading = StepShape(s.prefills, s.source_tokens, s.source_tokens, causal=False)
+    view = replace(rank, shape=reading, model=replace(rank.model, hidden=encoder.hidden))
+    for group in encoder.layers:
+        for step in _layer(view, group):
+            yield replace(step, name=f"encoder_{step.name}")
+
+
 def _layer(rank: Rank, group: LayerGroup) -> Iterator[StepOperator]:
-    hidden, count = rank.model.hidden, float(group.count)
-    yield StepOperator("input_norm", "attention", ops.AddRmsNorm(rank.norm_tokens, hidden), count)
-    yield from MIXERS[type(group.attention)](rank, group.attention, count)
-    if not group.parallel:
-        yield from rank.reduce("attention_all_reduce", "attention", rank.tokens * hidden * 2.0, count)
-        yield StepOperator("post_attention_norm", "ffn", ops.AddRmsNorm(rank.norm_tokens, hidden), count)
-    if further := group.norm_operators - (1 if group.parallel else 2):
-        yield StepOperator("further_norms", "ffn", ops.RmsNorm(rank.norm_tokens, hidden), count * further)
-    yield from FFNS[type(group.ffn)](rank, group.ffn, count)
+    count, mixed = float(group.count), bool(group.mixers)
+    if mixed:
+        yield from _streams(rank, group, "attention")
+        yield _norm(rank, "input_norm", "attention", count)
+        for mixer in group.mixers:
+            yield from MIXERS[type(mixer)](rank, mixer, count)
+        if not group.parallel:
+            yield from _reduced(rank, "attention", count)
+    if group.cross is not None:
+        yield _norm(rank, "cross_norm", "attention", count)
+        yield from cross_attention(rank, group.cross, count)
+        yield from _reduced(rank, "cross_attention", count)
+    if group.ffn is not None:
+        if not group.parallel:
+            yield from _streams(rank, group, "ffn")
+            yield _norm(rank, "post_attention_norm", "ffn", count)
+        yield from FFNS[type(group.ffn)](rank, group.ffn, count)
+    yield from side_input(rank, group.side_width, count)
+    usual = mixed + (group.cross is not None) + (group.ffn is not None and not group.parallel)
+    if (further := group.norm_operators - usual) > 0:
+        yield StepOperator("further_norms", "ffn", ops.RmsNorm(rank.norm_tokens, rank.model.hidden), count * further)
+
+
+def _norm(rank: Rank, name: str, part: str, count: float) -> StepOperator:
+    return StepOperator(name, part, ops.AddRmsNorm(rank.norm_tokens, rank.model.hidden), count)
+
+
+def _reduced(rank: Rank, name: str, count: float) -> Iterator[StepOperator]:
+    yield from rank.reduce(f"{name}_all_reduce", "attention", rank.tokens * rank.model.hidden * 2.0, count)
+
+
+def _streams(rank: Rank, group: LayerGroup, part: str) -> Iterator[StepOperator]:
+    """Yield the mixing of residual streams around a block: its coefficients from all streams, then two passes."""
+    n, hidden, count = group.streams, rank.model.hidden, float(group.count)
+    if n == 1:
+        return
+    mixing = ops.Linear(rank.tokens, (2 + n) * n, n * hidden, rank.precisions.router)
+    yield StepOperator("stream_mixing", part, mixing, count)
+    # the streams are collapsed into the block's input, then mixed with its output: in and out once each time
+    yield StepOperator("stream_update", part, ops.Add(rank.tokens, n * hidden), count)
 
 
 def _sends(rank: Rank) -> Iterator[StepOperator]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from perfmodel.numeric import Number, floor, maximum, minimum, total, where
+from perfmodel.numeric import Number, floor, maximum, total, where
 from perfmodel.ops import Embedding, Experts, Linear, Operator
 from perfmodel.plan.layout import step_operators
 from perfmodel.plan.parallelism import Plan
 from perfmodel.plan.precision import Precisions
 from perfmodel.plan.step_shape import StepShape
-from perfmodel.workloads.spec import GroupedQueryAttention, LanguageModel, LatentAttention, LayerGroup
+from perfmodel.workloads.caches import cache_rows, states
+from perfmodel.workloads.spec import LanguageModel, mixer_width
 
 RUNTIME_BYTES = 1.5e9
 """CUDA context, library workspaces, communication buffers and graphs of one rank (idle servers show 1 to 2 GB)."""
@@ -44,31 +45,39 @@ def weights_bytes_per_device(model: LanguageModel, plan: Plan, precisions: Preci
     """Return the bytes of the weights that the fullest device stores, with scale bytes.
 
     Linear layers as split by ``tp``, all local experts by ``moe_tp*ep``, the embedding by ``tp`` and only once when it
-    is tied to the head. Of ``pp`` stages the first holds the embedding, the last the head. Omits norms (under 0.01 %).
+    is tied to the head. Of ``pp`` stages the first holds the embedding, the last the head. Tables, towers and an
+    encoder's own tables are not split. Omits norms, convolutions and biases (under 0.1 %).
     """
     shape = StepShape(prefills=1, new_tokens=1, prefill_context=1)
     stored: dict[str, Number] = {}
     for step in step_operators(model, replace(plan, overlap="none"), precisions, shape):
-        size = _stored_bytes(step.operator, model, plan)
+        size = _stored_bytes(step.operator, step.part, model, plan)
         if not (isinstance(size, float) and size == 0.0):
             stored[step.part] = stored.get(step.part, 0.0) + step.repeat * size
     layers = stored.get("attention", 0.0) + stored.get("ffn", 0.0)
-    embedding, head = stored.get("embedding", 0.0), stored.get("head", 0.0)
+    embedding, head = stored.get("embedding", 0.0) + _whole_bytes(model), stored.get("head", 0.0)
     if plan.pp == 1:
         return embedding + layers + head
     most, least = -(-model.layer_count // plan.pp), model.layer_count // plan.pp
-    first = most / model.layer_count * layers + (head if model.tied_embeddings else embedding)
+    first = most / model.layer_count * layers + embedding + (head if model.tied_embeddings else 0.0)
     return maximum(first, least / model.layer_count * layers + head)
 
 
-def _stored_bytes(op: Operator, model: LanguageModel, plan: Plan) -> Number:
+def _whole_bytes(model: LanguageModel) -> float:
+    """Return the bytes of what every rank holds as a whole: tables beside the embedding, and towers."""
+    encoder = model.encoder.extra if model.encoder else ()
+    tables = sum(each for _, each in (*model.extra, *encoder))
+    return 2.0 * (tables + sum(tower.parameters for tower in model.towers))
+
+
+def _stored_bytes(op: Operator, part: str, model: LanguageModel, plan: Plan) -> Number:
     if isinstance(op, Linear):
         return op.n * op.k * op.format.weight.bytes_per_element
     if isinstance(op, Experts):
         matrices = op.matrices * op.hidden * op.intermediate / op.tp * op.experts / op.ep
         return matrices * op.format.weight.bytes_per_element
-    if isinstance(op, Embedding) and not model.tied_embeddings:
-        return model.vocabulary / plan.tp * model.hidden * 2.0
+    if isinstance(op, Embedding) and part == "embedding" and not model.tied_embeddings:
+        return model.vocabulary / plan.tp * (model.embedding_width or model.hidden) * 2.0
     return 0.0
 
 
@@ -77,39 +86,43 @@ def _stage_share(model: LanguageModel, plan: Plan) -> float:
     return -(-model.layer_count // plan.pp) / model.layer_count
 
 
-def _row_bytes(group: LayerGroup, plan: Plan, cache_bytes: float) -> Number:
-    a = group.attention
-    if isinstance(a, LatentAttention):
-        return group.count * (a.kv_lora_rank + a.rope_dim) * cache_bytes
-    return group.count * 2.0 * maximum(a.kv_heads / plan.tp, 1.0) * a.head_dim * cache_bytes
-
-
 def kv_bytes_per_sequence(model: LanguageModel, plan: Plan, cache_bytes: float, tokens: Number) -> Number:
-    """Return one device's cache bytes of a sequence of ``tokens``.
+    """Return one device's cache bytes of a sequence of ``tokens``, states of a fixed size included.
 
-    ``sum over layers of 2*H_kv/tp*d*c*min(tokens, window)/cp``, of the layers of the fullest pipeline stage; KV heads
-    are replicated when tp exceeds them, a latent cache (one shared head) always is.
+    ``sum over layers of c*elements/heads*max(heads/tp, 1)*min(tokens, window)/stride/cp``, of the layers of the fullest
+    pipeline stage; heads are replicated when tp exceeds them, a row that all heads share always is. States are dealt
+    over tp alone.
     """
-    parts: list[Number] = []
-    for group in model.layers:
-        a = group.attention
-        window = a.window if isinstance(a, GroupedQueryAttention) else 0
-        visible = minimum(tokens, window) if window else tokens
-        parts.append(_row_bytes(group, plan, cache_bytes) * visible)
+    rows = total(
+        group.count * cache_bytes * row.elements_of(tokens) * _share(row.heads, plan)
+        for group in model.layers
+        for row in cache_rows(group)
+    )
+    fixed = total(
+        group.count * state.elements * state.element_bytes * _share(state.heads, plan)
+        for group in model.layers
+        for state in states(group)
+    )
     share = _stage_share(model, plan)
-    return total(parts) / plan.cp if share == 1.0 else total(parts) * share / plan.cp
+    return (rows / plan.cp + fixed) * (1.0 if share == 1.0 else share)
+
+
+def _share(heads: int, plan: Plan) -> Number:
+    """Return which part of ``heads`` equal parts a rank keeps: at least one of them."""
+    return maximum(heads / plan.tp, 1.0) / heads
 
 
 def activation_bytes(model: LanguageModel, plan: Plan, tokens: Number) -> Number:
-    """Return the peak of live activations for ``tokens`` in one step: residual, block input and the widest pair."""
+    """Return the peak of live activations for ``tokens`` in one step: residual streams, block input, widest pair."""
     widest = 0.0
     for group in model.layers:
-        a, f = group.attention, group.ffn
-        heads = a.heads * (a.head_dim if isinstance(a, GroupedQueryAttention) else a.nope_dim + a.rope_dim)
-        ffn = 3.0 * getattr(f, "intermediate") * getattr(f, "topk", 1)  # noqa: B009 - both kinds have it
+        f = group.ffn
+        ffn = 3.0 * getattr(f, "intermediate", 0) * getattr(f, "topk", 1)
         # experts get the rows of all attention groups, and split them over the devices of all groups
-        widest = maximum(widest, 2.0 * heads / plan.tp, ffn / plan.tp)
-    return tokens / plan.cp * (2.0 * model.hidden + widest) * 2.0
+        mixed = (2.0 * mixer_width(mixer) / plan.tp for mixer in group.mixers)
+        widest = maximum(widest, ffn / plan.tp, *mixed)
+    streams = max((group.streams for group in model.layers), default=1)
+    return tokens / plan.cp * ((1.0 + streams) * model.hidden + widest) * 2.0
 
 
 @dataclass(frozen=True)
@@ -150,11 +163,11 @@ class MemoryModel:
         """
         cache = self.precisions.cache.bytes_per_element
         room = self._kv_room(step_tokens) / sequences
-        windows = [getattr(g.attention, "window", 0) for g in self.model.layers]
+        windows = [row.window for group in self.model.layers for row in cache_rows(group)]
         longest: Number = 0.0
         for start in sorted({0, *windows}):
             held = kv_bytes_per_sequence(self.model, self.plan, cache, float(start))
-            if any(window == 0 or window > start for window in windows):
+            if windows and any(window == 0 or window > start for window in windows):
                 slope = kv_bytes_per_sequence(self.model, self.plan, cache, start + 1.0) - held
                 longest = maximum(longest, floor(start + (room - held) / slope))
             else:

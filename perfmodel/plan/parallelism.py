@@ -6,7 +6,14 @@ from dataclasses import dataclass
 
 from perfmodel.errors import PlanError, did_you_mean
 from perfmodel.numeric import Number
-from perfmodel.workloads.spec import GroupedQueryAttention, LanguageModel, MoeFfn
+from perfmodel.workloads.spec import (
+    GroupedQueryAttention,
+    LanguageModel,
+    LinearBlock,
+    Mixer,
+    MoeFfn,
+    RecurrentMixer,
+)
 
 CP_MODES = ("ring", "all_gather")
 OVERLAPS = ("none", "two_batch")
@@ -116,20 +123,32 @@ def _sharing_problem(model: LanguageModel, plan: Plan) -> str | None:
 
 def _layers_problem(model: LanguageModel, plan: Plan) -> str | None:
     for group in model.layers:
-        if reason := _group_problem(group.attention, group.ffn, plan):
+        for mixer in group.mixers:
+            if reason := _mixer_problem(mixer, plan):
+                return reason
+        if reason := _experts_problem(group.ffn, plan):
             return reason
     return None
 
 
-def _group_problem(attention: object, ffn: object, plan: Plan) -> str | None:
-    tp, ep, moe_tp = int(plan.tp), int(plan.ep), plan.expert_tp
-    heads = getattr(attention, "heads")  # noqa: B009 - every attention has heads
+def _mixer_problem(mixer: Mixer, plan: Plan) -> str | None:
+    if isinstance(mixer, LinearBlock):
+        return None
+    tp, heads = int(plan.tp), mixer.heads
+    recurrent = isinstance(mixer, RecurrentMixer)
     if heads % tp:
-        return f"tp {tp} does not divide the {heads} attention heads; {_divisors(heads)} do"
-    if isinstance(attention, GroupedQueryAttention):
-        kv = attention.kv_heads
+        what = "heads of the state" if recurrent else "attention heads"
+        return f"tp {tp} does not divide the {heads} {what}; {_divisors(heads)} do"
+    if isinstance(mixer, GroupedQueryAttention) or recurrent:
+        kv = mixer.key_heads if recurrent else mixer.kv_heads
         if kv % tp and tp % kv:
-            return f"tp {tp} neither divides the {kv} KV heads nor is a multiple of them (they would be replicated)"
+            what = "key heads" if recurrent else "KV heads"
+            return f"tp {tp} neither divides the {kv} {what} nor is a multiple of them (they would be replicated)"
+    return None
+
+
+def _experts_problem(ffn: object, plan: Plan) -> str | None:
+    ep, moe_tp = int(plan.ep), plan.expert_tp
     if isinstance(ffn, MoeFfn):
         slots = ffn.experts + plan.redundant_experts
         if slots % ep:

@@ -14,7 +14,9 @@ class StepShape:
 
     ``prefills`` sequences bring ``new_tokens`` each (the last of ``prefill_context``), ``decodes`` sequences one token
     each with a mean cache of ``decode_context`` tokens (the new one included). None leaves a kind out altogether.
-    ``logits`` "last" asks for the last position of each sequence, "all" for every position.
+    ``source_tokens`` are those that the encoder of an encoder-decoder model reads for each of the ``prefills``; where
+    none are given, the prompt is what it reads, and the decoder begins with one token. ``logits`` "last" asks for the
+    last position of each sequence, "all" for every position.
     """
 
     prefills: Number | None = None
@@ -24,6 +26,13 @@ class StepShape:
     decode_context: Number = 0
     logits: str = "last"
     causal: bool = True
+    source_tokens: Number = 0
+
+    def behind_an_encoder(self) -> StepShape:
+        """Return the decoder's share of a step whose prompts an encoder reads."""
+        if self.prefills is None or not (isinstance(self.source_tokens, int) and self.source_tokens == 0):
+            return self
+        return replace(self, new_tokens=1, prefill_context=1, source_tokens=self.new_tokens)
 
     @property
     def tokens(self) -> Number:

@@ -40,7 +40,7 @@ def mean_decode_bound(
         )
         return sum_bounds([(fixed, 1.0), *there])
 
-    windows = sorted({w * ranks for s in moving if (w := getattr(s.operator, "window", 0))})
+    windows = sorted({edge * ranks for s in moving for edge in s.operator.edges()})
     mean: Number = 0.0
     start = first
     for edge in [*windows, None]:

@@ -65,8 +65,11 @@ def _user_roots(kind: str) -> Iterator[Path]:
 
 
 def normalise(name: str, kind: str = "hardware_specs") -> str:
-    """Return a name's key: lower case, without punctuation, and (for hardware) without vendor words."""
-    words = re.findall(r"[^\W_]+", name.lower())
+    """Return a name's key: lower case, without punctuation, and (for hardware) without vendor words.
+
+    A point between digits stays: 1.3b is not 13b.
+    """
+    words = re.findall(r"\d+(?:\.\d+)+[^\W_]*|[^\W_]+", name.lower())
     ignored = _IGNORED_WORDS.get(kind, frozenset())
     return "".join(word for word in words if word not in ignored) or "".join(words)
 
@@ -88,10 +91,12 @@ def find_spec(kind: str, name: str, schema: str) -> Path:
     """
     if is_path(name):
         return Path(name).expanduser()
-    key = normalise(name, kind)
-    for root in spec_roots(kind):
-        if found := _by_stem(root, key, kind, schema) or _by_alias(root, key, kind, schema):
-            return found
+    # "llama-3-1-8b" is a way to write "llama-3.1-8b"
+    spelled = (name, re.sub(r"(?<=\d)[-_](?=\d)", ".", name))
+    for key in dict.fromkeys(normalise(text, kind) for text in spelled):
+        for root in spec_roots(kind):
+            if found := _by_stem(root, key, kind, schema) or _by_alias(root, key, kind, schema):
+                return found
     mend = f"`perfmodel {schema} list` shows all" if schema in _LISTED else f"those of schema {schema} in {kind}/"
     raise UnknownNameError(schema, name, _known_names(kind, schema), mend)
 

@@ -65,8 +65,8 @@ def list_models() -> tuple[str, ...]:
 def load_model(name_or_path: str | Path) -> LanguageModel:
     """Return a model by its name ("llama-3.1-8b"), an alias ("meta-llama/Llama-3.1-8B"), or a path.
 
-    A path is that of a config.json, of a folder that holds one, or of a workload file. A name that is in the library
-    wins over a folder of the same name; write ``./name`` to mean the folder.
+    A path is that of a config.json, of a folder that holds one, of a workload file, or of a GGUF file. A name that is
+    in the library wins over a folder of the same name; write ``./name`` to mean the folder.
 
     Errors: :class:`UnknownNameError` with the nearest names; :class:`SpecError` for a bad file;
     :class:`ImportRefused` for a config that is not understood.
@@ -78,7 +78,7 @@ def load_model(name_or_path: str | Path) -> LanguageModel:
 def _path_of(name: str) -> Path:
     if not name.strip() or "\0" in name:
         raise UnknownNameError("model", name.replace("\0", "?"), list_models())
-    if name.endswith(".json") or is_path(name):
+    if name.endswith((".json", ".gguf")) or is_path(name):
         return config_path(name)
     try:
         return find_spec(KIND, name, _WORD)
@@ -108,6 +108,10 @@ def _stamps(path: Path) -> tuple[str | int, ...]:
 def _load(path: Path, stamps: tuple[str | int, ...]) -> LanguageModel:
     if path.suffix in (".yaml", ".yml"):
         return _from_yaml(read_text(path), path)
+    if path.suffix == ".gguf":
+        from perfmodel.workloads.importers.gguf import load_gguf_model  # only its users pay for its start-up
+
+        return load_gguf_model(path)
     return load_hf_model(path)
 
 

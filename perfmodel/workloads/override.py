@@ -10,7 +10,8 @@ from perfmodel.errors import InputError, did_you_mean
 from perfmodel.workloads.spec import LanguageModel, LayerGroup
 
 _OWN = ("hidden", "vocabulary")
-_PARTS = ("attention", "ffn")
+_PARTS = {"attention": "mixer", "ffn": "ffn"}
+"""What a part is called in a change, and the field of a layer group that holds it."""
 
 
 def change_model(model: LanguageModel, changes: Mapping[str, str]) -> LanguageModel:
@@ -31,8 +32,8 @@ def model_fields(model: LanguageModel) -> list[str]:
     """Return every field that :func:`change_model` can change in this model."""
     found = [*_OWN, "layers"]
     for group in model.layers:
-        for part in _PARTS:
-            found += [f"{part}.{name}" for name in _numbers(getattr(group, part))]
+        for part, held in _PARTS.items():
+            found += [f"{part}.{name}" for name in _numbers(getattr(group, held))]
     return list(dict.fromkeys(found))
 
 
@@ -59,11 +60,12 @@ def _changed(model: LanguageModel, field: str, text: str) -> LanguageModel:
 
 
 def _group(group: LayerGroup, part: str, name: str, field: str, text: str) -> LayerGroup:
-    block = getattr(group, part)
+    held = _PARTS[part]
+    block = getattr(group, held)
     if name not in _numbers(block):
         return group
     changed = replace(block, **{name: _value(field, text, getattr(block, name), least=0)})
-    return replace(group, **{part: changed})
+    return replace(group, **{held: changed})
 
 
 def _value(field: str, text: str, current: int, least: int = 1) -> int:

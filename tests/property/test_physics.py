@@ -72,6 +72,8 @@ def test_decode_is_never_faster_than_reading_the_weights(model: str, data: st.Da
     weights = weights_bytes_per_device(d.model, d.plan, d.precisions)
     if not d.model.tied_embeddings:
         weights -= d.model.vocabulary / d.plan.tp * d.model.hidden * 2.0  # the input table is gathered, not read
+    # so are other tables, and towers do not run in a decode step
+    weights -= 2.0 * (sum(n for _, n in d.model.extra) + sum(t.parameters for t in d.model.towers))
     assert tpot is not None
     assert tpot.bound >= 0.999 * weights / d.machine.chip.memory_bandwidth_bytes_per_s
 
@@ -117,7 +119,7 @@ def test_mean_decode_step_is_the_mean_of_the_literal_steps(model: str, data: st.
     assert mean is not None
     assert mean.bound <= bound * (1 + 1e-9)
     assert mean.bound >= bound * (1 - 1e-3)
-    assert mean.expected == pytest.approx(expected, rel=1e-3)
+    assert mean.expected == pytest.approx(expected, rel=2e-3)  # two nodes, while splits and waves make small kinks
 
 
 @given(st.sampled_from(DEVICES), st.sampled_from(MODELS), st.integers(1, 64))

@@ -88,7 +88,7 @@ def _keys_seen(op: AttentionPrefill, c: Coefficients) -> tuple[Number, Number]:
     """Return the keys computed by a query on average, and by the last one; a window may skip less than it could."""
     waste = c["window_waste"]
     unmasked = op.kv_tokens - 0.5 * (op.q_tokens - 1.0) if op.causal else op.kv_tokens
-    visible = visible_pairs(op.q_tokens, op.kv_tokens, op.window, op.causal) / op.q_tokens
+    visible = visible_pairs(op.q_tokens, op.kv_tokens, op.window, op.causal, op.chunked) / op.q_tokens
     width = where(op.window > 0, minimum(op.window, op.kv_tokens), op.kv_tokens)
     return (visible + waste * unmasked) / (1.0 + waste), (width + waste * op.kv_tokens) / (1.0 + waste)
 

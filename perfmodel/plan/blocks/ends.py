@@ -12,8 +12,10 @@ from perfmodel.plan.step_shape import StepOperator, share_of
 
 def embedding(rank: Rank) -> Iterator[StepOperator]:
     """Yield the gather of the tokens' rows, and its sum over the ranks that split the vocabulary."""
-    hidden = rank.model.hidden
-    yield StepOperator("embedding", "embedding", ops.Embedding(rank.tokens, hidden), 1)
+    hidden, width = rank.model.hidden, rank.model.embedding_width
+    yield StepOperator("embedding", "embedding", ops.Embedding(rank.tokens, width or hidden), 1)
+    if width:
+        yield rank.linear("embedding_proj", "embedding", hidden, width, 1)
     yield from rank.reduce("embedding_all_reduce", "embedding", rank.tokens * hidden * 2.0, 1)
 
 
@@ -23,7 +25,12 @@ def head(rank: Rank) -> Iterator[StepOperator]:
     rows = rank.tokens if s.logits == "all" else share_of(s.sequences, plan.cp)
     vocabulary = ceil(model.vocabulary / plan.tp)
     yield StepOperator("final_norm", "head", ops.AddRmsNorm(rows, model.hidden), 1)
-    lm_head = ops.Linear(rows, vocabulary, model.hidden, rank.precisions.lm_head)
+    for index, (inputs, outputs) in enumerate(model.head):
+        form = rank.precisions.router
+        yield StepOperator(f"head_proj_{index}", "head", ops.Linear(rows, outputs, inputs, form), 1)
+    if not model.has_head:
+        return
+    lm_head = ops.Linear(rows, vocabulary, model.embedding_width or model.hidden, rank.precisions.lm_head)
     yield StepOperator("lm_head", "head", lm_head, 1)
     if not is_one(plan.tp):
         gathered = rows * model.vocabulary * 2.0

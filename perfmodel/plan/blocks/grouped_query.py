@@ -16,12 +16,21 @@ def grouped_query_attention(rank: Rank, a: GroupedQueryAttention, count: float) 
     """Yield the operators between the input norm and the sum over the tensor-parallel ranks."""
     hidden, tp = rank.model.hidden, rank.plan.tp
     heads, kv_heads = a.heads / tp, maximum(a.kv_heads / tp, 1.0)
-    yield rank.linear("qkv_proj", "attention", (heads + 2 * kv_heads) * a.head_dim, hidden, count)
+    own = 0.0 if a.shared_cache else kv_heads
+    values = 0.0 if a.shared_values else own * a.value_dim
+    yield rank.linear("qkv_proj", "attention", heads * a.head_dim + own * a.head_dim + values, hidden, count)
+    if a.output_gate != "none":
+        gate = heads * (a.value_dim if a.output_gate == "element" else 1.0)
+        yield rank.linear("gate_proj", "attention", gate, hidden, count)
     if a.qk_norm != "none":
-        yield StepOperator("qk_norm", "attention", ops.RmsNorm(rank.tokens, (heads + kv_heads) * a.head_dim), count)
-    yield StepOperator("rope", "attention", ops.Rope(rank.tokens, (heads + kv_heads) * a.head_dim), count)
+        yield StepOperator("qk_norm", "attention", ops.RmsNorm(rank.tokens, (heads + own) * a.head_dim), count)
+    if a.rotated:
+        yield StepOperator("rope", "attention", ops.Rope(rank.tokens, (heads + own) * a.head_dim), count)
     yield from _cores(rank, a, heads, kv_heads, count)
-    yield rank.linear("o_proj", "attention", hidden, heads * a.head_dim, count)
+    if a.output_gate != "none":
+        gated = ops.GatedActivation(rank.tokens, heads * a.value_dim)
+        yield StepOperator("output_gate", "attention", gated, count)
+    yield rank.linear("o_proj", "attention", hidden, heads * a.value_dim, count)
 
 
 def _cores(
@@ -29,18 +38,22 @@ def _cores(
 ) -> Iterator[StepOperator]:
     s, cp = rank.shape, rank.plan.cp
     dtype, cache = rank.precisions.attention_dtype, rank.precisions.cache
-    suffix = f"_window_{a.window}" if a.window else ""
-    row_bytes = 2.0 * kv_heads * a.head_dim * cache.bytes_per_element
+    suffix = f"_{'chunk' if a.chunked else 'window'}_{a.window}" if a.window else ""
+    # the operator has one head width: products and rows take the sum of keys' and values' widths
+    head_dim = (a.head_dim + a.value_dim) / 2 if a.v_head_dim else a.head_dim
+    writes, chunked = not a.shared_cache and a.causal, a.chunked
+    row_bytes = 2.0 * kv_heads * head_dim * cache.bytes_per_element
     yield from move_keys(rank, row_bytes, count)
     if s.prefills is not None:
         queries, keys = prefill_lengths(s, cp)
         core = ops.AttentionPrefill(
-            s.prefills, queries, keys, heads, kv_heads, a.head_dim, a.window, s.causal, dtype, cache
-        )
+            s.prefills, queries, keys, heads, kv_heads, head_dim, a.window, s.causal and a.causal, dtype, cache, writes,
+            chunked=chunked,
+        )  # fmt: skip
         yield StepOperator("attention_prefill" + suffix, "attention", core, count)
     yield from move_queries(rank, heads * a.head_dim * 2.0, count)
     if s.decodes is not None:
         window, context = (a.window, s.decode_context) if cp == 1 else (-(-a.window // cp), s.decode_context / cp)
-        core = ops.AttentionDecode(s.decodes, context, heads, kv_heads, a.head_dim, window, dtype, cache)
+        core = ops.AttentionDecode(s.decodes, context, heads, kv_heads, head_dim, window, dtype, cache, writes, chunked)
         yield StepOperator("attention_decode" + suffix, "attention", core, count)
-    yield from merge_outputs(rank, heads * a.head_dim * 2.0, count)
+    yield from merge_outputs(rank, heads * a.value_dim * 2.0, count)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from perfmodel.workloads.families import cohere as cohere
 from perfmodel.workloads.families import deepseek as deepseek
+from perfmodel.workloads.families import deepseek_sparse as deepseek_sparse
+from perfmodel.workloads.families import deepseek_v4 as deepseek_v4
 from perfmodel.workloads.families import falcon as falcon
+from perfmodel.workloads.families import gated_delta as gated_delta
 from perfmodel.workloads.families import gemma as gemma
+from perfmodel.workloads.families import gemma4 as gemma4
 from perfmodel.workloads.families import glm as glm
 from perfmodel.workloads.families import gpt as gpt
 from perfmodel.workloads.families import gpt_oss as gpt_oss
@@ -17,6 +21,7 @@ from perfmodel.workloads.families import minimax as minimax
 from perfmodel.workloads.families import mistral as mistral
 from perfmodel.workloads.families import mixtral as mixtral
 from perfmodel.workloads.families import multimodal as multimodal
+from perfmodel.workloads.families import nemotron_h as nemotron_h
 from perfmodel.workloads.families import olmo as olmo
 from perfmodel.workloads.families import phi as phi
 from perfmodel.workloads.families import qwen as qwen

@@ -16,7 +16,9 @@ _DEFAULTS = {
 
 @register(
     "falcon", "FalconForCausalLM", transformers="5.x", defaults=_DEFAULTS,
-    ignored=frozenset({"activation", "apply_residual_connection_post_layernorm", "rotary", "alibi"}),
+    ignored=frozenset(
+        {"activation", "apply_residual_connection_post_layernorm", "rotary", "alibi", "multi_query"}
+    ),
 )  # fmt: skip
 def read_falcon(fields: ConfigFields) -> Skeleton:
     """Return a Falcon: the new architecture (40B, 180B) has grouped heads and a norm for each half of a layer."""

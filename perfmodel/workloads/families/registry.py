@@ -7,17 +7,22 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from perfmodel.workloads.families.fields import ConfigFields
-from perfmodel.workloads.spec import DenseFfn, GroupedQueryAttention, LatentAttention, MoeFfn
+from perfmodel.workloads.spec import CrossAttention, Encoder, Ffn, Mixer, Tower
 
 
 class Layer(NamedTuple):
-    """One decoder layer, in the order of the config."""
+    """One decoder layer, in the order of the config; the fields are those of :class:`LayerGroup`."""
 
-    attention: GroupedQueryAttention | LatentAttention
-    ffn: DenseFfn | MoeFfn
+    mixer: Mixer | None
+    ffn: Ffn | None
     norms: int = 2
     norm_operators: int = 2
     parallel: bool = False
+    second: Mixer | None = None
+    cross: CrossAttention | None = None
+    streams: int = 1
+    side_width: int = 0
+    other: int = 0
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,13 @@ class Skeleton:
     lm_head_bias: bool = False
     final_norms: int = 1
     extra: tuple[tuple[str, int], ...] = ()
-    towers: tuple[tuple[str, int], ...] = ()
+    towers: tuple[Tower, ...] = ()
+    encoder: Encoder | None = None
+    generates: bool = True
+    has_head: bool = True
+    head: tuple[tuple[int, int], ...] = ()
+    embedding_width: int = 0
+    expert_format: str | None = None
 
 
 @dataclass(frozen=True)
@@ -44,7 +55,7 @@ class Adapter:
     """
 
     model_type: str
-    architecture: str
+    architecture: str | tuple[str, ...]
     transformers: str
     read: Callable[[ConfigFields], Skeleton]
     defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -57,7 +68,7 @@ _Read = Callable[[ConfigFields], Skeleton]
 
 def register(
     model_type: str,
-    architecture: str,
+    architecture: str | tuple[str, ...],
     *,
     transformers: str,
     defaults: Mapping[str, Any] | None = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from perfmodel.errors import ImportRefused
@@ -61,6 +61,8 @@ def read_config(
     base = _base(fields)
     block = _quantisation_block(config)
     stored = quantisation or read_quantisation(block, separate, skeleton.layers, base, skeleton.tied_embeddings)
+    if quantisation is None and block is not None and skeleton.expert_format is not None:
+        stored = replace(stored, experts=skeleton.expert_format)
     return Imported(adapter.model_type, skeleton, stored, frozenset(fields.used))
 
 
@@ -81,6 +83,11 @@ def language_model(
         final_norms=skeleton.final_norms,
         extra=skeleton.extra,
         towers=skeleton.towers,
+        encoder=skeleton.encoder,
+        generates=skeleton.generates,
+        has_head=skeleton.has_head,
+        head=skeleton.head,
+        embedding_width=skeleton.embedding_width,
         quantisation=imported.quantisation,
         source=source,
         spec_hash=spec_hash,
@@ -125,8 +132,9 @@ def _special_fields(config: ConfigSource) -> list[str]:
 def _check_architecture(fields: ConfigFields, adapter: Adapter) -> None:
     """Refuse another head than the language model's (a classifier, a reward model)."""
     names = fields.words("architectures")
-    if names and adapter.architecture not in names:
-        raise fields.refusal("architectures", f"only {adapter.architecture} is understood")
+    known = (adapter.architecture,) if isinstance(adapter.architecture, str) else adapter.architecture
+    if names and not set(known) & set(names):
+        raise fields.refusal("architectures", f"only {' and '.join(known)} is understood")
 
 
 def _base(fields: ConfigFields) -> str:

@@ -8,7 +8,14 @@ from fnmatch import translate
 
 from perfmodel.workloads.families.known_keys import word_set
 from perfmodel.workloads.families.registry import Layer
-from perfmodel.workloads.spec import DenseFfn, LatentAttention, MoeFfn
+from perfmodel.workloads.spec import (
+    CompressedAttention,
+    DenseFfn,
+    GroupedQueryAttention,
+    LatentAttention,
+    MoeFfn,
+    RecurrentMixer,
+)
 
 _ROOT = re.compile(r"^(language_model\.)?(model\.)?(language_model\.)?(model\.)?(?=layers\.|embed|norm)")
 _LONGEST = 300
@@ -63,15 +70,15 @@ class Modules:
 
     def _attention_names(self) -> Iterable[str]:
         for index, layer in enumerate(self._layers):
-            latent = isinstance(layer.attention, LatentAttention)
-            for part in ("kv_b_proj", "o_proj") if latent else ("q_proj", "k_proj", "v_proj", "o_proj"):
-                yield f"model.layers.{index}.self_attn.{part}"
+            for mixer in (layer.mixer, layer.second):
+                block, parts = _MIXERS.get(type(mixer), ("", ()))
+                yield from (f"model.layers.{index}.{block}.{part}" for part in parts)
 
     def _linear_names(self) -> Iterable[str]:
         for index, layer in enumerate(self._layers):
             if isinstance(layer.ffn, DenseFfn):
                 yield from _projections(f"model.layers.{index}.mlp")
-            elif layer.ffn.shared_intermediate:
+            elif isinstance(layer.ffn, MoeFfn) and layer.ffn.shared_intermediate:
                 yield from _projections(f"model.layers.{index}.mlp.shared_experts")
 
     def _expert_names(self) -> Iterable[str]:
@@ -79,6 +86,15 @@ class Modules:
             if isinstance(layer.ffn, MoeFfn):
                 yield from _projections(f"model.layers.{index}.mlp.experts.0")
                 yield f"model.layers.{index}.mlp.experts.{layer.ffn.experts - 1}.down_proj"
+
+
+_MIXERS: dict[type, tuple[str, tuple[str, ...]]] = {
+    GroupedQueryAttention: ("self_attn", ("q_proj", "k_proj", "v_proj", "o_proj")),
+    LatentAttention: ("self_attn", ("kv_b_proj", "o_proj")),
+    CompressedAttention: ("self_attn", ("q_b_proj", "o_b_proj")),
+    RecurrentMixer: ("linear_attn", ("in_proj", "out_proj")),
+}
+"""The block and the projections of each kind of mixer, as checkpoints call them."""
 
 
 def _projections(block: str) -> Iterable[str]:

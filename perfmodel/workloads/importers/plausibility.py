@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from perfmodel.workloads.parameters import parameters
-from perfmodel.workloads.spec import GroupedQueryAttention, LanguageModel, LayerGroup, MoeFfn
+from perfmodel.workloads.spec import DenseFfn, GroupedQueryAttention, LanguageModel, LayerGroup, MoeFfn
 
 _TOLERANCE = 0.005
 
@@ -50,17 +50,17 @@ def _provenance(model: LanguageModel) -> Iterator[Finding]:
 
 
 def _ratios(group: LayerGroup, hidden: int, where: str) -> Iterator[Finding]:
-    mixer, ffn = group.attention, group.ffn
-    if isinstance(mixer, GroupedQueryAttention):
-        yield from _unless(
-            0.25, mixer.heads * mixer.head_dim / hidden, 4, f"{where}.attention", "heads*head_dim/hidden"
-        )
-        yield from _unless(16, mixer.head_dim, 512, f"{where}.attention", "head_dim")
+    ffn = group.ffn
+    for mixer in group.mixers:
+        if isinstance(mixer, GroupedQueryAttention):
+            width = mixer.heads * mixer.head_dim / hidden
+            yield from _unless(0.25, width, 4, f"{where}.attention", "heads*head_dim/hidden")
+            yield from _unless(16, mixer.head_dim, 512, f"{where}.attention", "head_dim")
     if isinstance(ffn, MoeFfn):
         yield from _unless(1 / 64, ffn.intermediate / hidden, 8, f"{where}.ffn", "expert intermediate/hidden")
         if ffn.topk == ffn.experts:
             yield Finding("warning", f"{where}.ffn", "every token goes to every expert")
-    else:
+    elif isinstance(ffn, DenseFfn):
         yield from _unless(1, ffn.intermediate / hidden, 8, f"{where}.ffn", "intermediate/hidden")
 
 

@@ -58,7 +58,7 @@ def test_models() -> None:
     model = load_model("llama-3.1-8b")
     found = change_model(model, {"attention.kv_heads": "4", "ffn.intermediate": "*2", "layers": "16"})
     assert found.layer_count == 16
-    assert {g.attention.kv_heads for g in found.layers} == {4}  # pyright: ignore[reportAttributeAccessIssue]
+    assert {g.mixer.kv_heads for g in found.layers} == {4}  # pyright: ignore[reportAttributeAccessIssue]
     assert found.name == "llama-3.1-8b (attention.kv_heads = 4, ffn.intermediate = *2, layers = 16)"
     assert "ffn.experts" in model_fields(load_model("mixtral-8x7b"))
     with pytest.raises(InputError, match=r"no field .ffn\.expert."):

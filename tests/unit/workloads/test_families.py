@@ -18,7 +18,7 @@ Build = Callable[..., LanguageModel]
 
 
 def grouped(model: LanguageModel) -> list[GroupedQueryAttention]:
-    found = [group.attention for group in model.layers]
+    found = [group.mixer for group in model.layers]
     assert all(isinstance(a, GroupedQueryAttention) for a in found)
     return [a for a in found if isinstance(a, GroupedQueryAttention)]
 
@@ -113,8 +113,8 @@ def test_deepseek_layers(build: Build) -> None:
 
 
 def test_deepseek_without_a_query_rank(build: Build) -> None:
-    direct = build("deepseek_v2", q_lora_rank=None).layers[0].attention
-    ranked = build("deepseek_v2", q_lora_rank=...).layers[0].attention
+    direct = build("deepseek_v2", q_lora_rank=None).layers[0].mixer
+    ranked = build("deepseek_v2", q_lora_rank=...).layers[0].mixer
     assert isinstance(direct, LatentAttention)
     assert isinstance(ranked, LatentAttention)
     assert (direct.q_lora_rank, ranked.q_lora_rank) == (0, 1536)

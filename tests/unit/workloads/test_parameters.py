@@ -55,7 +55,7 @@ def test_deepseek_v3_by_hand() -> None:
     by_hand = 3 * (attention + dense + 14336) + 58 * (attention + sparse + 14336) + 2 * 129280 * 7168 + 7168
     assert parameters(model) == by_hand == 671_026_404_352
     assert active_parameters_per_token(model) == by_hand - 129280 * 7168 - 58 * 248 * expert
-    assert {kv_elements(group.attention) for group in model.layers} == {576}
+    assert {kv_elements(group.mixer) for group in model.layers} == {576}
     assert kv_bytes_per_token(model) == 61 * 576 * 2 == 70_272
 
 
