@@ -142,7 +142,7 @@ def find_format(name: str) -> Format:
     bits = _ggml_bits(key)
     if bits is None:
         raise InputError(f"unknown precision '{name}'{did_you_mean(key, [*_FORMATS, *_ALIASES, *_GGML_BITS])}")
-    return ggml_format(key, bits)
+    return _FORMATS["bfloat16"] if bits == 16 else ggml_format(key, bits)
 
 
 def _ggml_bits(key: str) -> float | None:

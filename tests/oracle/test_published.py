@@ -25,7 +25,7 @@ def test_no_published_run_beats_the_bound(published: list) -> None:
 
 @pytest.mark.parametrize(
     ("engine", "device", "limit"),
-    [("TensorRT-LLM", "a100-sxm-80gb", 8), ("TensorRT-LLM", "h100-sxm", 18), ("TensorRT-LLM", "h200-sxm", 18),
+    [("TensorRT-LLM", "a100-sxm-80gb", 16), ("TensorRT-LLM", "h100-sxm", 26), ("TensorRT-LLM", "h200-sxm", 18),
      ("gpt-fast (PyTorch)", "a100-sxm-80gb", 15)],
 )  # fmt: skip
 def test_static_batches(published: list, engine: str, device: str, limit: float) -> None:

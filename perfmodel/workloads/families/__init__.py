@@ -14,18 +14,24 @@ from perfmodel.workloads.families import glm as glm
 from perfmodel.workloads.families import gpt as gpt
 from perfmodel.workloads.families import gpt_oss as gpt_oss
 from perfmodel.workloads.families import granite as granite
+from perfmodel.workloads.families import hybrids as hybrids
 from perfmodel.workloads.families import layernorm as layernorm
+from perfmodel.workloads.families import linear_attention as linear_attention
 from perfmodel.workloads.families import llama as llama
 from perfmodel.workloads.families import llama_like as llama_like
+from perfmodel.workloads.families import mamba as mamba
 from perfmodel.workloads.families import minimax as minimax
 from perfmodel.workloads.families import mistral as mistral
 from perfmodel.workloads.families import mixtral as mixtral
+from perfmodel.workloads.families import more_experts as more_experts
 from perfmodel.workloads.families import multimodal as multimodal
 from perfmodel.workloads.families import nemotron_h as nemotron_h
 from perfmodel.workloads.families import olmo as olmo
 from perfmodel.workloads.families import phi as phi
 from perfmodel.workloads.families import qwen as qwen
 from perfmodel.workloads.families import qwen_moe as qwen_moe
+from perfmodel.workloads.families import rwkv as rwkv
+from perfmodel.workloads.families import windows as windows
 from perfmodel.workloads.families.registry import ADAPTERS, Adapter, Layer, Skeleton
 
 __all__ = ["ADAPTERS", "Adapter", "Layer", "Skeleton"]

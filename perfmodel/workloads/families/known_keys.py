@@ -13,7 +13,8 @@ def word_set(*texts: str) -> frozenset[str]:
 
 
 _TOKENS = """
-bos_token_id eos_token_id pad_token_id sep_token_id cls_token_id mask_token_id unk_token_id decoder_start_token_id
+bos_token_id eos_token_id pad_token_id sep_token_id cls_token_id mask_token_id eod_token_id
+unk_token_id decoder_start_token_id
 forced_bos_token_id forced_eos_token_id image_token_id video_token_id tokenizer_class prefix suffix bad_words_ids
 begin_suppress_tokens suppress_tokens
 """

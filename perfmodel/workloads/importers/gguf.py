@@ -66,7 +66,8 @@ def _format(weights: ModuleWeights, absent: str) -> str:
     first = weights.types[0][0]
     if len(weights.types) == 1 and first not in _UNNAMED:
         return _NAMES.get(first, first.lower())
-    return f"ggml_{8 * weights.bytes_per_weight:.8f}bpw"
+    bits = f"{8 * weights.bytes_per_weight:.8f}".rstrip("0").rstrip(".")
+    return f"ggml_{bits}bpw"
 
 
 def _check(found: GgufModel, model: LanguageModel) -> None:

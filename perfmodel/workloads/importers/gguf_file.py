@@ -248,11 +248,14 @@ class _Reader:
         form = _SCALARS.get(kind)
         width = struct.calcsize(form) if form else 8 if kind == _TEXT else 12
         self.items += count
-        if count * width > self.size - self.at or self.items > _MOST_ITEMS:
-            limit = "more than the file can hold" if self.items <= _MOST_ITEMS else f"{_MOST_ITEMS} in all are the most"
+        too_long = count * width > self.size - self.at
+        if too_long or self.items > _MOST_ITEMS:
+            limit = "more than the file can hold" if too_long else f"{_MOST_ITEMS} in all are the most"
             raise self.fault(start + 4, f"{what} says {count} items, {limit}")
+        if kind == _TEXT:
+            return self._texts(count, what)
         if form is None:
-            return [self._value(kind, what, depth) for _ in range(count)]
+            return [self._array(what, depth + 1) for _ in range(count)]
         values = struct.unpack_from(f"<{count}{form}", self.data, self.at)
         self.at += count * width
         if kind != _BOOL:
@@ -260,6 +263,24 @@ class _Reader:
         if any(value > 1 for value in values):
             raise self.fault(start, f"{what} must have items of 0 or 1")
         return [bool(value) for value in values]
+
+    def _texts(self, count: int, what: str) -> list[str]:
+        """Return as many texts; a tokenizer has hundreds of thousands, so only a faulty one takes the careful way."""
+        found: list[str] = []
+        data, at, length_at = self.data, self.at, struct.Struct("<Q").unpack_from
+        while len(found) < count and at + 8 <= self.size:
+            end = at + 8 + length_at(data, at)[0]
+            if end > self.size or end - at > _MOST_TEXT:
+                break
+            try:
+                found.append(data[at + 8 : end].decode())
+            except UnicodeDecodeError:
+                break
+            at = end
+        self.at = at
+        while len(found) < count:
+            found.append(self._text(what, _MOST_TEXT))
+        return found
 
     def _tensors(self, count: int) -> list[tuple[int, TensorInfo]]:
         """Return the tensors with the byte where each is described."""

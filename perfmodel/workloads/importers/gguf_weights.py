@@ -21,7 +21,8 @@ tensors, and layers that predict further tokens."""
 
 _BLOCK = re.compile(r"blk\.(\d{1,6})\.(.+)")
 _MATRICES = {
-    "attention": "attn_q attn_k attn_v attn_qkv attn_output attn_q_a attn_q_b attn_kv_a_mqa attn_kv_b attn_k_b attn_v_b",
+    "attention": """attn_q attn_k attn_v attn_qkv attn_output
+        attn_q_a attn_q_b attn_kv_a_mqa attn_kv_b attn_k_b attn_v_b""",
     "linear": "ffn_gate ffn_up ffn_down ffn_gate_shexp ffn_up_shexp ffn_down_shexp",
     "experts": "ffn_gate_exps ffn_up_exps ffn_down_exps ffn_gate_up_exps",
 }
