@@ -9,7 +9,7 @@ memory_efficiency      attainable share of the datasheet bandwidth of main memor
 fabric_bytes_per_clock bytes a clock that one core moves to and from the last-level cache
 cache_share            usable share of the last-level cache (of one partition, where it has two)
 conv_tile              tokens that one block of a convolution takes at once
-conv_block_clk         clocks that a core needs for one tile of one channel
+conv_token_clk         clocks that a core needs for one token of one channel in such a block
 conv_state_passes      bytes really moved over those of a convolution's state, whose rows are of few elements
 conv_prefill_us        what the kernel for more than one token adds to ``launch_us``
 scan_chunk             tokens of a chunk
@@ -45,7 +45,7 @@ CHANNEL_GATES = 8.0
 def conv_s(op: CausalConv, chip: ChipFacts, c: Coefficients, warm: bool = True) -> Number:
     """Return the seconds of a causal convolution of S sequences of T tokens over D channels, in one kernel.
 
-    ``t = launch + token*(min(T, tile) - 1) + |S*D*block*ceil(T/tile)/(cores*clock), traffic|`` with
+    ``t = launch + token*(min(T, tile) - 1) + |S*D*ceil(T/tile)*tile*clk/(cores*clock), traffic|`` with
     ``|a, b| = sqrt(a^2 + b^2)``; a single token is an update of the state without the middle term and the blocks.
     ``warm``: repeated on the same operands, so that what fits the last-level cache is there; in a model step
     (``warm=False``) at least the state and the weights are fetched anew.
@@ -55,8 +55,8 @@ def conv_s(op: CausalConv, chip: ChipFacts, c: Coefficients, warm: bool = True) 
     """
     later = maximum(minimum(op.tokens, c["conv_tile"]) - 1.0, 0.0)
     start = c["launch_us"] + where(op.tokens > 1, c["conv_prefill_us"], 0.0) + later * c["token_us"]
-    blocks = c["conv_block_clk"] * ceil(op.tokens / c["conv_tile"])
-    clocks = op.sequences * op.channels * where(op.tokens > 1, blocks, 0.0)
+    rounded = ceil(op.tokens / c["conv_tile"]) * c["conv_tile"]
+    clocks = c["conv_token_clk"] * op.sequences * op.channels * where(op.tokens > 1, rounded, 0.0)
     counts = op.counts()
     state = counts.filter_bytes(role="state").total_bytes()
     more = (maximum(c["conv_state_passes"], 1.0) - 1.0) * state
@@ -69,8 +69,9 @@ def conv_s(op: CausalConv, chip: ChipFacts, c: Coefficients, warm: bool = True) 
 def scan_prefill_s(op: ScanPrefill, chip: ChipFacts, c: Coefficients, warm: bool = True) -> Number:
     """Return the seconds of a scan over T tokens of S sequences in chunks of C, all kernels of it together.
 
-    ``t = launch + token*(min(T, C) - 1) + traffic + (1 - serial)*work + |serial*work, ceil(T/C)*walk/clock|``: most kernels take all chunks at
-    once, one hands the state of S*H heads from chunk to chunk and waits for the longest sequence when they are few.
+    ``t = launch + token*(min(T, C) - 1) + traffic + (1 - serial)*work + |serial*work, ceil(T/C)*walk/clock|``:
+    most kernels take all chunks at once, one hands the state of S*H heads from chunk to chunk and waits for the longest
+    sequence when they are few.
     ``work = S*H*(padding*ceil(T/C)*C + (1 - padding)*T)*flops / min(flops_per_clock*cores*clock, peak)`` with
     ``flops = 2*p*K*V + 2*C*(K + V)`` a token and head: p products with the state, and those of a chunk with itself.
     Traffic: ``passes`` times keys, queries, values and outputs of every head, the gates once, the state in and out.
@@ -140,7 +141,7 @@ def _work_s(op: ScanPrefill, tokens: Number, chip: ChipFacts, c: Coefficients) -
 def _traffic_s(
     moved: Number, footprint: Number, kept: Number, chip: ChipFacts, c: Coefficients, warm: bool
 ) -> Number:  # fmt: skip
-    """Return the seconds of ``moved`` bytes that live in ``footprint`` bytes, ``kept`` of them (state and weights) not cached.
+    """Return the seconds of ``moved`` bytes that live in ``footprint`` bytes; ``kept`` (state, weights) starts cold.
 
     What exceeds the usable cache pushes out as much again, so that from twice its size on all comes from memory.
     """
