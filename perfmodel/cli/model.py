@@ -174,7 +174,14 @@ def _print(model: LanguageModel, sizes: dict[str, Any]) -> None:
     print(f"\nsource: {model.source or 'not stated'}{'' if model.verified else ' (not verified)'}")
 
 
-@app.command("import", cls=PlainCommand, epilog=examples("model import ./config.json --out my-model.yaml"))
+@app.command(
+    "import",
+    cls=PlainCommand,
+    epilog=examples(
+        "model import ./config.json --out my-model.yaml",
+        "model import ./config.json --as llama --out my-model.yaml",
+    ),
+)
 def import_(
     config: Annotated[
         str, typer.Argument(metavar="CONFIG", help="A Hugging Face config.json, or the folder that has one.")
@@ -183,14 +190,21 @@ def import_(
         str, typer.Option("--name", metavar="NAME", help="The model's name.  [default: the folder's]")
     ] = "",
     out: Annotated[str, typer.Option("--out", metavar="FILE", help="Where to  [default: standard output]")] = "",
+    family: Annotated[
+        str,
+        typer.Option(
+            "--as", metavar="FAMILY", help="Read it as this family, whatever it says, and write out its layers to edit."
+        ),
+    ] = "",
 ) -> None:
     """Turn a model's config.json into a workload file of our own.
 
-    Put the file into a folder that PERFMODEL_SPECS names, and the model has a name.
+    Put the file into a folder that PERFMODEL_SPECS names, and the model has a name. A config of a family that is not
+    known can be started with --as and the nearest family: what is not understood stands in comments, uncounted.
     """
     from perfmodel.workloads.library import import_model
 
-    text = import_model(config, name or None)
+    text = import_model(config, name or None, family or None)
     if not out or out == "-":
         print(text, end="")
         return

@@ -16,6 +16,7 @@ from perfmodel.cost.gpu import (
     elementwise,
     exchange,
     gemm,
+    lora,
     mla_decode,
     mla_prefill,
     moe,
@@ -59,6 +60,7 @@ _FORMS: dict[str, _Form] = {
     "sparse_latent_decode": _Form("mla_decode", sparse.sparse_latent_s),
     "compressed_attention": _Form("mla_decode", sparse.compressed_s),
     "compressed_attention_decode": _Form("mla_decode", sparse.compressed_s),
+    "lora": _Form("gemm", lora.expected_s),
     "expert_exchange": _Form("exchange", exchange.expected_s),
 }  # fmt: skip
 

@@ -24,6 +24,7 @@ from perfmodel.ops.elementwise import (
     Softmax,
 )
 from perfmodel.ops.linear import Linear
+from perfmodel.ops.lora import LoraPair
 from perfmodel.ops.moe import Experts
 from perfmodel.ops.recurrence import CausalConv, ScanDecode, ScanPrefill
 from perfmodel.ops.routing import Routing, parse_routing
@@ -56,6 +57,7 @@ __all__ = [
     "IndexScores",
     "LayerNorm",
     "Linear",
+    "LoraPair",
     "MlaDecode",
     "MlaPrefill",
     "Operator",

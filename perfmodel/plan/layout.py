@@ -9,7 +9,9 @@ from perfmodel import ops
 from perfmodel.ops.routing import Routing
 from perfmodel.plan.blocks import FFNS, MIXERS
 from perfmodel.plan.blocks.cross import cross_attention
-from perfmodel.plan.blocks.ends import embedding, head
+from perfmodel.plan.blocks.ends import embedding, exit_head, head
+from perfmodel.plan.blocks.lora import lora_of
+from perfmodel.plan.blocks.share import run_by_share
 from perfmodel.plan.blocks.side import side_input
 from perfmodel.plan.parallelism import Plan
 from perfmodel.plan.precision import Precisions
@@ -37,7 +39,9 @@ def step_operators(
         rank = replace(rank, shape=rank.shape.behind_an_encoder())
     found = [*_encoder(rank), *embedding(rank)]
     for group in model.layers:
-        found += _layer(rank, group)
+        found += run_by_share(rank, group, _layer)
+        if group.exits:
+            found += exit_head(rank, float(group.count))
     found += _sends(rank)
     found += head(rank)
     return found if halves == 1 else [replace(step, repeat=step.repeat * halves) for step in found]
@@ -50,12 +54,25 @@ def _encoder(rank: Rank) -> Iterator[StepOperator]:
         return
     reading = StepShape(s.prefills, s.source_tokens, s.source_tokens, causal=False)
     view = replace(rank, shape=reading, model=replace(rank.model, hidden=encoder.hidden))
+    for index, (rows, inputs, outputs) in enumerate(encoder.matrices):
+        product = ops.Linear(rows * view.tokens, outputs, inputs, rank.precisions.router)
+        yield StepOperator(f"encoder_input_{index}", "embedding", product, 1)
     for group in encoder.layers:
         for step in _layer(view, group):
             yield replace(step, name=f"encoder_{step.name}")
 
 
 def _layer(rank: Rank, group: LayerGroup) -> Iterator[StepOperator]:
+    for step in _plain_layer(rank, group):
+        yield step
+        if group.lora is not None and isinstance(step.operator, ops.Linear) and step.name not in _WITHOUT_LORA:
+            yield lora_of(rank, group.lora, step)
+
+
+_WITHOUT_LORA = frozenset({"router", "stream_mixing", "indexer_weights"})
+
+
+def _plain_layer(rank: Rank, group: LayerGroup) -> Iterator[StepOperator]:
     count, mixed = float(group.count), bool(group.mixers)
     if mixed:
         yield from _streams(rank, group, "attention")

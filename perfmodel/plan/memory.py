@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from perfmodel.formats import find_format
 from perfmodel.numeric import Number, floor, maximum, total, where
-from perfmodel.ops import Embedding, Experts, Linear, Operator
+from perfmodel.ops import Embedding, Experts, Linear, LoraPair, Operator
 from perfmodel.plan.layout import step_operators
 from perfmodel.plan.parallelism import Plan
 from perfmodel.plan.precision import Precisions
 from perfmodel.plan.step_shape import StepShape
 from perfmodel.workloads.caches import cache_rows, states
-from perfmodel.workloads.spec import LanguageModel, mixer_width
+from perfmodel.workloads.spec import LanguageModel, MemoryFfn, mixer_width
 
 RUNTIME_BYTES = 1.5e9
 """CUDA context, library workspaces, communication buffers and graphs of one rank (idle servers show 1 to 2 GB)."""
@@ -49,12 +50,14 @@ def weights_bytes_per_device(model: LanguageModel, plan: Plan, precisions: Preci
     encoder's own tables are not split. Omits norms, convolutions and biases (under 0.1 %).
     """
     shape = StepShape(prefills=1, new_tokens=1, prefill_context=1)
+    # a layer that tokens may skip is stored all the same
+    model = replace(model, layers=tuple(replace(g, share=1.0, prompt_share=1.0) for g in model.layers))
     stored: dict[str, Number] = {}
     for step in step_operators(model, replace(plan, overlap="none"), precisions, shape):
         size = _stored_bytes(step.operator, step.part, model, plan)
         if not (isinstance(size, float) and size == 0.0):
             stored[step.part] = stored.get(step.part, 0.0) + step.repeat * size
-    layers = stored.get("attention", 0.0) + stored.get("ffn", 0.0)
+    layers = stored.get("attention", 0.0) + stored.get("ffn", 0.0) + _memory_values_bytes(model, plan)
     embedding, head = stored.get("embedding", 0.0) + _whole_bytes(model), stored.get("head", 0.0)
     if plan.pp == 1:
         return embedding + layers + head
@@ -63,11 +66,26 @@ def weights_bytes_per_device(model: LanguageModel, plan: Plan, precisions: Preci
     return maximum(first, least / model.layer_count * layers + head)
 
 
+def _memory_values_bytes(model: LanguageModel, plan: Plan) -> Number:
+    """Return the bytes of product-key memories' values, split by their width."""
+    tables = sum(
+        group.count * group.ffn.keys**2
+        for group in model.layers
+        if isinstance(group.ffn, MemoryFfn) and not group.ffn.shared_values
+    )
+    return tables * model.hidden / plan.tp * _base_bytes(model) if tables else 0.0
+
+
 def _whole_bytes(model: LanguageModel) -> float:
     """Return the bytes of what every rank holds as a whole: tables beside the embedding, and towers."""
     encoder = model.encoder.extra if model.encoder else ()
     tables = sum(each for _, each in (*model.extra, *encoder))
-    return 2.0 * (tables + sum(tower.parameters for tower in model.towers))
+    return _base_bytes(model) * (tables + sum(tower.parameters for tower in model.towers))
+
+
+def _base_bytes(model: LanguageModel) -> float:
+    """Return the bytes of an element of what stays in the checkpoint's base type."""
+    return find_format(model.quantisation.base).weight.bytes_per_element
 
 
 def _stored_bytes(op: Operator, part: str, model: LanguageModel, plan: Plan) -> Number:
@@ -76,8 +94,10 @@ def _stored_bytes(op: Operator, part: str, model: LanguageModel, plan: Plan) -> 
     if isinstance(op, Experts):
         matrices = op.matrices * op.hidden * op.intermediate / op.tp * op.experts / op.ep
         return matrices * op.format.weight.bytes_per_element
+    if isinstance(op, LoraPair):
+        return op.adapters * op.rank * (op.inputs + op.outputs) * 2.0
     if isinstance(op, Embedding) and part == "embedding" and not model.tied_embeddings:
-        return model.vocabulary / plan.tp * (model.embedding_width or model.hidden) * 2.0
+        return model.vocabulary / plan.tp * (model.embedding_width or model.hidden) * _base_bytes(model)
     return 0.0
 
 

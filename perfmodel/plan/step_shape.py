@@ -71,6 +71,7 @@ class StepOperator:
 
     ``behind`` says what communication may hide behind: "" nothing (what follows needs its result), "attention" the
     attention cores of the same layers, "step" all computation of the step (another microbatch's).
+    ``reach`` is the share of a sequence's tokens that the layer has in its cache.
     """
 
     name: str
@@ -78,3 +79,4 @@ class StepOperator:
     operator: Operator
     repeat: float
     behind: str = ""
+    reach: float = 1.0

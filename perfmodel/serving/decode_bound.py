@@ -35,12 +35,12 @@ def mean_decode_bound(
 
     def at(context: Number) -> Bound:
         there = (
-            (bound_of(s.operator.with_numbers(kv_tokens=context if ranks == 1 else context / ranks), machine), s.repeat)
+            (bound_of(s.operator.with_numbers(kv_tokens=_own(context, s.reach, ranks)), machine), s.repeat)
             for s in moving
         )
         return sum_bounds([(fixed, 1.0), *there])
 
-    windows = sorted({edge * ranks for s in moving for edge in s.operator.edges()})
+    windows = sorted({edge * ranks / s.reach for s in moving for edge in s.operator.edges()})
     mean: Number = 0.0
     start = first
     for edge in [*windows, None]:
@@ -50,6 +50,11 @@ def mean_decode_bound(
         mean = mean + share * _mean_of_maximum(at(start), at(maximum(end, start)), maximum(points, 1.0))
         start = end + 1.0
     return mean
+
+
+def _own(context: Number, reach: float, ranks: int) -> Number:
+    """Return the part of a sequence's cache that an operator works on."""
+    return context if ranks == 1 and reach == 1.0 else context * reach / ranks
 
 
 def _mean_of_maximum(a: Bound, b: Bound, points: Number) -> Number:

@@ -112,7 +112,7 @@ def _timed_over(step: StepOperator, machine: Machine, first: Number, last: Numbe
     if not step.operator.GROWS_WITH_CACHE:
         return _timed(step, machine)
     bound = bound_of(step.operator, machine)
-    mean = _mean_over(step.operator, machine, first, last)
+    mean = _mean_over(step.operator, machine, first * step.reach, last * step.reach)
     return TimedOperator(step, bound, maximum(mean, bound.time_s), *spreads(step.operator, machine))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import singledispatch
 
 from perfmodel.numeric import Number, minimum
@@ -22,18 +22,23 @@ class CacheRows:
     """Rows of ``elements`` in the cache's format, one for every ``stride`` tokens, the last ``window`` tokens' only.
 
     ``heads`` is how many parts tensor parallelism can deal out; a shared row (1) is kept by every rank. ``window`` 0
-    keeps all.
+    keeps all. ``kept`` is the share of the tokens that leave a row at all.
     """
 
     elements: int
     heads: int = 1
     window: int = 0
     stride: int = 1
+    kept: float = 1.0
+
+    @property
+    def elements_per_token(self) -> float:
+        """Return the elements that a token adds on average."""
+        return self.elements * self.kept / self.stride
 
     def elements_of(self, tokens: Number) -> Number:
-        """Return the elements that a sequence of ``tokens`` takes: ``elements*min(tokens, window)/stride``."""
-        kept = minimum(tokens, self.window) if self.window else tokens
-        return self.elements * kept / self.stride if self.stride > 1 else self.elements * kept
+        """Return the elements that a sequence of ``tokens`` takes: ``elements*kept*min(tokens, window)/stride``."""
+        return self.elements_per_token * (minimum(tokens, self.window) if self.window else tokens)
 
 
 @dataclass(frozen=True)
@@ -94,8 +99,10 @@ def cache_rows(group: LayerGroup) -> Iterator[CacheRows]:
     512 + 64 = 576; DeepSeek-V2, arXiv:2405.04434, table 1) and an indexer's keys, compressed attention ``d`` for every
     ``rate`` tokens. Layers that share an earlier layer's cache, and encoders, keep none.
     """
+    kept = 1.0 if group.keeps_skipped else (group.share + group.prompt_share) / 2
     for mixer in group.mixers:
-        yield from _rows(mixer)
+        for row in _rows(mixer):
+            yield row if kept == 1.0 else replace(row, kept=kept)
 
 
 def states(group: LayerGroup) -> Iterator[State]:

@@ -166,8 +166,11 @@ def check_model(model: LanguageModel) -> list[Finding]:
     return check(model)
 
 
-def import_model(path: str | Path, name: str | None = None) -> str:
-    """Return the YAML text of a workload made from a config.json (:mod:`...importers.workload_yaml`)."""
-    from perfmodel.workloads.importers.workload_yaml import import_model as write
+def import_model(path: str | Path, name: str | None = None, family: str | None = None) -> str:
+    """Return the YAML text of a workload made from a config.json (:mod:`...importers.workload_yaml`).
 
-    return write(path, name)
+    With ``family`` it is read as one of that family, whatever it says it is, and written out layer by layer.
+    """
+    from perfmodel.workloads.importers import workload_yaml
+
+    return workload_yaml.import_as(path, family, name) if family else workload_yaml.import_model(path, name)

@@ -14,6 +14,7 @@ from perfmodel.workloads.spec import (
     LatentAttention,
     LayerGroup,
     LinearBlock,
+    MemoryFfn,
     MoeFfn,
     RecurrentMixer,
 )
@@ -147,6 +148,13 @@ def _(f: DenseFfn, hidden: int) -> Iterator[Part]:
     widths = 2 if f.gated else 1
     yield "ffn", "linear", (widths + 1) * hidden * f.intermediate
     yield "ffn.bias", "base", (widths * f.intermediate + hidden) * f.bias
+
+
+@block_parts.register
+def _(f: MemoryFfn, hidden: int) -> Iterator[Part]:
+    yield "memory.query", "linear", hidden * f.heads * f.key_dim
+    yield "memory.keys", "linear", f.heads * f.keys * f.key_dim  # two tables of half the width
+    yield "memory.values", "base", 0 if f.shared_values else f.keys * f.keys * hidden
 
 
 @block_parts.register

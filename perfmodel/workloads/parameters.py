@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from perfmodel.formats import find_format
 from perfmodel.workloads.caches import CacheRows, cache_rows, kv_elements, states
 from perfmodel.workloads.modules import Part, expert_elements, layer_parts
-from perfmodel.workloads.spec import LanguageModel, LayerGroup, MoeFfn, Quantisation
+from perfmodel.workloads.spec import LanguageModel, LayerGroup, MemoryFfn, MoeFfn, Quantisation
 
 __all__ = [
     "ParameterRow",
@@ -51,6 +51,7 @@ def parameter_rows(model: LanguageModel) -> list[ParameterRow]:
     """
     stored = model.quantisation
     rows = [_row(stored, ("embedding", "base", embedding_parameters(model)), 1)]
+    rows.append(_row(stored, ("embedding_proj", "linear", model.embedding_width * model.hidden), 1))
     rows += _encoder_rows(model)
     for index, group in enumerate(model.layers):
         rows += [_row(stored, part, group.count, index) for part in layer_parts(group, model.hidden)]
@@ -70,6 +71,7 @@ def _encoder_rows(model: LanguageModel) -> list[ParameterRow]:
     if encoder is None:
         return []
     rows = [_row(model.quantisation, (f"encoder.{name}", "base", each), 1) for name, each in encoder.extra]
+    rows += [_row(model.quantisation, ("encoder.input", "base", k * n), 1) for _, k, n in encoder.matrices]
     for group in encoder.layers:
         parts = layer_parts(group, encoder.hidden)
         rows += [_row(model.quantisation, (f"encoder.{name}", field, n), group.count) for name, field, n in parts]
@@ -116,6 +118,8 @@ def active_parameters_per_token(model: LanguageModel) -> int:
 
 def _idle(group: LayerGroup, hidden: int) -> int:
     ffn = group.ffn
+    if isinstance(ffn, MemoryFfn):  # of the values, those that the heads choose
+        return 0 if ffn.shared_values else (ffn.keys**2 - ffn.heads * ffn.topk) * hidden
     return (ffn.experts - ffn.topk) * sum(expert_elements(ffn, hidden)) if isinstance(ffn, MoeFfn) else 0
 
 
@@ -132,7 +136,7 @@ def kv_bytes_per_token(model: LanguageModel, cache_bytes: float = 2.0) -> float:
 
     Only rows that are kept for good count; those with a window stop growing (:func:`state_bytes_per_sequence`).
     """
-    return cache_bytes * sum(count * row.elements / row.stride for count, row in _all_rows(model) if not row.window)
+    return cache_bytes * sum(count * row.elements_per_token for count, row in _all_rows(model) if not row.window)
 
 
 def state_bytes_per_sequence(model: LanguageModel, cache_bytes: float = 2.0) -> float:
@@ -140,7 +144,7 @@ def state_bytes_per_sequence(model: LanguageModel, cache_bytes: float = 2.0) -> 
 
     ``cache_bytes * sum(layers * window * elements) + sum(layers * state elements * their bytes)``.
     """
-    windows = sum(count * row.window * row.elements for count, row in _all_rows(model))
+    windows = sum(count * row.window * row.elements_per_token for count, row in _all_rows(model))
     fixed = sum(g.count * state.elements * state.element_bytes for g in model.layers for state in states(g))
     return cache_bytes * windows + fixed
 

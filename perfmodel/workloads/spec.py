@@ -156,6 +156,32 @@ class DenseFfn:
 
 
 @dataclass(frozen=True)
+class MemoryFfn:
+    """A product-key memory (Lample et al. 2019): each of ``heads`` queries picks ``topk`` of ``keys**2`` values.
+
+    A query of ``key_dim`` is matched by halves with two tables of ``keys`` sub-keys; the chosen values of the model's
+    width are gathered and summed. ``shared_values`` says that another layer's table of values is used.
+    """
+
+    keys: int
+    heads: int
+    key_dim: int
+    topk: int
+    shared_values: bool = False
+
+
+@dataclass(frozen=True)
+class Lora:
+    """Low-rank adapters beside every linear layer of a block: ``adapters`` of them in use at once, of ``rank``.
+
+    Source: LoRA (Hu et al. 2021); many at once as S-LoRA and Punica serve them (2023).
+    """
+
+    rank: int
+    adapters: int = 1
+
+
+@dataclass(frozen=True)
 class MoeFfn:
     """Routed experts, with shared experts as one dense block of width ``shared_intermediate`` (0: none).
 
@@ -179,7 +205,7 @@ class MoeFfn:
 
 
 Mixer = GroupedQueryAttention | LatentAttention | CompressedAttention | RecurrentMixer | LinearBlock
-Ffn = DenseFfn | MoeFfn | LinearBlock
+Ffn = DenseFfn | MoeFfn | LinearBlock | MemoryFfn
 
 
 def mixer_width(mixer: Mixer) -> int:
@@ -201,6 +227,10 @@ class LayerGroup:
     an encoder's output. ``streams`` above 1 are hyper-connections: as many residual streams, mixed before and after
     each block. ``side_width`` is that of an input of the layer's own (per-layer embeddings), ``other`` counts
     parameters that belong to none of these.
+
+    ``share`` of the decoded tokens, and ``prompt_share`` of those of prompts, run the layer; the others skip it (early
+    exit, layer skipping, mixture of depths). ``keeps_skipped`` says that skipped tokens leave keys and values all the
+    same (early exit copies the state), ``exits`` that the output head looks at the layer's output to decide.
     """
 
     count: int
@@ -214,6 +244,11 @@ class LayerGroup:
     streams: int = 1
     side_width: int = 0
     other: int = 0
+    share: float = 1.0
+    prompt_share: float = 1.0
+    keeps_skipped: bool = True
+    exits: bool = False
+    lora: Lora | None = None
 
     @property
     def mixers(self) -> tuple[Mixer, ...]:
@@ -223,11 +258,15 @@ class LayerGroup:
 
 @dataclass(frozen=True)
 class Encoder:
-    """The encoder of an encoder-decoder model: it reads the input once, without a mask and without a cache."""
+    """The encoder of an encoder-decoder model: it reads the input once, without a mask and without a cache.
+
+    ``matrices`` are the products before its layers (convolutions) as (rows an input token, inputs, outputs).
+    """
 
     hidden: int
     layers: tuple[LayerGroup, ...]
     extra: tuple[tuple[str, int], ...] = ()
+    matrices: tuple[tuple[int, int, int], ...] = ()
 
     @property
     def layer_count(self) -> int:

@@ -11,6 +11,7 @@ from perfmodel.plan.blocks.experts import experts_ffn
 from perfmodel.plan.blocks.grouped_query import grouped_query_attention
 from perfmodel.plan.blocks.latent import latent_attention
 from perfmodel.plan.blocks.linear import linear_block
+from perfmodel.plan.blocks.memory import memory_ffn
 from perfmodel.plan.blocks.recurrent import recurrent_mixer
 from perfmodel.plan.rank import Rank
 from perfmodel.plan.step_shape import StepOperator
@@ -20,6 +21,7 @@ from perfmodel.workloads.spec import (
     GroupedQueryAttention,
     LatentAttention,
     LinearBlock,
+    MemoryFfn,
     MoeFfn,
     RecurrentMixer,
 )
@@ -34,4 +36,9 @@ MIXERS: dict[type, Block] = {
     RecurrentMixer: recurrent_mixer,
     LinearBlock: linear_block,
 }
-FFNS: dict[type, Block] = {DenseFfn: dense_ffn, MoeFfn: experts_ffn, LinearBlock: linear_block}
+FFNS: dict[type, Block] = {
+    DenseFfn: dense_ffn,
+    MoeFfn: experts_ffn,
+    LinearBlock: linear_block,
+    MemoryFfn: memory_ffn,
+}

@@ -36,7 +36,9 @@ def indexer(rank: Rank, i: Indexer, query_inputs: int, stride: int, count: float
     """Yield the projections of an indexer's queries and of its heads' weights, and the scores over the cache."""
     yield rank.linear("indexer_q_proj", "attention", i.heads * i.dim, query_inputs, count)
     yield rank.linear("indexer_weights", "attention", i.heads, rank.model.hidden, count)
-    s, dtype, cache = rank.shape, rank.precisions.attention_dtype, rank.precisions.cache
+    s, cache = rank.shape, rank.precisions.cache
+    # scores are products of quantised vectors where the layers around them are
+    dtype = "fp8" if rank.precisions.attention.compute in ("fp8", "fp4") else rank.precisions.attention_dtype
     if s.prefills is not None:
         queries = s.new_tokens / rank.plan.cp
         scores = ops.IndexScores(s.prefills, queries, s.prefill_context, i.heads, i.dim, stride, dtype, cache)

@@ -36,3 +36,13 @@ def head(rank: Rank) -> Iterator[StepOperator]:
         gathered = rows * model.vocabulary * 2.0
         yield StepOperator("logits_all_gather", "head", ops.AllGather(plan.tp, gathered), 1)
     yield StepOperator("sampling", "head", ops.Softmax(rows, model.vocabulary), 1)
+
+
+def exit_head(rank: Rank, count: float) -> Iterator[StepOperator]:
+    """Yield the output head as each of ``count`` layers with an exit asks it whether a decoded token is done."""
+    s, model = rank.shape, rank.model
+    if s.decodes is not None:
+        vocabulary = ceil(model.vocabulary / rank.plan.tp)
+        logits = ops.Linear(s.decodes, vocabulary, model.hidden, rank.precisions.lm_head)
+        yield StepOperator("exit_head", "exit", logits, count)
+        yield StepOperator("exit_choice", "exit", ops.Softmax(s.decodes, model.vocabulary), count)

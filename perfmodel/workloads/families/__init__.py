@@ -6,6 +6,8 @@ from perfmodel.workloads.families import cohere as cohere
 from perfmodel.workloads.families import deepseek as deepseek
 from perfmodel.workloads.families import deepseek_sparse as deepseek_sparse
 from perfmodel.workloads.families import deepseek_v4 as deepseek_v4
+from perfmodel.workloads.families import encoder_decoders as encoder_decoders
+from perfmodel.workloads.families import encoders as encoders
 from perfmodel.workloads.families import falcon as falcon
 from perfmodel.workloads.families import gated_delta as gated_delta
 from perfmodel.workloads.families import gemma as gemma
@@ -16,6 +18,7 @@ from perfmodel.workloads.families import gpt_oss as gpt_oss
 from perfmodel.workloads.families import granite as granite
 from perfmodel.workloads.families import hybrids as hybrids
 from perfmodel.workloads.families import layernorm as layernorm
+from perfmodel.workloads.families import layers as layers
 from perfmodel.workloads.families import linear_attention as linear_attention
 from perfmodel.workloads.families import llama as llama
 from perfmodel.workloads.families import llama_like as llama_like

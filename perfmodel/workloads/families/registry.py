@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from perfmodel.workloads.families.fields import ConfigFields
-from perfmodel.workloads.spec import CrossAttention, Encoder, Ffn, Mixer, Tower
+from perfmodel.workloads.spec import CrossAttention, Encoder, Ffn, Lora, Mixer, Tower
 
 
 class Layer(NamedTuple):
@@ -23,6 +23,11 @@ class Layer(NamedTuple):
     streams: int = 1
     side_width: int = 0
     other: int = 0
+    share: float = 1.0
+    prompt_share: float = 1.0
+    keeps_skipped: bool = True
+    exits: bool = False
+    lora: Lora | None = None
 
 
 @dataclass(frozen=True)

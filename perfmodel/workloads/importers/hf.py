@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from perfmodel.errors import ImportRefused
+from perfmodel.errors import ImportRefused, InputError, did_you_mean
 from perfmodel.workloads.families import ADAPTERS, Adapter, Layer, Skeleton
 from perfmodel.workloads.families.fields import ConfigFields, ConfigSource
 from perfmodel.workloads.families.known_keys import (
@@ -22,6 +22,8 @@ from perfmodel.workloads.importers.json_config import ConfigFile, read_config_fi
 from perfmodel.workloads.quantisation import read_quantisation
 from perfmodel.workloads.spec import LanguageModel, LayerGroup, Quantisation
 
+OWN = "layers"
+"""The family of models that are written out layer by layer in our own words."""
 _BASES = {"bfloat16": "bfloat16", "float16": "float16", "half": "float16", "float32": "float32", "float": "float32"}
 
 
@@ -58,6 +60,28 @@ def read_config(
     _check_architecture(fields, adapter)
     skeleton = adapter.read(fields)
     refuse_unknown_keys(fields, adapter.ignored, adapter.model_type)
+    return _with_formats(config, separate, quantisation, adapter, fields, skeleton)
+
+
+def read_as(config: ConfigSource, family: str, separate: ConfigSource | None = None) -> tuple[Imported, list[str]]:
+    """Return a config read as if it were of ``family``, and the keys that this leaves out of the count.
+
+    Errors: :class:`InputError` for an unknown family; :class:`SpecError` for a field that the family needs.
+    """
+    if family not in ADAPTERS or family == OWN:
+        known = sorted(set(ADAPTERS) - {OWN})
+        raise InputError(f"unknown family '{family}'{did_you_mean(family, known)} (known: {', '.join(known)})")
+    adapter = ADAPTERS[family]
+    fields = ConfigFields(config, adapter.defaults)
+    skeleton = adapter.read(fields)
+    odd = odd_keys(config.values, IRRELEVANT | adapter.ignored | fields.used)
+    return _with_formats(config, separate, None, adapter, fields, skeleton), odd
+
+
+def _with_formats(
+    config: ConfigSource, separate: ConfigSource | None, quantisation: Quantisation | None, adapter: Adapter,
+    fields: ConfigFields, skeleton: Skeleton,
+) -> Imported:  # fmt: skip
     base = _base(fields)
     block = _quantisation_block(config)
     stored = quantisation or read_quantisation(block, separate, skeleton.layers, base, skeleton.tied_embeddings)
@@ -117,8 +141,11 @@ def _adapter(config: ConfigSource) -> Adapter:
 def _unknown_family(config: ConfigSource, model_type: str) -> ImportRefused:
     odd = _special_fields(config)
     special = f"; fields not understood: {listed(odd)}" if odd else ""
-    supported = ", ".join(sorted(ADAPTERS))
-    return config.refusal(f"model_type '{model_type[:60]}' is not supported (supported: {supported}){special}")
+    near = did_you_mean(model_type[:60], sorted(ADAPTERS))
+    return config.refusal(
+        f"model_type '{model_type[:60]}' is not supported{near}{special}. `perfmodel model import --as FAMILY` "
+        f"starts a description of your own from the nearest of: {', '.join(sorted(set(ADAPTERS) - {OWN}))}"
+    )
 
 
 def _special_fields(config: ConfigSource) -> list[str]:
