@@ -148,9 +148,28 @@ def _object(model: LanguageModel, sizes: dict[str, Any]) -> dict[str, Any]:
         "source": model.source,
         "verified": model.verified,
         "modules": rows,
+        "towers": _towers(model),
         "spec_hash": model.spec_hash,
         "path": model.path,
     }
+
+
+def _towers(model: LanguageModel) -> list[dict[str, Any]]:
+    """Return the parts beside the language model, with what they compute for an image of the usual size."""
+    from perfmodel.plan.towers import tower_flops
+
+    rows: list[dict[str, Any]] = []
+    for tower in model.towers:
+        every, matrix = tower_flops(tower)
+        rows.append({
+            "name": tower.name,
+            "parameters": tower.parameters,
+            "tokens_per_image": tower.tokens,
+            "output_tokens_per_image": tower.output_tokens,
+            "flops_per_image": every,
+            "matmul_flops_per_image": matrix,
+        })  # fmt: skip
+    return rows
 
 
 def _print(model: LanguageModel, sizes: dict[str, Any]) -> None:
@@ -171,6 +190,15 @@ def _print(model: LanguageModel, sizes: dict[str, Any]) -> None:
         for r in parameter_rows(model)
     ]
     print_columns([heading, *rows], numbers=(2, 3, 4), indent="  ")
+    if model.towers:
+        print()
+        heading = ("tower", "parameters", "tokens/image", "given on", "flops/image")
+        towers = [
+            (t["name"], f"{t['parameters']:,}", f"{t['tokens_per_image']:,}", f"{t['output_tokens_per_image']:,}",
+             short(t["flops_per_image"]))
+            for t in _towers(model)
+        ]  # fmt: skip
+        print_columns([heading, *towers], numbers=(1, 2, 3, 4), indent="  ")
     print(f"\nsource: {model.source or 'not stated'}{'' if model.verified else ' (not verified)'}")
 
 

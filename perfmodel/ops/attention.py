@@ -159,7 +159,7 @@ class MlaPrefill(Operator):
 
     ``flops = 2*B*H*pairs*(nope + rope + v)``; bytes: queries, up-projected keys and values and the output once,
     the new compressed rows (kv_lora_rank + rope) written. Source: DeepSeek-V2 (2024), section 2.1.
-    Omits: the projections themselves (linear layers of their own).
+    Omits: the projections themselves (linear layers of their own). Only causal ones have a time of their own.
     """
 
     KIND: ClassVar[str] = "mla_prefill"
@@ -179,10 +179,11 @@ class MlaPrefill(Operator):
     dtype: str = "bfloat16"
     cache: Encoding = Encoding("bfloat16", 16)
     writes_cache: bool = True
+    causal: bool = True
 
     def pairs(self) -> Number:
         """Return the (query, key) pairs of the whole batch, a head."""
-        return self.batch * visible_pairs(self.q_tokens, self.kv_tokens, 0, causal=True)
+        return self.batch * visible_pairs(self.q_tokens, self.kv_tokens, 0, self.causal)
 
     def counts(self) -> Counts:
         key_dim = self.nope_dim + self.rope_dim

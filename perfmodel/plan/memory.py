@@ -170,7 +170,14 @@ class MemoryModel:
         )
 
     def largest_batch(self, tokens: Number, step_tokens: Number) -> Number:
-        """Return how many sequences of ``tokens`` a replica can hold (0 if not even one)."""
+        """Return how many sequences of ``tokens`` a replica can hold (0 if not even one).
+
+        A model that keeps nothing of a sequence, an encoder, holds those whose activations fit into one step.
+        """
+        if not any(tuple(cache_rows(group)) or tuple(states(group)) for group in self.model.layers):
+            live = self.capacity_bytes * USABLE_FRACTION - self.fixed_bytes()
+            fitting = floor(live / activation_bytes(self.model, self.plan, tokens))
+            return maximum(fitting, 0.0) * self.plan.attention_dp
         room = self._kv_room(step_tokens)
         one = kv_bytes_per_sequence(self.model, self.plan, self.precisions.cache.bytes_per_element, tokens)
         return maximum(floor(room / one), 0.0) * self.plan.attention_dp

@@ -122,7 +122,8 @@ def _sharing_problem(model: LanguageModel, plan: Plan) -> str | None:
 
 
 def _layers_problem(model: LanguageModel, plan: Plan) -> str | None:
-    for group in model.layers:
+    encoder = model.encoder.layers if model.encoder else ()
+    for group in (*model.layers, *encoder):
         for mixer in group.mixers:
             if reason := _mixer_problem(mixer, plan):
                 return reason

@@ -259,6 +259,9 @@ _MOST_SETUPS = 4096
 
 def _prepare(model: LanguageModel, device: Device, question: Question) -> Setup:
     _check_words(question)
+    if not model.generates and question.phase != "prefill":
+        what = f"{model.name} is an encoder and generates nothing, so that there is no phase {question.phase}"
+        raise PlanError(f"{what}; ask --phase prefill")
     if question.mode == "disagg":
         return _prepare_pools(model, device, question)
     deployment = _deployment(model, device, question, question.plan)

@@ -165,6 +165,23 @@ def _experts(x: Sequence[Number], s: tuple[Any, ...], peaks: frozenset[str]) -> 
     return ops.Experts(*x, format=form, routing=parse_routing(distribution), gated=gated)
 
 
+def _conv(x: Sequence[Number], s: tuple[Any, ...], peaks: frozenset[str]) -> Operator:
+    del s, peaks
+    return ops.CausalConv(*x)
+
+
+def _scan(kind: str) -> Callable[[Sequence[Number], tuple[Any, ...], frozenset[str]], Operator]:
+    def build(x: Sequence[Number], s: tuple[Any, ...], peaks: frozenset[str]) -> Operator:
+        rule, state_bytes, dtype = s
+        if rule not in RULES:
+            raise InputError(
+                f"column rule: unknown rule '{rule}'{did_you_mean(rule, RULES)} (known: {', '.join(RULES)})"
+            )
+        return OPERATORS[kind](*x, rule, state_bytes, _arithmetic(dtype, peaks))  # type: ignore[call-arg]
+
+    return build
+
+
 def _row_wise(kind: str) -> Callable[[Sequence[Number], tuple[Any, ...], frozenset[str]], Operator]:
     def build(x: Sequence[Number], s: tuple[Any, ...], peaks: frozenset[str]) -> Operator:
         del peaks
@@ -186,6 +203,7 @@ def _kv(row: Row) -> str:
     return word(row, "kv_dtype")
 
 
+RULES = ("decay", "delta", "element")
 _COLLECTIVES = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all", "send_recv")
 _ROW_WISE = ("rmsnorm", "layernorm", "activation", "gated_activation", "add", "softmax")
 _MLA_DIMS = {"kv_lora_rank": 512.0, "rope_dim": 64.0, "nope_dim": 128.0, "v_dim": 128.0}
@@ -213,6 +231,14 @@ _KINDS: dict[str, _Kind] = {
         _columns("tokens", "hidden", "intermediate", "topk", "experts", "tp", "ep", tp=1, ep=1),
         lambda r: (word(r, "distribution", "uniform"), _flag(r, "gated", True)), _experts,
     ),
+    "causal_conv": _Kind(_columns("batch", "tokens", "channels", "kernel", tokens=1, kernel=4), lambda _: (), _conv),
+    **{
+        k: _Kind(
+            _columns("batch", "tokens", "heads", "key_heads", "key_dim", "value_dim", "gates", tokens=1, gates=1),
+            lambda r: (word(r, "rule", "decay"), number(r, "state_element_bytes", 4.0)), _scan(k),
+        )
+        for k in ("scan_prefill", "scan_decode")
+    },
     **{k: _Kind(_columns("rows", "cols"), lambda r: (int(number(r, "kernels", 1)),), _row_wise(k)) for k in _ROW_WISE},
     **{
         k: _Kind(_columns("ranks", "bytes"), lambda r: (int(number(r, "ranks_per_node", 0, 0)), word(r, "topology")),

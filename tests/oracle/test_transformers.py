@@ -278,6 +278,14 @@ FAMILIES |= {
     "exaone4": _and(_base, _windowed),
     "olmo3": _and(_with("attention_bias"), _windowed),
     "apertus": _with("attention_bias"),
+    "bitnet": _with("attention_bias"),
+    "minicpm3": _and(_with("mlp_bias"), _latent),
+    "internlm3": _with(attention_bias=[True], mlp_bias=[True], head_dim=[16, 24]),
+    "cwm": _and(_with("mlp_bias"), _windowed),
+    "vaultgemma": _and(_with("attention_bias"), _windowed),
+    "glm4_moe_lite": _and(_experts("attention_bias"), _latent),
+    "dbrx": _fixed(d_model=64, n_heads=4, n_layers=3, vocab_size=160, attn_config={"kv_n_heads": 2, "rope_theta": 1e4},
+                   ffn_config={"ffn_hidden_size": 40, "moe_num_experts": 4, "moe_top_k": 2, "hidden_size": 64}),
 }  # fmt: skip
 
 
@@ -346,7 +354,7 @@ def _forward_flops(config: Any, sequences: int, tokens: int) -> dict[str, int]:
     return {str(op): flops for op, flops in counter.get_flop_counts()["Global"].items()}
 
 
-_ROUTED = {name for name, make in FAMILIES.items() if "num_experts_per_tok" in make(random.Random(0))}
+_ROUTED = {name for name, make in FAMILIES.items() if "num_experts_per_tok" in make(random.Random(0))} | {"dbrx"}
 """Families of experts, whose products depend on the routing."""
 _RECURRENT = {
     "mamba",

@@ -12,14 +12,18 @@ from hypothesis import strategies as st
 import perfmodel as pm
 from perfmodel.devices import list_devices
 from perfmodel.errors import PlanError
+from perfmodel.ops import Linear
 from perfmodel.plan.memory import weights_bytes_per_device
 from perfmodel.plan.parallelism import Plan
+from perfmodel.plan.step_shape import StepShape
 from perfmodel.serving.scenario import Question, Setup, prepare
+from perfmodel.serving.step import Deployment
 from perfmodel.serving.timed import Time
 from perfmodel.workloads.library import list_models, load_model
 
 DEVICES = list_devices()
-MODELS = list_models()
+MODELS = tuple(name for name in list_models() if load_model(name).generates)
+ENCODERS = tuple(name for name in list_models() if not load_model(name).generates)
 
 
 def _setup(model: str, device: str, tp: int, **options: Any) -> Setup | None:
@@ -74,8 +78,39 @@ def test_decode_is_never_faster_than_reading_the_weights(model: str, data: st.Da
         weights -= d.model.vocabulary / d.plan.tp * d.model.hidden * 2.0  # the input table is gathered, not read
     # so are other tables, and towers do not run in a decode step
     weights -= 2.0 * (sum(n for _, n in d.model.extra) + sum(t.parameters for t in d.model.towers))
+    weights -= _encoder_bytes(d)
     assert tpot is not None
     assert tpot.bound >= 0.999 * weights / d.machine.chip.memory_bandwidth_bytes_per_s
+
+
+def _encoder_bytes(d: Deployment) -> float:
+    """Return the weights that only a prefill reads: those of an encoder, and of the keys and values made from it."""
+    if d.model.encoder is None:
+        return 0.0
+    steps = [s for s in d.operators(StepShape(1, 1, 1)) if isinstance(s.operator, Linear)]
+    read = [s for s in steps if s.name.startswith(("encoder_", "cross_kv_proj"))]
+    tables = sum(n for _, n in d.model.encoder.extra)
+    return 2.0 * tables + sum(s.repeat * float(s.operator.n * s.operator.k) * 2.0 for s in read)
+
+
+@pytest.mark.parametrize("model", ENCODERS)
+@given(data=st.data())
+@settings(max_examples=8, deadline=None)
+def test_an_encoder_takes_one_forward_pass_and_keeps_nothing(model: str, data: st.DataObject) -> None:
+    device, tp = data.draw(st.sampled_from(DEVICES)), data.draw(st.sampled_from([1, 2, 4]))
+    assert _setup(model, device, tp) is None
+    setup = _setup(model, device, tp, phase="prefill")
+    if setup is None:
+        return
+    answer = setup.answer(data.draw(st.integers(1, 256)), data.draw(st.integers(1, 512)), 1)
+    assert answer.phases.ttft is not None
+    _in_order(answer.phases.ttft)
+    assert answer.memory.kv_bytes == 0
+    d = setup.prefill
+    read = weights_bytes_per_device(d.model, d.plan, d.precisions) - 2.0 * sum(n for _, n in d.model.extra)
+    if not d.model.tied_embeddings:
+        read -= d.model.vocabulary / d.plan.tp * d.model.hidden * 2.0
+    assert answer.phases.ttft.bound >= 0.999 * read / d.machine.chip.memory_bandwidth_bytes_per_s
 
 
 def _faster_memory(setup: Setup, factor: float) -> Setup:

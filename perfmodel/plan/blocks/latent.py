@@ -63,8 +63,9 @@ def _prefill(rank: Rank, a: LatentAttention, heads: Number, count: float) -> Ite
     yield rank.linear("kv_b_proj", "attention", up, a.kv_lora_rank, count, s.prefills * s.prefill_context)
     queries, keys = prefill_lengths(s, rank.plan.cp)
     core = ops.MlaPrefill(
-        s.prefills, queries, keys, heads, a.kv_lora_rank, a.rope_dim, a.nope_dim, a.v_dim, dtype, cache
-    )
+        s.prefills, queries, keys, heads, a.kv_lora_rank, a.rope_dim, a.nope_dim, a.v_dim, dtype, cache,
+        causal=s.causal,
+    )  # fmt: skip
     yield StepOperator("mla_prefill", "attention", core, count)
 
 

@@ -96,7 +96,13 @@ def read_t5(fields: ConfigFields) -> Skeleton:
 _GATED = _T5 | {"feed_forward_proj": "gated-gelu"}
 
 
-@register("mt5", _names("MT5", _T5_KINDS), transformers=_TRANSFORMERS, defaults=_GATED, ignored=_T5_IGNORED)
+@register(
+    "mt5",
+    (*_names("MT5", _T5_KINDS), "T5ForConditionalGeneration"),
+    transformers=_TRANSFORMERS,
+    defaults=_GATED,
+    ignored=_T5_IGNORED,
+)
 def read_mt5(fields: ConfigFields) -> Skeleton:
     """Return an mT5."""
     return _t5_like(fields, "MT5", table_in_every_layer=False)
@@ -113,9 +119,12 @@ _BART: dict[str, Any] = {
 }  # fmt: skip
 _BART_IGNORED = _STACK_IGNORED | word_set("classif_dropout output_past extra_pos_embeddings save_step")
 _BART_SWITCHES = {
-    "normalize_embedding": (True, True), "static_position_embeddings": (False, False), "add_bias_logits": (False, False),
-    "normalize_before": (False, True), "add_final_layer_norm": (False, True),
-}  # fmt: skip
+    "normalize_embedding": (True, True),
+    "static_position_embeddings": (False, False),
+    "add_bias_logits": (False, False),
+    "normalize_before": (False, True),
+    "add_final_layer_norm": (False, True),
+}
 """What the first BART code could switch: what BART and what mBART have."""
 
 
@@ -181,6 +190,7 @@ for _type, _prefix, _pre_norm in (("bart", "Bart", False), ("mbart", "MBart", Tr
         """
         use_weighted_layer_sum classifier_proj_size apply_spec_augment mask_time_prob mask_time_length
         mask_time_min_masks mask_feature_prob mask_feature_length mask_feature_min_masks median_filter_width
+        forced_decoder_ids
         """
     ),
 )  # fmt: skip

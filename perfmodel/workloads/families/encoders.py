@@ -14,7 +14,17 @@ from perfmodel.workloads.spec import DenseFfn, GroupedQueryAttention
 
 _TRANSFORMERS = "5.23"
 MOST = 65536
-PLAIN_ACTIVATIONS = ("gelu", "gelu_new", "gelu_fast", "gelu_pytorch_tanh", "quick_gelu", "relu", "silu", "swish", "tanh")
+PLAIN_ACTIVATIONS = (
+    "gelu",
+    "gelu_new",
+    "gelu_fast",
+    "gelu_pytorch_tanh",
+    "quick_gelu",
+    "relu",
+    "silu",
+    "swish",
+    "tanh",
+)
 _ENCODER_IGNORED = word_set(
     """
 hidden_dropout_prob attention_probs_dropout_prob output_past directionality pooler_fc_size pooler_num_attention_heads
@@ -79,20 +89,18 @@ def _topped(fields: ConfigFields, kind: str, found: Skeleton, width: int = 0, *,
         labels = label_count(fields)
         top, biases = ((hidden, hidden), (hidden, labels)), hidden + labels
     elif kind in ("ForMaskedLM", "ForPreTraining"):
-        return _masked_lm(fields, kind, found, width or hidden)
+        return _masked_lm(kind, found, width or hidden)
     else:
         top, biases = (((hidden, hidden),), hidden) if pooled else ((), 0)
-    return replace(
-        found, head=top, extra=_with(found.extra, head_bias=biases), has_head=False, tied_embeddings=False
-    )
+    return replace(found, head=top, extra=_with(found.extra, head_bias=biases), has_head=False, tied_embeddings=False)
 
 
-def _masked_lm(fields: ConfigFields, kind: str, found: Skeleton, width: int) -> Skeleton:
-    hidden, tied = found.hidden, fields.flag("tie_word_embeddings")
+def _masked_lm(kind: str, found: Skeleton, width: int) -> Skeleton:
+    hidden = found.hidden
     extra = _with(found.extra, head_bias=width, head_norm=2 * width)
     if kind == "ForPreTraining":  # the pooler, and whether the second sentence follows
         extra = _with(extra, pooler=hidden * hidden + hidden + 2 * hidden + 2)
-    return replace(found, head=((hidden, width),), extra=extra, tied_embeddings=tied, lm_head_bias=True)
+    return replace(found, head=((hidden, width),), extra=extra, lm_head_bias=True)
 
 
 def _with(extra: tuple[tuple[str, int], ...], **more: int) -> tuple[tuple[str, int], ...]:
@@ -114,33 +122,33 @@ def _tables(width: int, positions: int, types: int) -> tuple[tuple[str, int], ..
     return _with((), position_embedding=positions * width, token_type_embedding=types * width, embedding_norm=2 * width)
 
 
-def _post_norm(
-    fields: ConfigFields, kind: str, *, positions: bool = True, reserved: int = 0, pooled: bool = False
-) -> Skeleton:
-    """Return a BERT: learned positions, norms after the blocks, biases everywhere.
+def _post_norm(fields: ConfigFields, width: int = 0, reserved: int = 0) -> Skeleton:
+    """Return a BERT without what is above its last layer: learned positions, norms after the blocks, biases everywhere.
 
-    ``reserved`` rows of the table of positions are for padding. Source: Devlin et al. 2018.
+    Its tables are of ``width`` (0: the model's); ``reserved`` rows of that of positions are for padding. Source: Devlin
+    et al. 2018, section 3.
     """
     _only_an_encoder(fields)
     plain_activation(fields, "hidden_act")
     hidden, rows = width_of(fields, "hidden_size"), fields.whole("max_position_embeddings")
-    heads, head_dim = split_heads(fields, hidden, "num_attention_heads")
-    mixer = GroupedQueryAttention(
-        heads, heads, head_dim, qkv_bias=True, output_bias=True, rotated=False, causal=False
-    )  # fmt: skip
-    layer = Layer(mixer, DenseFfn(fields.whole("intermediate_size"), gated=False, bias=True), norms=4)
-    tables = _tables(hidden, rows if positions else 0, fields.whole("type_vocab_size", least=0))
+    ffn = DenseFfn(fields.whole("intermediate_size"), gated=False, bias=True)
+    layer = Layer(_biased_attention(fields, hidden, "num_attention_heads"), ffn, norms=4)
+    tables = _tables(width or hidden, rows, fields.whole("type_vocab_size", least=0))
     found = _encoder(fields, hidden, (layer,) * fields.whole("num_hidden_layers", most=MOST_LAYERS), tables)
-    found = replace(found, maximum_tokens=max(rows - reserved, 1))
-    return _spare_bias(_topped(fields, kind, found, pooled=pooled))
+    return replace(found, maximum_tokens=max(rows - reserved, 1))
+
+
+def _biased_attention(fields: ConfigFields, hidden: int, key: str, *aliases: str) -> GroupedQueryAttention:
+    heads, head_dim = split_heads(fields, hidden, key, *aliases)
+    return GroupedQueryAttention(heads, heads, head_dim, qkv_bias=True, output_bias=True, rotated=False, causal=False)
 
 
 def _encoder(
     fields: ConfigFields, hidden: int, layers: tuple[Layer, ...], tables: tuple[tuple[str, int], ...]
 ) -> Skeleton:
-    return Skeleton(
-        hidden, fields.whole("vocab_size"), layers, False, final_norms=0, extra=tables, generates=False
-    )
+    """Return an encoder with the tied table, or one of its own, above it."""
+    tied = fields.flag("tie_word_embeddings")
+    return Skeleton(hidden, fields.whole("vocab_size"), layers, tied, final_norms=0, extra=tables, generates=False)
 
 
 def _spare_bias(found: Skeleton) -> Skeleton:
@@ -156,13 +164,14 @@ _BERT_KINDS = (*_USUAL, "ForPreTraining")
 @register("bert", _names("Bert", _BERT_KINDS), transformers=_TRANSFORMERS, defaults=_BERT, ignored=_ENCODER_IGNORED)
 def read_bert(fields: ConfigFields) -> Skeleton:
     """Return a BERT."""
-    return _post_norm(fields, class_of(fields, "Bert", _BERT_KINDS), pooled=True)
+    return _spare_bias(_topped(fields, class_of(fields, "Bert", _BERT_KINDS), _post_norm(fields), pooled=True))
 
 
 def _roberta(prefix: str) -> Callable[[ConfigFields], Skeleton]:
     def read(fields: ConfigFields) -> Skeleton:
         """Return a RoBERTa: a BERT whose first positions are those of padding."""
-        return _post_norm(fields, class_of(fields, prefix, _USUAL), reserved=2, pooled=True)
+        found = _post_norm(fields, reserved=2)
+        return _spare_bias(_topped(fields, class_of(fields, prefix, _USUAL), found, pooled=True))
 
     return read
 
@@ -176,21 +185,16 @@ for _type, _prefix in (("roberta", "Roberta"), ("xlm-roberta", "XLMRoberta")):
 @register(
     "distilbert", _names("DistilBert", _USUAL), transformers=_TRANSFORMERS,
     defaults={"activation": "gelu", "max_position_embeddings": 512, "tie_word_embeddings": True},
-    ignored=word_set("sinusoidal_pos_embds qa_dropout seq_classif_dropout tie_weights_"),
+    ignored=word_set("sinusoidal_pos_embds qa_dropout seq_classif_dropout tie_weights_ output_past"),
 )  # fmt: skip
 def read_distilbert(fields: ConfigFields) -> Skeleton:
     """Return a DistilBERT: a BERT without token types and without a pooler."""
     plain_activation(fields, "activation")
-    hidden = width_of(fields, "dim", "hidden_size")
-    heads, head_dim = split_heads(fields, hidden, "n_heads", "num_attention_heads")
-    mixer = GroupedQueryAttention(
-        heads, heads, head_dim, qkv_bias=True, output_bias=True, rotated=False, causal=False
-    )  # fmt: skip
+    hidden, rows = width_of(fields, "dim", "hidden_size"), fields.whole("max_position_embeddings")
+    mixer = _biased_attention(fields, hidden, "n_heads", "num_attention_heads")
     layer = Layer(mixer, DenseFfn(fields.whole("hidden_dim"), gated=False, bias=True), norms=4)
-    layers, rows = fields.whole("n_layers", "num_hidden_layers", most=MOST_LAYERS), fields.whole(
-        "max_position_embeddings"
-    )
-    found = replace(_encoder(fields, hidden, (layer,) * layers, _tables(hidden, rows, 0)), maximum_tokens=rows)
+    layers = (layer,) * fields.whole("n_layers", "num_hidden_layers", most=MOST_LAYERS)
+    found = replace(_encoder(fields, hidden, layers, _tables(hidden, rows, 0)), maximum_tokens=rows)
     return _topped(fields, class_of(fields, "DistilBert", _USUAL), found)
 
 
@@ -207,17 +211,14 @@ def read_electra(fields: ConfigFields) -> Skeleton:
 
     Source: Clark et al. 2020, section 3.
     """
-    kind = class_of(fields, "Electra", _ELECTRA_KINDS)
-    width = width_of(fields, "embedding_size")
-    found = _post_norm(fields, "Model")
-    hidden, rows = found.hidden, found.maximum_tokens
-    tables = _tables(width, rows, fields.whole("type_vocab_size", least=0))
+    kind, width = class_of(fields, "Electra", _ELECTRA_KINDS), width_of(fields, "embedding_size")
+    found = _post_norm(fields, width)
+    hidden = found.hidden
     if width != hidden:
-        found, tables = replace(found, embedding_width=width), _with(tables, embedding_proj_bias=hidden)
-    found = replace(found, extra=tables)
+        found = replace(found, embedding_width=width, extra=_with(found.extra, embedding_proj_bias=hidden))
     if kind == "ForPreTraining":  # was a token replaced: a yes or no at each
-        extra = _with(tables, head_bias=hidden + 1)
-        return replace(found, head=((hidden, hidden), (hidden, 1)), extra=extra)
+        top, extra = ((hidden, hidden), (hidden, 1)), _with(found.extra, head_bias=hidden + 1)
+        return replace(found, head=top, extra=extra, has_head=False, tied_embeddings=False)
     return _topped(fields, kind, found, width)
 
 
@@ -262,17 +263,16 @@ def read_modernbert(fields: ConfigFields) -> Skeleton:
 def _modern_head(fields: ConfigFields, kind: str, found: Skeleton, norms: int) -> Skeleton:
     """Return a ModernBERT with the matrix and the norm that its heads begin with."""
     hidden, biased = found.hidden, fields.flag("classifier_bias")
-    tied, decoder_bias = fields.flag("tie_word_embeddings"), fields.flag("decoder_bias")
+    decoder_bias = fields.flag("decoder_bias")
     if kind == "Model":
-        return replace(found, has_head=False)
+        return replace(found, has_head=False, tied_embeddings=False)
     extra = _with((), head_bias=hidden * biased, head_norm=norms * hidden)
     if kind == "ForMaskedLM":
-        return replace(
-            found, head=((hidden, hidden),), extra=extra, tied_embeddings=tied, lm_head_bias=decoder_bias
-        )
+        return replace(found, head=((hidden, hidden),), extra=extra, lm_head_bias=decoder_bias)
     labels = label_count(fields)
     top = ((hidden, hidden), (hidden, labels))
-    return replace(found, head=top, extra=_with(extra, classifier_bias=labels), has_head=False)
+    extra = _with(extra, classifier_bias=labels)
+    return replace(found, head=top, extra=extra, has_head=False, tied_embeddings=False)
 
 
 @register(

@@ -48,6 +48,8 @@ class ConfigSource:
 
     def nested(self, key: str) -> ConfigSource:
         """Return the mapping under ``key``."""
+        if key not in self.values:
+            raise self.fault(key, "is missing")
         value = self.values[key]
         if not isinstance(value, Mapping):
             raise self.fault(key, f"must be an object, not {shown(value)}")

@@ -1,4 +1,4 @@
-"""Further mixtures of experts: ERNIE 4.5, dots.llm1, Hunyuan, MiMo-V2-Flash and Step-3.5."""
+"""Further mixtures of experts: ERNIE 4.5, dots.llm1, Hunyuan, MiMo-V2-Flash, Qwen2, DBRX, GLM-4.7-Flash."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from perfmodel.workloads.families.common import (
     skeleton,
     window_flags,
 )
-from perfmodel.workloads.families.deepseek import experts_of
-from perfmodel.workloads.families.fields import ConfigFields
-from perfmodel.workloads.families.known_keys import MULTI_TOKEN_PREDICTION, word_set
+from perfmodel.workloads.families.deepseek import LATENT_IGNORED, experts_of, latent_attention, latent_layers
+from perfmodel.workloads.families.fields import ConfigFields, ConfigSource
+from perfmodel.workloads.families.known_keys import MULTI_TOKEN_PREDICTION, refuse_unknown_keys, word_set
+from perfmodel.workloads.families.multimodal import part
 from perfmodel.workloads.families.registry import Layer, Skeleton, register
-from perfmodel.workloads.spec import MoeFfn
+from perfmodel.workloads.spec import GroupedQueryAttention, MoeFfn
 
 _USUAL = {
     "num_key_value_heads": None, "head_dim": None, "hidden_act": "silu", "tie_word_embeddings": False,
@@ -193,3 +194,51 @@ def read_qwen2_moe(fields: ConfigFields) -> Skeleton:
     )
     routed = [index not in only and (index + 1) % step == 0 for index in range(layers)]
     return skeleton(fields, [Layer(mixer, sparse if flag else dense) for flag in routed])
+
+
+_DBRX_ATTENTION = word_set("attn_pdrop clip_qkv rope_theta hidden_size model_type")
+_DBRX_FFN = word_set("ffn_act_fn moe_jitter_eps moe_loss_weight moe_normalize_expert_weights hidden_size model_type "
+                     "uniform_expert_assignment")  # fmt: skip
+
+
+@register(
+    "dbrx", "DbrxForCausalLM", transformers="5.23",
+    defaults={"d_model": 2048, "n_heads": 16, "n_layers": 24, "max_seq_len": 2048, "vocab_size": 32000,
+              "tie_word_embeddings": False},
+    ignored=word_set("emb_pdrop resid_pdrop num_key_value_heads"),
+)  # fmt: skip
+def read_dbrx(fields: ConfigFields) -> Skeleton:
+    """Return a DBRX: LayerNorms without biases, sixteen fine-grained experts."""
+    hidden, heads = fields.whole("d_model", "hidden_size"), fields.whole("n_heads", "num_attention_heads", most=65536)
+    inner = part(fields, "attn_config", {"kv_n_heads": 1}) if fields.given("attn_config") else None
+    kv_heads = inner.whole("kv_n_heads", most=65536) if inner else 1
+    if hidden % heads or heads % kv_heads:
+        raise fields.fault("n_heads", f"must divide d_model {hidden}, and be a multiple of the {kv_heads} key heads")
+    usual = {"moe_num_experts": 4, "moe_top_k": 1, "ffn_hidden_size": 3584}
+    ffn = part(fields, "ffn_config", usual) if fields.given("ffn_config") else ConfigFields(ConfigSource("", {}), usual)
+    experts, topk = ffn.whole("moe_num_experts", most=65536), ffn.whole("moe_top_k", most=65536)
+    if topk > experts:
+        raise ffn.fault("moe_top_k", f"must not exceed the {experts} experts, not {topk}")
+    mixer = GroupedQueryAttention(heads, kv_heads, hidden // heads)
+    layer = Layer(mixer, MoeFfn(experts, topk, ffn.whole("ffn_hidden_size")))
+    for read, ignored in ((inner, _DBRX_ATTENTION), (ffn, _DBRX_FFN)):
+        if read is not None:
+            refuse_unknown_keys(read, ignored, "dbrx")
+    fields.used.update(("attn_config", "ffn_config"))
+    count = fields.whole("n_layers", "num_hidden_layers", most=4096)
+    return Skeleton(
+        hidden, fields.whole("vocab_size"), (layer,) * count, fields.flag("tie_word_embeddings"),
+        fields.whole("max_seq_len", "max_position_embeddings"),
+    )  # fmt: skip
+
+
+@register(
+    "glm4_moe_lite", "Glm4MoeLiteForCausalLM", transformers="5.23", ignored=LATENT_IGNORED,
+    defaults={"hidden_act": "silu", "tie_word_embeddings": False, "attention_bias": False, "q_lora_rank": 768,
+              "kv_lora_rank": 512, "qk_nope_head_dim": 192, "qk_rope_head_dim": 64, "v_head_dim": 256,
+              "n_shared_experts": 1, "first_k_dense_replace": 1, "max_position_embeddings": 202752,
+              "moe_layer_freq": 1},
+)  # fmt: skip
+def read_glm4_moe_lite(fields: ConfigFields) -> Skeleton:
+    """Return a GLM-4.7-Flash: latent attention, one dense layer, then experts with a shared one."""
+    return skeleton(fields, latent_layers(fields, [latent_attention(fields)] * layer_count(fields)))

@@ -73,19 +73,20 @@ _SIGLIP = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 1
 
 
 def siglip_tower(fields: ConfigFields) -> Tower:
-    """Return SigLIP's ViT; with a head, a layer more that pools by a learned query."""
+    """Return SigLIP's ViT; with a head, a layer more that pools by a learned query.
+
+    Omits the query's attention, 4*patches*width flops.
+    """
     v = ConfigFields(fields.source, _SIGLIP, fields.used)
     width, patch = v.whole("hidden_size"), v.whole("patch_size", most=4096)
     patches = (v.whole("image_size") // patch) ** 2
     heads, inner = _heads(v, "num_attention_heads", width), v.whole("intermediate_size")
     layers = [vit_layers(width, heads, inner, v.whole("num_hidden_layers", most=4096))]
-    pooling = 0
+    tables, matrices = width + patches * width + 2 * width, [(patches, v.whole("num_channels", most=64) * patch**2, width)]
     if v.flag("vision_use_head"):
-        one = vit_layers(width, heads, inner, 1)
-        pooling = sum(each for _, _, each in layer_parts(one, width)) - width  # a learned query, one norm less
-    tables = width + patches * width + 2 * width
-    matrices = [(patches, v.whole("num_channels", most=64) * patch * patch, width)]
-    return tower("vision", width, layers, tokens=patches, matrices=matrices, other=tables + pooling)
+        matrices += [(patches, width, 2 * width), (1, width, width), (1, width, width), (1, width, inner), (1, inner, width)]
+        tables += 4 * width + 3 * width + inner + width  # biases; a learned query and one norm
+    return tower("vision", width, layers, tokens=patches, matrices=matrices, other=tables)
 
 
 _CLIP = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_channels": 3, "image_size": 224,

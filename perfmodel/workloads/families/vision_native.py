@@ -97,7 +97,7 @@ def pixtral_tower(fields: ConfigFields, merge: int = 1) -> Tower:
     v = ConfigFields(fields.source, _PIXTRAL, fields.used)
     width, patch = v.whole("hidden_size"), v.whole("patch_size", most=4096)
     heads, block = _heads(v, "num_attention_heads", width), patch * merge
-    side = -(-min(v.whole("image_size"), USUAL_IMAGE) // block) * merge
+    side = -(-min(v.whole("image_size", least=patch), USUAL_IMAGE) // block) * merge
     mixer = GroupedQueryAttention(heads, heads, width // heads, causal=False)
     ffn = DenseFfn(v.whole("intermediate_size"))
     layers = LayerGroup(v.whole("num_hidden_layers", most=_MOST_LAYERS), mixer, ffn)
@@ -123,7 +123,7 @@ def glm4v_tower(fields: ConfigFields) -> Tower:
         (patches, _channels(v) * v.whole("temporal_patch_size", most=64) * patch**2, width),
         (rows, width * merge**2, out), (rows, out, out), (rows, out, 2 * inner), (rows, inner, out),
     ]  # fmt: skip
-    positions = (v.whole("image_size") // patch) ** 2 * width
+    positions = (v.whole("image_size", least=patch) // patch) ** 2 * width
     other = width + positions + 2 * width + out + 2 * out  # patch bias, norms around the layers, merger's bias and norm
     return tower("vision", width, [layers], tokens=patches, matrices=matrices, other=other, output_tokens=rows)
 
@@ -140,6 +140,8 @@ def internvl_tower(fields: ConfigFields) -> Tower:
     width, inner = v.whole("hidden_size"), v.whole("intermediate_size")
     (high, wide), (row, column) = pair(v, "image_size"), pair(v, "patch_size")
     heads, bias, patches = _heads(v, "num_attention_heads", width), v.flag("attention_bias"), high // row * (wide // column)
+    if not patches:
+        raise v.fault("patch_size", f"must not exceed image_size {high} x {wide}, not {row} x {column}")
     norms = {"layer_norm": 4, "rms_norm": 2}.get(v.word("norm_type") or "", 0)
     if not norms:
         raise v.refusal("norm_type", "is not understood (understood: layer_norm, rms_norm)")
@@ -190,7 +192,7 @@ def idefics3_tower(fields: ConfigFields) -> Tower:
     """Return the ViT of Idefics 3 and SmolVLM for one tile of an image: SigLIP's without a head."""
     v = ConfigFields(fields.source, _IDEFICS, fields.used)
     width, patch = v.whole("hidden_size"), v.whole("patch_size", most=4096)
-    heads, patches = _heads(v, "num_attention_heads", width), (v.whole("image_size") // patch) ** 2
+    heads, patches = _heads(v, "num_attention_heads", width), (v.whole("image_size", least=patch) // patch) ** 2
     mixer = GroupedQueryAttention(
         heads, heads, width // heads, qkv_bias=True, output_bias=True, rotated=False, causal=False
     )

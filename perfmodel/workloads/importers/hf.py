@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from perfmodel.errors import ImportRefused, InputError, did_you_mean
+from perfmodel.errors import ImportRefused, InputError, SpecError, did_you_mean
 from perfmodel.workloads.families import ADAPTERS, Adapter, Layer, Skeleton
 from perfmodel.workloads.families.fields import ConfigFields, ConfigSource
 from perfmodel.workloads.families.known_keys import (
@@ -19,9 +19,12 @@ from perfmodel.workloads.families.known_keys import (
     says_nothing,
 )
 from perfmodel.workloads.importers.json_config import ConfigFile, read_config_file
+from perfmodel.workloads.parameters import parameters
 from perfmodel.workloads.quantisation import read_quantisation
 from perfmodel.workloads.spec import LanguageModel, LayerGroup, Quantisation
 
+MOST_PARAMETERS = 10**16
+"""Ten times the largest models that anybody speaks of."""
 OWN = "layers"
 """The family of models that are written out layer by layer in our own words."""
 _BASES = {"bfloat16": "bfloat16", "float16": "float16", "half": "float16", "float32": "float32", "float": "float32"}
@@ -95,7 +98,7 @@ def language_model(
 ) -> LanguageModel:
     """Return the workload of an imported config; equal layers become one group, in order of first appearance."""
     skeleton = imported.skeleton
-    return LanguageModel(
+    model = LanguageModel(
         name=name,
         family=imported.family,
         hidden=skeleton.hidden,
@@ -117,6 +120,9 @@ def language_model(
         spec_hash=spec_hash,
         path=str(path),
     )
+    if (count := parameters(model)) > MOST_PARAMETERS:
+        raise SpecError(f"comes to {count:.3g} parameters: one of its sizes must be wrong", str(path) or source)
+    return model
 
 
 def _grouped(layers: Sequence[Layer]) -> tuple[LayerGroup, ...]:
