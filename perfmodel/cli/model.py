@@ -99,6 +99,7 @@ def _sizes(model: LanguageModel) -> dict[str, Any]:
         "kv_bytes_per_token": p.kv_bytes_per_token(model),
         "state_bytes_per_sequence": p.state_bytes_per_sequence(model),
         "weights_bytes": p.weights_bytes(model),
+        **({"mtp_parameters": model.mtp_parameters} if model.mtp_parameters else {}),
     }
 
 
@@ -200,6 +201,26 @@ def _print(model: LanguageModel, sizes: dict[str, Any]) -> None:
         ]  # fmt: skip
         print_columns([heading, *towers], numbers=(1, 2, 3, 4), indent="  ")
     print(f"\nsource: {model.source or 'not stated'}{'' if model.verified else ' (not verified)'}")
+
+
+@app.command("families", cls=PlainCommand, epilog=examples("model families", "model families --json"))
+def families(json: o.Json = False) -> None:
+    """List the model types whose config.json is understood, with the class that each is counted as."""
+    from perfmodel.workloads.families import ADAPTERS
+
+    rows = [
+        {
+            "model_type": adapter.model_type,
+            "architectures": [adapter.architecture] if isinstance(adapter.architecture, str) else adapter.architecture,
+            "read_in": adapter.transformers,
+        }
+        for _, adapter in sorted(ADAPTERS.items())
+    ]
+    if json:
+        print_json({"schema": "perfmodel/families/1", "families": rows})
+        return
+    cells = [(row["model_type"], ", ".join(row["architectures"]) or "our own: layers", row["read_in"]) for row in rows]
+    print_columns([("model_type", "class", "transformers"), *cells])
 
 
 @app.command(

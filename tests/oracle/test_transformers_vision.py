@@ -95,14 +95,21 @@ def _qwen25_vl(r: random.Random) -> Config:
 
 
 def _qwen3_vl_moe(r: random.Random) -> Config:
-    text = _moe(r, num_experts=4, head_dim=r.choice([16, 24]), mlp_only_layers=r.choice([[], [1]]), attention_bias=r.random() < 0.5)
+    text = _moe(
+        r,
+        num_experts=4,
+        head_dim=r.choice([16, 24]),
+        mlp_only_layers=r.choice([[], [1]]),
+        attention_bias=r.random() < 0.5,
+    )
     seen = _rotary(r, out_hidden_size=text["hidden_size"], num_position_embeddings=16, deepstack_visual_indexes=[0, 1])
     return {"text_config": text, "vision_config": seen, "tie_word_embeddings": r.random() < 0.5}
 
 
 def _internvl(r: random.Random) -> Config:
     seen = _vit(
-        r, attention_bias=r.random() < 0.5, use_qk_norm=r.random() < 0.5, norm_type=r.choice(["rms_norm", "layer_norm"]),
+        r, attention_bias=r.random() < 0.5, use_qk_norm=r.random() < 0.5,
+        norm_type=r.choice(["rms_norm", "layer_norm"]),
         use_mask_token=r.random() < 0.5, use_absolute_position_embeddings=r.random() < 0.5, image_size=[24, 16],
         use_mean_pooling=r.random() < 0.5, patch_size=r.choice([4, [4, 8]]),
     )  # fmt: skip
@@ -201,7 +208,9 @@ def test_parts_that_are_left_out_have_the_defaults_of_the_class(family: str, par
 @pytest.mark.parametrize("kind", ["llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2"])
 def test_a_text_model_without_sizes_has_those_of_its_class(kind: str, tmp_path: Path) -> None:
     drawn = {"text_config": {"model_type": kind}}
-    theirs = _theirs(transformers.LlavaConfig(**json.loads(json.dumps(drawn))), transformers.AutoModelForImageTextToText)
+    theirs = _theirs(
+        transformers.LlavaConfig(**json.loads(json.dumps(drawn))), transformers.AutoModelForImageTextToText
+    )
     assert parameters(_ours(tmp_path, {"model_type": "llava"} | drawn)) == theirs
 
 
@@ -329,7 +338,7 @@ def test_matrix_flops_of_a_tower(family: str, seed: int, tmp_path: Path) -> None
 
 
 def _omitted(config: Any, ours: LanguageModel) -> float:
-    """Return the products that a tower omits: the attention of SigLIP's pooling, Gemma 4's averages made as a product."""
+    """Return the products that a tower omits: the attention of SigLIP's pooling, Gemma 4's averages by a product."""
     tower = ours.towers[0]
     if config.model_type == "gemma4":
         return 2.0 * tower.tokens * tower.output_tokens * tower.hidden

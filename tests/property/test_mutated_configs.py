@@ -48,7 +48,10 @@ def _bases() -> list[dict[str, Any]]:
     shared = [
         json.loads(path.read_text()) for path in sorted(_SHARED.glob("*_config.json")) if "quant" not in path.name
     ]
-    return [*found.values(), *shared]
+    whole = [*found.values(), *shared]
+    inner = (config.get("text_config") for config in whole)
+    texts = {text["model_type"]: text for text in inner if isinstance(text, dict) and text.get("model_type") in ADAPTERS}
+    return [*whole, *(text for family, text in texts.items() if family not in found)]
 
 
 BASES = _bases()

@@ -87,10 +87,9 @@ def _encoder_bytes(d: Deployment) -> float:
     """Return the weights that only a prefill reads: those of an encoder, and of the keys and values made from it."""
     if d.model.encoder is None:
         return 0.0
-    steps = [s for s in d.operators(StepShape(1, 1, 1)) if isinstance(s.operator, Linear)]
-    read = [s for s in steps if s.name.startswith(("encoder_", "cross_kv_proj"))]
-    tables = sum(n for _, n in d.model.encoder.extra)
-    return 2.0 * tables + sum(s.repeat * float(s.operator.n * s.operator.k) * 2.0 for s in read)
+    only_there = [s for s in d.operators(StepShape(1, 1, 1)) if s.name.startswith(("encoder_", "cross_kv_proj"))]
+    read = sum(s.repeat * float(s.operator.n * s.operator.k) for s in only_there if isinstance(s.operator, Linear))
+    return 2.0 * (read + sum(n for _, n in d.model.encoder.extra))
 
 
 @pytest.mark.parametrize("model", ENCODERS)

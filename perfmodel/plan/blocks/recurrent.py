@@ -22,7 +22,8 @@ def recurrent_mixer(rank: Rank, m: RecurrentMixer, count: float) -> Iterator[Ste
         yield rank.linear(f"mixer_middle_{index}", "attention", outputs / tp, inputs, count)
     if m.conv_channels:
         yield from _per_phase(rank, "causal_conv", m, count)
-    yield from _per_phase(rank, "scan", m, count)
+    if m.key_dim:  # otherwise the convolution is all that looks back
+        yield from _per_phase(rank, "scan", m, count)
     if m.norm_width:
         norm = ops.RmsNorm(rank.tokens, m.norm_width / tp)
         yield StepOperator("mixer_norm", "attention", norm, count)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from perfmodel.workloads.families.fields import ConfigFields
 from perfmodel.workloads.families.registry import Layer, Skeleton
-from perfmodel.workloads.spec import DenseFfn, GroupedQueryAttention, MoeFfn
+from perfmodel.workloads.modules import layer_parts
+from perfmodel.workloads.spec import DenseFfn, GroupedQueryAttention, LayerGroup, MoeFfn
 
 MOST_LAYERS = 4096
 _MOST_HEADS = 65536
@@ -96,6 +97,16 @@ def window_flags(fields: ConfigFields, layers: int) -> list[bool]:
     if odd:
         raise fields.refusal("layer_types", f"{', '.join(odd)} is not understood (understood: {FULL}, {SLIDING})")
     return [kind == SLIDING for kind in kinds]
+
+
+def mtp_parameters(layer: Layer, hidden: int, modules: int) -> int:
+    """Return the parameters of multi-token-prediction modules beside the embedding and head that they share.
+
+    Each is a layer, a matrix from the state and the next token's embedding (2h to h), and three norms.
+    Source: DeepSeek-V3 (2024), section 2.2.
+    """
+    group = LayerGroup(1, *layer)
+    return modules * (sum(each for _, _, each in layer_parts(group, hidden)) + 2 * hidden * hidden + 3 * hidden)
 
 
 def uniform(fields: ConfigFields, mixer: GroupedQueryAttention, ffn: DenseFfn | MoeFfn) -> Skeleton:

@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from perfmodel.workloads.families.common import dense_ffn, expert_counts, head_count, layer_count, skeleton
+from perfmodel.workloads.families.common import (
+    dense_ffn,
+    expert_counts,
+    head_count,
+    layer_count,
+    mtp_parameters,
+    skeleton,
+)
 from perfmodel.workloads.families.fields import ConfigFields
 from perfmodel.workloads.families.known_keys import MULTI_TOKEN_PREDICTION
 from perfmodel.workloads.families.registry import Layer, Skeleton, register
@@ -47,7 +55,13 @@ _ROUTED = ("n_routed_experts", "num_local_experts", "num_experts")
 )
 def read_deepseek(fields: ConfigFields) -> Skeleton:
     """Return a DeepSeek: the router's correction bias is a buffer, multi-token-prediction layers are not counted."""
-    return skeleton(fields, latent_layers(fields, [latent_attention(fields)] * layer_count(fields)))
+    return with_mtp(fields, skeleton(fields, latent_layers(fields, [latent_attention(fields)] * layer_count(fields))))
+
+
+def with_mtp(fields: ConfigFields, found: Skeleton) -> Skeleton:
+    """Return the model with what its multi-token-prediction modules hold, each like the last layer."""
+    modules = fields.optional_whole("num_nextn_predict_layers", least=0, most=64) or 0
+    return replace(found, mtp_parameters=mtp_parameters(found.layers[-1], found.hidden, modules))
 
 
 def latent_layers(fields: ConfigFields, mixers: Sequence[LatentAttention]) -> list[Layer]:

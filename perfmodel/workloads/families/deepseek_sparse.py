@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from perfmodel.workloads.families.common import layer_count, skeleton
-from perfmodel.workloads.families.deepseek import LATENT_IGNORED, latent_attention, latent_layers
+from perfmodel.workloads.families.deepseek import LATENT_IGNORED, latent_attention, latent_layers, with_mtp
 from perfmodel.workloads.families.fields import ConfigFields
 from perfmodel.workloads.families.known_keys import word_set
 from perfmodel.workloads.families.registry import Skeleton, register
@@ -22,14 +22,15 @@ _IGNORED = LATENT_IGNORED | word_set("indexer_rope_interleave layer_types mlp_bi
 def read_deepseek_v32(fields: ConfigFields) -> Skeleton:
     """Return a DeepSeek-V3.2: an indexer in every layer."""
     mixer = latent_attention(fields, _indexer(fields))
-    return skeleton(fields, latent_layers(fields, [mixer] * layer_count(fields)))
+    return with_mtp(fields, skeleton(fields, latent_layers(fields, [mixer] * layer_count(fields))))
 
 
 @register("glm_moe_dsa", "GlmMoeDsaForCausalLM", transformers="5.23", defaults=_GLM, ignored=_IGNORED)
 def read_glm_moe_dsa(fields: ConfigFields) -> Skeleton:
     """Return a GLM-5: layers marked shared use the choice of the last full one, and have no indexer of their own."""
     full, shared = (latent_attention(fields, _indexer(fields, shared=flag)) for flag in (False, True))
-    return skeleton(fields, latent_layers(fields, [shared if flag else full for flag in _shares(fields)]))
+    layers = latent_layers(fields, [shared if flag else full for flag in _shares(fields)])
+    return with_mtp(fields, skeleton(fields, layers))
 
 
 def _indexer(fields: ConfigFields, *, shared: bool = False) -> Indexer:

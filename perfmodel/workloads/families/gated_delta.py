@@ -11,6 +11,7 @@ from perfmodel.workloads.families.common import (
     dense_ffn,
     expert_counts,
     layer_count,
+    mtp_parameters,
     skeleton,
 )
 from perfmodel.workloads.families.fields import ConfigFields
@@ -93,7 +94,10 @@ def _hybrid(fields: ConfigFields, networks: Sequence[DenseFfn | MoeFfn]) -> Skel
     full = attention(fields, qkv_bias=bias, output_bias=bias, qk_norm="head")
     full, delta = replace(full, output_gate="element"), _delta(fields)
     kinds = linear_flags(fields, len(networks), fields.whole("full_attention_interval"))
-    return skeleton(fields, [Layer(delta if k else full, ffn) for k, ffn in zip(kinds, networks, strict=True)])
+    found = skeleton(fields, [Layer(delta if k else full, ffn) for k, ffn in zip(kinds, networks, strict=True)])
+    modules = fields.optional_whole("mtp_num_hidden_layers", least=0, most=64) or 0
+    # a module has full attention, whatever the layers around it have
+    return replace(found, mtp_parameters=mtp_parameters(Layer(full, networks[-1]), found.hidden, modules))
 
 
 def _delta(fields: ConfigFields) -> RecurrentMixer:

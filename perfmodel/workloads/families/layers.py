@@ -216,7 +216,7 @@ def _check(source: ConfigSource, block: Any) -> None:
         n, of = getattr(block, part, 0), getattr(block, whole, 0)
         if n and of % n:
             raise source.fault(part, f"must divide {whole} {of}, not {n}")
-    for name in ("heads", "head_dim", "intermediate", "experts", "rank", "topk", "key_dim", "kv_heads"):
+    for name in ("heads", "head_dim", "intermediate", "experts", "rank", "topk", "keys", "kv_heads", "key_heads"):
         if getattr(block, name, 1) < 1:
             raise source.fault(name, "must be at least 1")
     if isinstance(block, MoeFfn) and block.topk > block.experts:

@@ -121,7 +121,7 @@ def _kimi_linear_flags(fields: ConfigFields, layers: int) -> list[bool]:
         full = set(listed)  # counted from one
         return [index + 1 not in full for index in range(layers)]
     if kinds is None:
-        return [(index + 1) % 4 != 0 for index in range(layers)]
+        return [index == 0 or index % 4 != 0 for index in range(layers)]
     if len(kinds) != layers or set(kinds) - {"full_attention", "linear_attention"}:
         raise fields.refusal("layer_types", f"must name {layers} layers as linear_attention or full_attention")
     return [kind == "linear_attention" for kind in kinds]

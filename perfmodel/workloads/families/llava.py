@@ -127,9 +127,7 @@ def read_paligemma(fields: ConfigFields) -> Skeleton:
     projector = tower(
         "projector", width, (), tokens=0, matrices=matrices, other=width, output_tokens=vision.tokens
     )  # fmt: skip
-    return replace(
-        tied_by_config(fields, found), towers=(replace(vision, output_tokens=vision.tokens), projector)
-    )
+    return replace(tied_by_config(fields, found), towers=(replace(vision, output_tokens=vision.tokens), projector))
 
 
 _IDEFICS_IGNORED = word_set(
@@ -140,7 +138,10 @@ is_llama_config neftune_noise_alpha perceiver_config pixel_shuffle_factor max_im
 
 
 @register(
-    "smolvlm", "SmolVLMForConditionalGeneration", transformers="5.23", ignored=IMAGE_TOKENS | {"vocab_size"},
+    "smolvlm",
+    "SmolVLMForConditionalGeneration",
+    transformers="5.23",
+    ignored=IMAGE_TOKENS | {"vocab_size"},
     defaults={"tie_word_embeddings": False, "scale_factor": 2},
 )
 @register(

@@ -144,6 +144,7 @@ def tied_by_config(fields: ConfigFields, found: Skeleton) -> Skeleton:
 
 def own_head_dim(text: ConfigFields) -> None:
     """Fault a ``head_dim`` other than hidden/heads in a family whose modules do not read it."""
-    stated, hidden, heads = text.optional_whole("head_dim"), text.whole("hidden_size"), text.whole("num_attention_heads")
+    stated = text.optional_whole("head_dim")
+    hidden, heads = text.whole("hidden_size"), text.whole("num_attention_heads")
     if stated is not None and stated * heads != hidden:
         raise text.fault("head_dim", f"must be hidden_size {hidden} / {heads} heads, not {stated}")

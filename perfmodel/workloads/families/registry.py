@@ -49,6 +49,7 @@ class Skeleton:
     head: tuple[tuple[int, int], ...] = ()
     embedding_width: int = 0
     expert_format: str | None = None
+    mtp_parameters: int = 0
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,11 @@ def read_rwkv(fields: ConfigFields) -> Skeleton:
     hidden = fields.whole("hidden_size")
     inner = fields.optional_whole("attention_hidden_size") or hidden
     width = fields.optional_whole("intermediate_size") or 4 * hidden
-    # numerator, denominator and maximum of each channel; two decays, three and two mixes with the token before
+    # numerator, denominator and maximum of each channel; two decays; both blocks mix with the token before, as
+    # convolutions of two taps do
     mixer = RecurrentMixer(
         "element", inner, 1, 3, 1, in_width=3 * inner + hidden, out_in=inner, gates=inner,
-        small=2 * inner + 5 * hidden,
+        conv_channels=2 * hidden, conv_kernel=2, small=2 * inner + 5 * hidden,
     )  # fmt: skip
     layer = Layer(mixer, DenseFfn(width, gated=False), norms=4)
     found = skeleton(fields, [layer] * layer_count(fields))
@@ -75,7 +76,7 @@ def read_lfm2(fields: ConfigFields) -> Skeleton:
     hidden, layers = fields.whole("hidden_size"), layer_count(fields)
     kernel, bias = fields.whole("conv_L_cache", most=64), fields.flag("conv_bias")
     conv = RecurrentMixer(
-        "element", hidden, 1, 0, 1, in_width=3 * hidden, out_in=hidden, conv_channels=hidden, conv_kernel=kernel,
+        "element", hidden, 1, 0, 0, in_width=3 * hidden, out_in=hidden, conv_channels=hidden, conv_kernel=kernel,
         small=hidden * kernel + (3 + 1 + 1) * hidden * bias,
     )  # fmt: skip
     full = attention(fields, qk_norm="head")

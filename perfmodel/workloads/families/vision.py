@@ -82,9 +82,11 @@ def siglip_tower(fields: ConfigFields) -> Tower:
     patches = (v.whole("image_size") // patch) ** 2
     heads, inner = _heads(v, "num_attention_heads", width), v.whole("intermediate_size")
     layers = [vit_layers(width, heads, inner, v.whole("num_hidden_layers", most=4096))]
-    tables, matrices = width + patches * width + 2 * width, [(patches, v.whole("num_channels", most=64) * patch**2, width)]
+    tables = width + patches * width + 2 * width
+    matrices = [(patches, v.whole("num_channels", most=64) * patch**2, width)]
     if v.flag("vision_use_head"):
-        matrices += [(patches, width, 2 * width), (1, width, width), (1, width, width), (1, width, inner), (1, inner, width)]
+        keys, query, output = (patches, width, 2 * width), (1, width, width), (1, width, width)
+        matrices += [keys, query, output, (1, width, inner), (1, inner, width)]
         tables += 4 * width + 3 * width + inner + width  # biases; a learned query and one norm
     return tower("vision", width, layers, tokens=patches, matrices=matrices, other=tables)
 

@@ -71,7 +71,7 @@ def qwen25_tower(fields: ConfigFields) -> Tower:
     patch, merge, count = v.whole("patch_size", most=4096), v.whole("spatial_merge_size", most=64), v.whole("depth")
     blocks = v.whole("window_size") // merge // patch
     if not blocks:
-        raise v.fault("window_size", f"must be at least {merge} patches of {patch} pixels, not {v.whole('window_size')}")
+        raise v.fault("window_size", f"must be at least {merge} patches of {patch} pixels")
     full = {index for index in v.wholes("fullatt_block_indexes") or () if 0 <= index < count}
     ffn = DenseFfn(v.whole("intermediate_size"), gated=True, bias=True)
     layers = [
@@ -111,7 +111,7 @@ _GLM4V = {"depth": 24, "hidden_size": 1536, "attention_bias": False, "num_heads"
 
 
 def glm4v_tower(fields: ConfigFields) -> Tower:
-    """Return GLM-4.1V's ViT: gated networks of the output's width, a convolution that merges, and a gated projection."""
+    """Return GLM-4.1V's ViT: gated networks of the output's width, a convolution that merges, a gated projection."""
     v = ConfigFields(fields.source, _GLM4V, fields.used)
     width, out, inner = v.whole("hidden_size"), v.whole("out_hidden_size"), v.whole("intermediate_size")
     heads, patch, merge = _heads(v, "num_heads", width), v.whole("patch_size", most=4096), v.whole("spatial_merge_size")
@@ -139,7 +139,8 @@ def internvl_tower(fields: ConfigFields) -> Tower:
     v = ConfigFields(fields.source, _INTERN, fields.used)
     width, inner = v.whole("hidden_size"), v.whole("intermediate_size")
     (high, wide), (row, column) = pair(v, "image_size"), pair(v, "patch_size")
-    heads, bias, patches = _heads(v, "num_attention_heads", width), v.flag("attention_bias"), high // row * (wide // column)
+    heads, bias = _heads(v, "num_attention_heads", width), v.flag("attention_bias")
+    patches = high // row * (wide // column)
     if not patches:
         raise v.fault("patch_size", f"must not exceed image_size {high} x {wide}, not {row} x {column}")
     norms = {"layer_norm": 4, "rms_norm": 2}.get(v.word("norm_type") or "", 0)

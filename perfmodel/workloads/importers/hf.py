@@ -115,6 +115,7 @@ def language_model(
         has_head=skeleton.has_head,
         head=skeleton.head,
         embedding_width=skeleton.embedding_width,
+        mtp_parameters=skeleton.mtp_parameters,
         quantisation=imported.quantisation,
         source=source,
         spec_hash=spec_hash,
