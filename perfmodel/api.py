@@ -190,6 +190,8 @@ def estimate(
     redundant_experts: Count = 0,
     cp_mode: str = "ring",
     overlap: str = "none",
+    draft_tokens: Count = 0,
+    acceptance: float | str = 0.8,
     prefill_pool: Pool | None = None,
     decode_pool: Pool | None = None,
     changes: Mapping[str, str] | None = None,
@@ -198,7 +200,7 @@ def estimate(
     """Return how fast and how big a model is on a device.
 
     ``batch`` requests in flight over the whole deployment, of ``input_tokens`` and ``output_tokens`` each. From ``tp``
-    to ``overlap``: :class:`perfmodel.plan.Plan`. ``changes`` are numbers of the device or model that are other
+    to ``acceptance``: :class:`perfmodel.plan.Plan`. ``changes`` are numbers of the device or model that are other
     than in their files (:func:`changed`). ``options`` are the other fields of
     :class:`perfmodel.serving.scenario.Question`: precision, moe_precision, kv_precision, phase (serve, prefill,
     decode), static, engine, mode, routing, power_limit_w, price_kind, usd_per_device_hour, usd_per_kwh.
@@ -208,7 +210,8 @@ def estimate(
     plan = plan_from(
         {"tp": tp, "attention_dp": attention_dp, "ep": ep, "moe_tp": moe_tp, "dp": dp, "pp": pp, "cp": cp,
          "microbatches": microbatches, "sequence_parallel": sequence_parallel,
-         "redundant_experts": redundant_experts, "cp_mode": cp_mode, "overlap": overlap}
+         "redundant_experts": redundant_experts, "cp_mode": cp_mode, "overlap": overlap,
+         "draft_tokens": draft_tokens, "acceptance": acceptance}
     )  # fmt: skip
     question = Question(plan=plan, prefill_pool=prefill_pool, decode_pool=decode_pool, **options)
     workload, machine = changed(_model(model), _device(device), changes or {})

@@ -36,6 +36,14 @@ def positive(name: str, value: Any) -> float:
     return number
 
 
+def share(name: str, value: Any) -> float:
+    """Return a number from 0 to 1. Errors: :class:`InputError` that names the argument."""
+    number = positive(name, value)
+    if number > 1:
+        raise InputError(f"{name} must be between 0 and 1, not {value}")
+    return number
+
+
 def truth(name: str, value: Any) -> bool:
     """Return a flag from a bool, a number or the words true, false, yes, no."""
     if isinstance(value, bool):

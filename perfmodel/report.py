@@ -66,6 +66,7 @@ def _inputs(e: Estimate) -> dict[str, Any]:
         "moe_tp": int(plan.expert_tp), "dp": plan.dp, "pp": plan.pp, "cp": plan.cp,
         "microbatches": plan.microbatches, "sequence_parallel": plan.sequence_parallel,
         "redundant_experts": plan.redundant_experts, "cp_mode": plan.cp_mode, "overlap": plan.overlap,
+        "draft_tokens": plan.draft_tokens, "acceptance": plan.acceptance if plan.draft_tokens else None,
         "precision": p.linear.name, "moe_precision": p.experts.name,
         "kv_precision": p.cache.dtype, "phase": q.phase, "static": q.static, "engine": q.engine, "mode": q.mode,
         "routing": q.routing, "devices": e.setup.devices,

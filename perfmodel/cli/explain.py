@@ -47,6 +47,8 @@ def explain(
     microbatches: o.Microbatches = "",
     sequence_parallel: o.SequenceParallel = False,
     redundant_experts: o.RedundantExperts = "",
+    draft_tokens: o.DraftTokens = "",
+    acceptance: o.Acceptance = "",
     cp_mode: o.CpMode = "ring",
     overlap: o.Overlap = "none",
     precision: o.Precision = "",
@@ -73,7 +75,8 @@ def explain(
     asked = estimate(
         model, device, batch=batch, input_tokens=input_tokens, output_tokens=output_tokens, tp=tp, ep=ep,
         moe_tp=moe_tp or None, attention_dp=attention_dp, pp=pp, cp=cp, microbatches=microbatches or 0,
-        sequence_parallel=sequence_parallel, redundant_experts=redundant_experts or 0, cp_mode=cp_mode,
+        sequence_parallel=sequence_parallel, redundant_experts=redundant_experts or 0,
+        draft_tokens=draft_tokens or 0, acceptance=acceptance or 0.8, cp_mode=cp_mode,
         overlap=overlap, **chosen,
     )  # fmt: skip
     names = tuple(name.strip() for name in symbols.split(",") if name.strip())

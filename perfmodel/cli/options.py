@@ -65,6 +65,14 @@ SequenceParallel = Annotated[
 RedundantExperts = Annotated[
     str, typer.Option("--redundant-experts", metavar=_ONE, help="Copies of busy experts, so that --ep divides.")
 ]
+DraftTokens = Annotated[
+    str,
+    typer.Option("--draft-tokens", metavar="N", help="Tokens that the multi-token-prediction module drafts a step."),
+]
+Acceptance = Annotated[
+    str,
+    typer.Option("--acceptance", metavar="SHARE", help="How likely a draft is kept, if those before it are.  [0.8]"),
+]
 CpMode = Annotated[str, typer.Option("--cp-mode", metavar="MODE", help="Keys in a prefill: ring or all_gather.")]
 Overlap = Annotated[
     str,

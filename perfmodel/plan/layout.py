@@ -9,6 +9,7 @@ from perfmodel import ops
 from perfmodel.ops.routing import Routing
 from perfmodel.plan.blocks import FFNS, MIXERS
 from perfmodel.plan.blocks.cross import cross_attention
+from perfmodel.plan.blocks.draft import drafts
 from perfmodel.plan.blocks.ends import embedding, exit_head, head
 from perfmodel.plan.blocks.lora import lora_of
 from perfmodel.plan.blocks.share import run_by_share
@@ -31,8 +32,13 @@ def step_operators(
     microbatch passing them (:func:`stage_repeats` gives a stage's share). Two-batch overlap runs every operator twice
     on half of the sequences. Collectives of one rank are in the list (they cost nothing) when ``plan`` holds arrays or
     symbols, and left out when the plan is plain numbers.
+
+    Where drafts are verified, a decode step's operators are those of a token that is kept: repeated over the tokens
+    that a step yields (:attr:`Plan.tokens_per_step`).
     """
     shape = shape.per_group(plan.attention_dp)
+    if plan.draft_tokens and shape.prefills is None:
+        shape = replace(shape, decode_tokens=1 + plan.draft_tokens)
     halves = 2 if plan.overlap == "two_batch" else 1
     rank = Rank(model, plan, precisions, shape.per_group(halves), routing or Routing())
     if model.encoder is not None:
@@ -44,7 +50,9 @@ def step_operators(
             found += exit_head(rank, float(group.count))
     found += _sends(rank)
     found += head(rank)
-    return found if halves == 1 else [replace(step, repeat=step.repeat * halves) for step in found]
+    found += drafts(rank, _layer, head)
+    times = halves / plan.tokens_per_step if rank.shape.decode_tokens > 1 else halves
+    return found if times == 1 else [replace(step, repeat=step.repeat * times) for step in found]
 
 
 def _encoder(rank: Rank) -> Iterator[StepOperator]:

@@ -59,11 +59,22 @@ def weights_bytes_per_device(model: LanguageModel, plan: Plan, precisions: Preci
             stored[step.part] = stored.get(step.part, 0.0) + step.repeat * size
     layers = stored.get("attention", 0.0) + stored.get("ffn", 0.0) + _memory_values_bytes(model, plan)
     embedding, head = stored.get("embedding", 0.0) + _whole_bytes(model), stored.get("head", 0.0)
+    head = head + _draft_bytes(model, plan, precisions)
     if plan.pp == 1:
         return embedding + layers + head
     most, least = -(-model.layer_count // plan.pp), model.layer_count // plan.pp
     first = most / model.layer_count * layers + embedding + (head if model.tied_embeddings else 0.0)
     return maximum(first, least / model.layer_count * layers + head)
+
+
+def _draft_bytes(model: LanguageModel, plan: Plan, precisions: Precisions) -> Number:
+    """Return the bytes of the multi-token-prediction module, where the plan drafts with it; it shares the head."""
+    if not plan.draft_tokens or model.mtp is None:
+        return 0.0
+    plan = replace(plan, overlap="none", draft_tokens=1, acceptance=0.0)
+    steps = step_operators(model, plan, precisions, StepShape(decodes=1, decode_context=1))
+    own = (s for s in steps if s.name.startswith("draft_") and s.name != "draft_lm_head")
+    return total(s.repeat * _stored_bytes(s.operator, s.part, model, plan) for s in own)
 
 
 def _memory_values_bytes(model: LanguageModel, plan: Plan) -> Number:
@@ -113,9 +124,10 @@ def kv_bytes_per_sequence(model: LanguageModel, plan: Plan, cache_bytes: float, 
     pipeline stage; heads are replicated when tp exceeds them, a row that all heads share always is. States are dealt
     over tp alone.
     """
+    module = (model.mtp,) if plan.draft_tokens and model.mtp is not None else ()
     rows = total(
         group.count * cache_bytes * row.elements_of(tokens) * _share(row.heads, plan)
-        for group in model.layers
+        for group in (*model.layers, *module)
         for row in cache_rows(group)
     )
     fixed = total(

@@ -31,7 +31,15 @@ class Plan:
     ``microbatches`` (0: as many as stages) pass the pipeline one behind the other. ``sequence_parallel`` runs norms on
     a tp-th of the tokens. ``cp_mode`` says how keys travel in a prefill (ring, all_gather), ``overlap`` two_batch that
     the exchange with experts hides behind the other half of the batch.
+
+    The model's multi-token-prediction module drafts ``draft_tokens`` a decode step, each kept with probability
+    ``acceptance`` if those before it are.
     """
+
+    @property
+    def tokens_per_step(self) -> float:
+        """Return the tokens that a decode step yields on average: ``sum of acceptance^i for i = 0..draft_tokens``."""
+        return sum(self.acceptance**i for i in range(self.draft_tokens + 1))
 
     tp: Number = 1
     attention_dp: Number = 1
@@ -45,6 +53,8 @@ class Plan:
     redundant_experts: int = 0
     cp_mode: str = "ring"
     overlap: str = "none"
+    draft_tokens: int = 0
+    acceptance: float = 0.8
 
     @property
     def devices_per_stage(self) -> Number:
@@ -90,6 +100,10 @@ def plan_problem(model: LanguageModel, plan: Plan) -> str | None:
         return f"pp {plan.pp} is more than the {model.layer_count} layers of {model.name}"
     if plan.microbatches and plan.pp == 1:
         return f"microbatches {plan.microbatches} need a pipeline: give pp above 1"
+    if plan.draft_tokens and model.mtp is None:
+        return f"draft_tokens {plan.draft_tokens}: {model.name} has no multi-token-prediction module"
+    if not 0 <= plan.acceptance <= 1:
+        return f"acceptance {plan.acceptance:g} must be between 0 and 1"
     return _expert_split_problem(plan) or _sharing_problem(model, plan) or _layers_problem(model, plan)
 
 

@@ -16,7 +16,8 @@ class StepShape:
     each with a mean cache of ``decode_context`` tokens (the new one included). None leaves a kind out altogether.
     ``source_tokens`` are those that the encoder of an encoder-decoder model reads for each of the ``prefills``; where
     none are given, the prompt is what it reads, and the decoder begins with one token. ``logits`` "last" asks for the
-    last position of each sequence, "all" for every position.
+    last position of each sequence, "all" for every position. ``decode_tokens`` are those of a decoding sequence: one,
+    or more where drafts are verified.
     """
 
     prefills: Number | None = None
@@ -27,6 +28,7 @@ class StepShape:
     logits: str = "last"
     causal: bool = True
     source_tokens: Number = 0
+    decode_tokens: int = 1
 
     def behind_an_encoder(self) -> StepShape:
         """Return the decoder's share of a step whose prompts an encoder reads."""
@@ -42,7 +44,13 @@ class StepShape:
     def tokens_per_rank(self, cp: Number) -> Number:
         """Return the tokens of one of ``cp`` ranks in the linear layers: prompts are cut into pieces, decodes dealt."""
         prompts = 0 if self.prefills is None else self.prefills * self.new_tokens / cp
-        return prompts + (0 if self.decodes is None else share_of(self.decodes, cp))
+        return prompts + (0 if self.decodes is None else share_of(self.decodes, cp) * self.decode_tokens)
+
+    @property
+    def rows_of_logits(self) -> Number:
+        """Return the positions whose logits are asked for, unless all are: the last of a prompt, every decoded one."""
+        prompts = 0 if self.prefills is None else self.prefills
+        return prompts + (0 if self.decodes is None else self.decodes * self.decode_tokens)
 
     @property
     def sequences(self) -> Number:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from perfmodel.arguments import truth, whole
+from perfmodel.arguments import share, truth, whole
 from perfmodel.plan.parallelism import Plan
 
 COUNTS = ("tp", "attention_dp", "ep", "dp", "pp", "cp")
 """Ways to split: at least one each."""
 
 NUMBERS_OR_NONE = ("moe_tp",)
-NUMBERS_FROM_ZERO = ("microbatches", "redundant_experts")
+NUMBERS_FROM_ZERO = ("microbatches", "redundant_experts", "draft_tokens")
+SHARES = ("acceptance",)
 FLAGS = ("sequence_parallel",)
 WORDS = ("cp_mode", "overlap")
-PLAN_FIELDS = (*COUNTS, *NUMBERS_OR_NONE, *NUMBERS_FROM_ZERO, *FLAGS, *WORDS)
+PLAN_FIELDS = (*COUNTS, *NUMBERS_OR_NONE, *NUMBERS_FROM_ZERO, *SHARES, *FLAGS, *WORDS)
 """Every field of :class:`Plan`."""
 
 
@@ -31,6 +32,8 @@ def plan_from(values: Mapping[str, Any], named: Callable[[str], str] = str) -> P
             read[name] = truth(named(name), value)
         elif name in WORDS:
             read[name] = str(value)
+        elif name in SHARES:
+            read[name] = share(named(name), value)
         elif name in NUMBERS_OR_NONE:
             # tables write "not stated" as nothing or zero
             read[name] = whole(named(name), value, least=0) or None

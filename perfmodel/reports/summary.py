@@ -31,6 +31,7 @@ _QUIET = {
     **dict.fromkeys(("tp", "ep", "attention_dp", "moe_tp", "pp", "cp", "dp"), 1),
     **{"phase": "serve", "mode": "agg", "routing": "uniform", "static": False, "engine": ""},
     **{"microbatches": 0, "sequence_parallel": False, "redundant_experts": 0, "cp_mode": "ring", "overlap": "none"},
+    **{"draft_tokens": 0, "acceptance": None},
 }
 
 

@@ -99,8 +99,8 @@ class RecurrentMixer:
     Each of ``heads`` keeps ``key_dim x value_dim`` elements; ``key_heads`` of them have keys and queries of their own.
     ``rule`` says how a token changes the state: "decay" (``S <- a*S + k v'``: Mamba-2, lightning attention), "delta"
     (the old value of the key is taken out first: gated delta net, Kimi delta attention) or "element" (each element on
-    its own: Mamba-1, RWKV-4, RG-LRU). ``key_dim`` 0 has no state but that of the convolution. ``gates`` is how many gate
-    values a token brings.
+    its own: Mamba-1, RWKV-4, RG-LRU). ``key_dim`` 0 has no state but that of the convolution. ``gates`` is how many
+    gate values a token brings.
 
     ``in_width`` are the outputs of the projections of the input, ``middle`` further matrices as (inputs, outputs),
     ``out_in`` the inputs of the output projection; ``conv_channels`` pass a causal convolution of ``conv_kernel``
@@ -317,7 +317,8 @@ class LanguageModel:
     alone, which answers with one forward pass. ``final_norms`` are the gains and biases of the last norm, ``head`` the
     matrices between it and the logits as (inputs, outputs), ``extra`` further parameters by name (a table of positions,
     the embedding's norm), ``towers`` the parts that are not the language model. ``embedding_width`` 0 is ``hidden``.
-    ``mtp_parameters`` are those of multi-token-prediction modules in the checkpoint, which no other count holds.
+    ``mtp_parameters`` are those of multi-token-prediction modules in the checkpoint, which no other count holds, and
+    ``mtp`` the layer of such a module.
 
     ``source`` says where the numbers come from, and ``verified`` whether they were read there rather than remembered;
     ``published_parameters`` is the cited count, if any, and ``published_source`` where it is cited from.
@@ -347,6 +348,7 @@ class LanguageModel:
     head: tuple[tuple[int, int], ...] = ()
     embedding_width: int = 0
     mtp_parameters: int = 0
+    mtp: LayerGroup | None = None
 
     @property
     def layer_count(self) -> int:

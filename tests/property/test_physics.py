@@ -22,7 +22,9 @@ from perfmodel.serving.timed import Time
 from perfmodel.workloads.library import list_models, load_model
 
 DEVICES = list_devices()
-MODELS = tuple(name for name in list_models() if load_model(name).generates)
+FIRST_OF_FAMILY = {load_model(name).family: name for name in reversed(list_models())}
+MODELS = tuple(sorted(name for name in FIRST_OF_FAMILY.values() if load_model(name).generates))
+"""One model of every family: what holds here depends on the kinds of blocks, not on their sizes."""
 ENCODERS = tuple(name for name in list_models() if not load_model(name).generates)
 
 

@@ -45,7 +45,7 @@ def indexer(rank: Rank, i: Indexer, query_inputs: int, stride: int, count: float
         yield StepOperator("index_scores_prefill", "attention", scores, count)
     if s.decodes is not None:
         kept = s.decode_context / rank.plan.cp
-        scores = ops.IndexScores(s.decodes, 1, kept, i.heads, i.dim, stride, dtype, cache)
+        scores = ops.IndexScores(s.decodes, s.decode_tokens, kept, i.heads, i.dim, stride, dtype, cache)
         yield StepOperator("index_scores_decode", "attention", scores, count)
 
 
@@ -58,5 +58,5 @@ def _cores(rank: Rank, a: CompressedAttention, heads: Number, count: float) -> I
         core = ops.CompressedCore(s.prefills, s.new_tokens / rank.plan.cp, s.prefill_context, *shape)
         yield StepOperator(f"{name}_prefill", "attention", core, count)
     if s.decodes is not None:
-        core = ops.CompressedCoreDecode(s.decodes, 1, s.decode_context / rank.plan.cp, *shape)
+        core = ops.CompressedCoreDecode(s.decodes, s.decode_tokens, s.decode_context / rank.plan.cp, *shape)
         yield StepOperator(f"{name}_decode", "attention", core, count)

@@ -22,7 +22,7 @@ def embedding(rank: Rank) -> Iterator[StepOperator]:
 def head(rank: Rank) -> Iterator[StepOperator]:
     """Yield the final norm, the logits of the positions asked for, and sampling."""
     model, plan, s = rank.model, rank.plan, rank.shape
-    rows = rank.tokens if s.logits == "all" else share_of(s.sequences, plan.cp)
+    rows = rank.tokens if s.logits == "all" else share_of(s.rows_of_logits, plan.cp)
     vocabulary = ceil(model.vocabulary / plan.tp)
     yield StepOperator("final_norm", "head", ops.AddRmsNorm(rows, model.hidden), 1)
     for index, (inputs, outputs) in enumerate(model.head):

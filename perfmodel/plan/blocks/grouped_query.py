@@ -51,9 +51,12 @@ def _cores(
             chunked=chunked,
         )  # fmt: skip
         yield StepOperator("attention_prefill" + suffix, "attention", core, count)
-    yield from move_queries(rank, heads * a.head_dim * 2.0, count)
+    yield from move_queries(rank, s.decode_tokens * heads * a.head_dim * 2.0, count)
     if s.decodes is not None:
         window, context = (a.window, s.decode_context) if cp == 1 else (-(-a.window // cp), s.decode_context / cp)
-        core = ops.AttentionDecode(s.decodes, context, heads, kv_heads, head_dim, window, dtype, cache, writes, chunked)
+        # drafts to verify read the same cache: as many more query heads
+        core = ops.AttentionDecode(
+            s.decodes, context, heads * s.decode_tokens, kv_heads, head_dim, window, dtype, cache, writes, chunked
+        )
         yield StepOperator("attention_decode" + suffix, "attention", core, count)
-    yield from merge_outputs(rank, heads * a.value_dim * 2.0, count)
+    yield from merge_outputs(rank, s.decode_tokens * heads * a.value_dim * 2.0, count)

@@ -51,7 +51,7 @@ def _sparse(rank: Rank, a: LatentAttention, i: Indexer, heads: Number, count: fl
             "mla_sparse_prefill", "attention", ops.SparseLatent(s.prefills, queries, keys, *shape), count
         )
     if s.decodes is not None:
-        core = ops.SparseLatentDecode(s.decodes, 1, s.decode_context / cp, *shape)
+        core = ops.SparseLatentDecode(s.decodes, s.decode_tokens, s.decode_context / cp, *shape)
         yield StepOperator("mla_sparse_decode", "attention", core, count)
     yield rank.linear("v_absorb", "attention", heads * a.v_dim, a.kv_lora_rank, count)
 
@@ -73,10 +73,13 @@ def _decode(rank: Rank, a: LatentAttention, heads: Number, count: float) -> Iter
     s, cp, dtype, cache = rank.shape, rank.plan.cp, rank.precisions.attention_dtype, rank.precisions.cache
     latent = a.kv_lora_rank + a.rope_dim
     # absorbed: a product a head; one linear layer with all heads' columns has the same flops and weights
-    rows = rank.tokens if s.prefills is None else s.decodes
+    decodes: Number = s.decodes
+    rows = rank.tokens if s.prefills is None else decodes * s.decode_tokens
     yield rank.linear("q_absorb", "attention", heads * a.kv_lora_rank, a.nope_dim, count, rows)
-    yield from move_queries(rank, heads * latent * 2.0, count)
-    core = ops.MlaDecode(s.decodes, 1, s.decode_context / cp, heads, a.kv_lora_rank, a.rope_dim, dtype, cache)
+    yield from move_queries(rank, s.decode_tokens * heads * latent * 2.0, count)
+    core = ops.MlaDecode(
+        s.decodes, s.decode_tokens, s.decode_context / cp, heads, a.kv_lora_rank, a.rope_dim, dtype, cache
+    )
     yield StepOperator("mla_decode", "attention", core, count)
-    yield from merge_outputs(rank, heads * a.kv_lora_rank * 2.0, count)
+    yield from merge_outputs(rank, s.decode_tokens * heads * a.kv_lora_rank * 2.0, count)
     yield rank.linear("v_absorb", "attention", heads * a.v_dim, a.kv_lora_rank, count, rows)

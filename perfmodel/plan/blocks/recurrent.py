@@ -38,7 +38,7 @@ def _per_phase(rank: Rank, name: str, m: RecurrentMixer, count: float) -> Iterat
         op = build(rank, m, s.prefills, s.new_tokens / rank.plan.cp, prefill=True)
         yield StepOperator(f"{name}_prefill", "attention", op, count)
     if s.decodes is not None:
-        op = build(rank, m, s.decodes, 1.0, prefill=False)
+        op = build(rank, m, s.decodes, float(s.decode_tokens), prefill=False)
         yield StepOperator(f"{name}_decode", "attention", op, count)
 
 

@@ -61,7 +61,7 @@ def read_deepseek(fields: ConfigFields) -> Skeleton:
 def with_mtp(fields: ConfigFields, found: Skeleton) -> Skeleton:
     """Return the model with what its multi-token-prediction modules hold, each like the last layer."""
     modules = fields.optional_whole("num_nextn_predict_layers", least=0, most=64) or 0
-    return replace(found, mtp_parameters=mtp_parameters(found.layers[-1], found.hidden, modules))
+    return replace(found, mtp_parameters=mtp_parameters(found.layers[-1], found.hidden, modules), mtp=found.layers[-1])
 
 
 def latent_layers(fields: ConfigFields, mixers: Sequence[LatentAttention]) -> list[Layer]:

@@ -97,7 +97,8 @@ def _hybrid(fields: ConfigFields, networks: Sequence[DenseFfn | MoeFfn]) -> Skel
     found = skeleton(fields, [Layer(delta if k else full, ffn) for k, ffn in zip(kinds, networks, strict=True)])
     modules = fields.optional_whole("mtp_num_hidden_layers", least=0, most=64) or 0
     # a module has full attention, whatever the layers around it have
-    return replace(found, mtp_parameters=mtp_parameters(Layer(full, networks[-1]), found.hidden, modules))
+    module = Layer(full, networks[-1])
+    return replace(found, mtp_parameters=mtp_parameters(module, found.hidden, modules), mtp=module)
 
 
 def _delta(fields: ConfigFields) -> RecurrentMixer:

@@ -50,6 +50,7 @@ class Skeleton:
     embedding_width: int = 0
     expert_format: str | None = None
     mtp_parameters: int = 0
+    mtp: Layer | None = None
 
 
 @dataclass(frozen=True)

@@ -116,6 +116,7 @@ def language_model(
         head=skeleton.head,
         embedding_width=skeleton.embedding_width,
         mtp_parameters=skeleton.mtp_parameters,
+        mtp=LayerGroup(1, *skeleton.mtp) if skeleton.mtp is not None and skeleton.mtp_parameters else None,
         quantisation=imported.quantisation,
         source=source,
         spec_hash=spec_hash,
