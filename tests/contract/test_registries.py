@@ -8,11 +8,11 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-import pytest
-
 from perfmodel.cost.operator_cost import uncosted_operators
 from perfmodel.devices import list_devices, load_device
 from perfmodel.ops import OPERATORS, Operator
+from perfmodel.workloads.families import ADAPTERS
+from perfmodel.workloads.families.homes import HOMES
 from perfmodel.workloads.library import list_models, load_model
 
 
@@ -20,12 +20,26 @@ def modules(root: Path, package: str) -> list[str]:
     return sorted(p.stem for p in (root / package.replace(".", "/")).glob("*.py") if not p.stem.startswith("_"))
 
 
-@pytest.mark.parametrize("package", ["perfmodel.ops", "perfmodel.workloads.families"])
-def test_importing_the_package_imports_every_file(root: Path, package: str) -> None:
+def test_importing_operators_imports_every_file(root: Path) -> None:
+    package = "perfmodel.ops"
     names = [f"{package}.{name}" for name in modules(root, package)]
     program = f"import sys, {package}; print(*[n for n in {names!r} if n not in sys.modules])"
     found = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True)
     assert found.stdout.split() == []
+
+
+def test_every_family_is_at_home(root: Path) -> None:
+    """What the index says of each file is what it registers."""
+    registering = [
+        path for path in (root / "perfmodel/workloads/families").glob("*.py") if "\n@register(" in path.read_text()
+    ]
+    homes: dict[str, str] = {}
+    for path in registering:
+        import_module(f"perfmodel.workloads.families.{path.stem}")
+    for model_type in ADAPTERS:
+        homes[model_type] = ADAPTERS[model_type].read.__module__.rsplit(".", 1)[1]
+    assert homes == HOMES
+    assert {path.stem for path in registering} == set(HOMES.values())
 
 
 def test_every_operator_is_registered(root: Path) -> None:

@@ -11,7 +11,10 @@ from perfmodel.validation.energy import read_energy
 from perfmodel.validation.published import read_published
 
 REFERENCE = Path(__file__).parents[3] / "shared" / "reference"
-pytestmark = pytest.mark.skipif(not REFERENCE.is_dir(), reason="no reference data beside this checkout")
+pytestmark = [
+    pytest.mark.skipif(not REFERENCE.is_dir(), reason="no reference data beside this checkout"),
+    pytest.mark.xdist_group("published"),  # one worker reads the table, once
+]
 
 
 @pytest.fixture(scope="module")

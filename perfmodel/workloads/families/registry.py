@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any, NamedTuple
 
 from perfmodel.workloads.families.fields import ConfigFields
+from perfmodel.workloads.families.homes import HOMES
 from perfmodel.workloads.spec import CrossAttention, Encoder, Ffn, Lora, Mixer, Tower
 
 
@@ -69,7 +71,28 @@ class Adapter:
     ignored: frozenset[str] = frozenset()
 
 
-ADAPTERS: dict[str, Adapter] = {}
+_registered: dict[str, Adapter] = {}
+
+
+class _Adapters(Mapping[str, Adapter]):
+    """The adapters by model type; the file of one is imported when it is first looked up."""
+
+    def __getitem__(self, model_type: str) -> Adapter:
+        if model_type not in _registered and model_type in HOMES:
+            import_module(f"perfmodel.workloads.families.{HOMES[model_type]}")
+        return _registered[model_type]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**HOMES, **_registered})
+
+    def __len__(self) -> int:
+        return len({**HOMES, **_registered})
+
+    def __contains__(self, model_type: object) -> bool:
+        return model_type in HOMES or model_type in _registered
+
+
+ADAPTERS: Mapping[str, Adapter] = _Adapters()
 _Read = Callable[[ConfigFields], Skeleton]
 
 
@@ -84,9 +107,9 @@ def register(
     """Decorator: enter the reader of a ``model_type``; a second one of the same type raises."""
 
     def enter(read: _Read) -> _Read:
-        if model_type in ADAPTERS:
+        if model_type in _registered:
             raise ValueError(f"model family '{model_type}' is registered twice")
-        ADAPTERS[model_type] = Adapter(model_type, architecture, transformers, read, defaults or {}, ignored)
+        _registered[model_type] = Adapter(model_type, architecture, transformers, read, defaults or {}, ignored)
         return read
 
     return enter

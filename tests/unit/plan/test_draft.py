@@ -67,5 +67,5 @@ def test_the_module_takes_memory() -> None:
 def test_what_cannot_be() -> None:
     problem = plan_problem(load_model("llama-3.1-8b"), Plan(draft_tokens=1))
     assert problem == "draft_tokens 1: llama-3.1-8b has no multi-token-prediction module"
-    with pytest.raises(InputError, match="acceptance must be between 0 and 1, not 1.5"):
+    with pytest.raises(InputError, match=r"acceptance must be between 0 and 1, not 1\.5"):
         plan_from({"draft_tokens": 1, "acceptance": "1.5"})

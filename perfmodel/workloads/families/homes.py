@@ -1,0 +1,50 @@
+"""Which file reads each ``model_type``, so that a model imports that one alone."""
+
+from __future__ import annotations
+
+_FILES = {
+    "cohere": "cohere cohere2",
+    "deepseek": "deepseek_v2 deepseek_v3 kimi_k2",
+    "deepseek_sparse": "deepseek_v32 glm_moe_dsa",
+    "deepseek_v4": "deepseek_v4",
+    "encoder_decoders": "bart mbart mt5 t5 umt5 whisper",
+    "encoders": "bert distilbert electra modernbert nomic_bert roberta xlm-roberta",
+    "falcon": "falcon",
+    "gated_delta": "qwen3_5 qwen3_5_moe qwen3_5_moe_text qwen3_5_text qwen3_next",
+    "gemma": "gemma gemma2 gemma3_text",
+    "gemma3n": "gemma3n_text",
+    "gemma4": "gemma4 gemma4_text",
+    "glm": "glm glm4 glm4_moe",
+    "glm_vl": "glm4v glm4v_moe",
+    "gpt": "bloom gpt2 gpt_bigcode gpt_neox gptj opt",
+    "gpt_oss": "gpt_oss",
+    "granite": "granite granitemoe",
+    "hybrids": "bamba falcon_h1 granitemoehybrid granitemoeshared jamba",
+    "intern_vl": "internvl",
+    "kimi_vl": "kimi_k25",
+    "layernorm": "nemotron stablelm starcoder2",
+    "layers": "layers",
+    "linear_attention": "kimi_linear minimax minimax_text_01",
+    "llama": "llama",
+    "llama_like": "arcee baichuan ernie4_5 helium seed_oss smollm3",
+    "llava": "idefics3 llava llava_next paligemma smolvlm",
+    "mamba": "falcon_mamba mamba mamba2",
+    "minimax": "minimax_m2",
+    "mistral": "mistral",
+    "mistral_vl": "mistral3",
+    "mixtral": "mixtral",
+    "more_dense": "bitnet cwm internlm3 minicpm3 nemotron-nas vaultgemma",
+    "more_experts": "dbrx dots1 ernie4_5_moe glm4_moe_lite hunyuan_v1_dense hunyuan_v1_moe mimo_v2_flash qwen2_moe",
+    "multimodal": "gemma3 llama4 llama4_text qwen3_vl",
+    "nemotron_h": "nemotron_h",
+    "olmo": "olmo olmo2 olmoe",
+    "phi": "phi phi3 phimoe",
+    "qwen": "qwen2 qwen3",
+    "qwen_moe": "qwen3_moe",
+    "qwen_vl": "qwen2_5_vl qwen2_vl qwen3_vl_moe",
+    "rwkv": "lfm2 recurrent_gemma rwkv",
+    "windows": "apertus exaone4 olmo3",
+}
+"""The files of this package and the model types that they register (a test holds them to each other)."""
+
+HOMES: dict[str, str] = {kind: file for file, kinds in _FILES.items() for kind in kinds.split()}
