@@ -12,6 +12,7 @@ from perfmodel.cli.plain import PlainCommand, examples, new_app
 from perfmodel.errors import InputError
 
 if TYPE_CHECKING:
+    from perfmodel.workloads.families.registry import Adapter
     from perfmodel.workloads.spec import LanguageModel
 
 app = new_app("List, show, import and check models.")
@@ -208,18 +209,17 @@ def families(json: o.Json = False) -> None:
     """List the model types whose config.json is understood, with the class that each is counted as."""
     from perfmodel.workloads.families import ADAPTERS
 
-    rows = [
-        {
-            "model_type": adapter.model_type,
-            "architectures": [adapter.architecture] if isinstance(adapter.architecture, str) else adapter.architecture,
-            "read_in": adapter.transformers,
-        }
-        for _, adapter in sorted(ADAPTERS.items())
-    ]
+    def architectures(adapter: Adapter) -> list[str]:
+        return [adapter.architecture] if isinstance(adapter.architecture, str) else list(adapter.architecture)
+
+    adapters = [adapter for _, adapter in sorted(ADAPTERS.items())]
     if json:
+        rows = [
+            {"model_type": a.model_type, "architectures": architectures(a), "read_in": a.transformers} for a in adapters
+        ]
         print_json({"schema": "perfmodel/families/1", "families": rows})
         return
-    cells = [(row["model_type"], ", ".join(row["architectures"]) or "our own: layers", row["read_in"]) for row in rows]
+    cells = [(a.model_type, ", ".join(architectures(a)) or "our own: layers", a.transformers) for a in adapters]
     print_columns([("model_type", "class", "transformers"), *cells])
 
 
