@@ -9,12 +9,15 @@ from typing import Any, NamedTuple
 
 from perfmodel.calibration import Coefficients
 from perfmodel.cost.bounds import Bound, operator_bound
+from perfmodel.cost.fused import fused_s
 from perfmodel.cost.gpu import (
     attention_decode,
     attention_prefill,
     collectives,
+    conv,
     elementwise,
     exchange,
+    gather,
     gemm,
     lora,
     mla_decode,
@@ -25,15 +28,19 @@ from perfmodel.cost.gpu import (
 )
 from perfmodel.cost.machine import Machine
 from perfmodel.numeric import Number, maximum, minimum
-from perfmodel.ops import OPERATORS, Collective, Experts, Linear, Operator
+from perfmodel.ops import OPERATORS, Collective, Experts, Fused, Linear, Operator
+from perfmodel.ops.conv import Convolution
 
 Z80 = 1.2815515655446004
 """Standard normal quantile of 90 %: p10 and p90 lie that many spreads from the median."""
 
 
 class _Form(NamedTuple):
+    """Coefficients and formula of a class of operators; ``stand_in`` is the measured one that an unmeasured is like."""
+
     calibration: str
     function: Callable[..., Number]
+    stand_in: str = ""
 
 
 _FORMS: dict[str, _Form] = {
@@ -48,6 +55,17 @@ _FORMS: dict[str, _Form] = {
         for kind in ("rmsnorm", "add_rmsnorm", "layernorm", "activation", "gated_activation", "add", "softmax", "rope",
                      "quantise", "embedding")
     },
+    **{
+        kind: _Form("elementwise", elementwise.expected_s, measured)
+        for kind, measured in {
+            "multiply": "add", "scale": "activation", "batchnorm": "activation", "groupnorm": "layernorm",
+            "copy": "activation", "pool": "activation", "resize": "activation",
+        }.items()
+    },
+    **{kind: _Form("conv", conv.expected_s) for kind in ("conv2d", "conv_transpose2d", "deform_conv2d")},
+    "batched_matmul": _Form("conv", conv.matmul_s),
+    "embedding_bag": _Form("elementwise", gather.expected_s, "embedding"),
+    "fused": _Form("conv", fused_s),
     **{
         kind: _Form("collectives", collectives.expected_s)
         for kind in ("all_reduce", "all_gather", "reduce_scatter", "all_to_all", "send_recv")
@@ -97,15 +115,17 @@ class OperatorCost:
 
 def static_dtype(op: Operator) -> str:
     """Return the precision name by which coefficients are looked up."""
-    if isinstance(op, (Linear, Experts)):
+    if isinstance(op, (Linear, Experts, Convolution)):
         return op.format.calibrated_as
     return getattr(op, "dtype", "bfloat16")
 
 
 def expected_s(op: Operator, machine: Machine) -> Number:
     """Return the expected time of an operator, without holding it to the bound."""
+    if isinstance(op, Fused):
+        return fused_s(op, machine.chip, lambda part: expected_s(part, machine))
     form = _FORMS[op.KIND]
-    c: Coefficients = machine.coefficients(form.calibration, op.KIND, static_dtype(op))
+    c: Coefficients = machine.coefficients(form.calibration, form.stand_in or op.KIND, static_dtype(op))
     extra: tuple[Any, ...] = (machine.link,) if isinstance(op, Collective) else ()
     unfused = {"kernels": kernels} if (kernels := getattr(op, "kernels", 1)) > 1 else {}
     return form.function(op, machine.chip, c, *extra, warm=machine.warm, **unfused)
@@ -118,7 +138,8 @@ def bound_of(op: Operator, machine: Machine) -> Bound:
 
 def spreads(op: Operator, machine: Machine) -> tuple[float, float]:
     """Return the ln-scale sigmas below and above the expected time."""
-    band = machine.band(_FORMS[op.KIND].calibration, op.KIND, static_dtype(op))
+    form = _FORMS[op.KIND]
+    band = machine.band(form.calibration, form.stand_in or op.KIND, static_dtype(op))
     return -math.log(minimum(band.p10, 1.0)) / Z80, math.log(maximum(band.p90, 1.0)) / Z80
 
 

@@ -21,6 +21,8 @@ class Operator:
 
     KIND: ClassVar[str]
     DOMAIN: ClassVar[Mapping[str, tuple[int, int]]]
+    BATCH: ClassVar[str] = "batch"
+    """The numeric field that a batch of samples multiplies."""
     GROWS_WITH_CACHE: ClassVar[bool] = False
     """Whether a decode step's operator works on ``kv_tokens`` cached rows, linearly up to its ``window``, if any."""
 
@@ -40,6 +42,10 @@ class Operator:
     def statics(self) -> tuple[Any, ...]:
         """Return the fields that pick the formula, as a hashable key."""
         return (type(self), *(getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in self.DOMAIN))
+
+    def batched(self, samples: Number) -> Operator:
+        """Return the operator of one sample as that of ``samples`` of them at once."""
+        return self.with_numbers(**{self.BATCH: getattr(self, self.BATCH) * samples})
 
     def with_numbers(self, **numbers: Number) -> Operator:
         """Return the same operator with other numeric fields."""

@@ -1,4 +1,4 @@
-"""Norms, activations, residuals, rotary embedding, gathers and quantisation: work that memory traffic decides."""
+"""Norms, activations, residuals, rotary embedding, gathers, copies and quantisation: what memory traffic decides."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ class _RowWise(Operator):
     ``kernels`` says how many kernels an unfused implementation takes; the counts are the least, of one.
     """
 
+    BATCH: ClassVar[str] = "rows"
     READS: ClassVar[float]
     WRITES: ClassVar[float]
     FLOPS: ClassVar[float]
@@ -97,6 +98,54 @@ class Add(_RowWise):
 
 @register
 @dataclass(frozen=True)
+class Multiply(_RowWise):
+    """Product of two tensors of one shape: reads two, writes one."""
+
+    KIND: ClassVar[str] = "multiply"
+    READS, WRITES, FLOPS = 2.0, 1.0, 1.0
+
+
+@register
+@dataclass(frozen=True)
+class Scale(_RowWise):
+    """Product (or sum) with one number a channel, such as a gate or a layer scale: one read and one write."""
+
+    KIND: ClassVar[str] = "scale"
+    READS, WRITES, FLOPS = 1.0, 1.0, 1.0
+
+
+@register
+@dataclass(frozen=True)
+class BatchNorm(_RowWise):
+    """Batch norm at inference, not folded into its convolution: scale and shift of each channel.
+
+    Source: Ioffe and Szegedy 2015, algorithm 2 (with the population's statistics).
+    """
+
+    KIND: ClassVar[str] = "batchnorm"
+    READS, WRITES, FLOPS = 1.0, 1.0, 2.0
+
+
+@register
+@dataclass(frozen=True)
+class GroupNorm(_RowWise):
+    """Norm over groups of channels of each sample: statistics, scale, gain and bias."""
+
+    KIND: ClassVar[str] = "groupnorm"
+    READS, WRITES, FLOPS = 1.0, 1.0, 7.0
+
+
+@register
+@dataclass(frozen=True)
+class Copy(_RowWise):
+    """Elements moved and not changed: a concatenation, a shuffle of channels, a padding, a transposition."""
+
+    KIND: ClassVar[str] = "copy"
+    READS, WRITES, FLOPS = 1.0, 1.0, 0.0
+
+
+@register
+@dataclass(frozen=True)
 class Softmax(_RowWise):
     """Softmax of each row as a kernel of its own."""
 
@@ -119,6 +168,7 @@ class Quantise(Operator):
     """Conversion of 16-bit activations to the activation format of a quantised layer (scale found on the fly)."""
 
     KIND: ClassVar[str] = "quantise"
+    BATCH: ClassVar[str] = "rows"
     DOMAIN: ClassVar[dict[str, tuple[int, int]]] = _ROWS_COLS
 
     rows: Number
@@ -142,6 +192,7 @@ class Embedding(Operator):
     """Look-up of ``rows`` tokens' vectors of width ``cols``: a gather of rows, not a matrix product."""
 
     KIND: ClassVar[str] = "embedding"
+    BATCH: ClassVar[str] = "rows"
     DOMAIN: ClassVar[dict[str, tuple[int, int]]] = _ROWS_COLS
 
     rows: Number

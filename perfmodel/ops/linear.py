@@ -24,6 +24,7 @@ class Linear(Operator):
     """
 
     KIND: ClassVar[str] = "gemm"
+    BATCH: ClassVar[str] = "m"
     DOMAIN: ClassVar[dict[str, tuple[int, int]]] = {"m": (1, 65536), "n": (1, 65536), "k": (16, 65536)}
 
     m: Number

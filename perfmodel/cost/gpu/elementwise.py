@@ -24,22 +24,30 @@ from perfmodel.ops.elementwise import (
     Activation,
     Add,
     AddRmsNorm,
+    BatchNorm,
+    Copy,
     Embedding,
     GatedActivation,
+    GroupNorm,
     LayerNorm,
+    Multiply,
     Quantise,
     RmsNorm,
     Rope,
+    Scale,
     Softmax,
 )
+from perfmodel.ops.resample import Resample
 
 Coefficients = Mapping[str, Number]
-ElementWise = (
-    RmsNorm | AddRmsNorm | LayerNorm | Activation | GatedActivation | Add | Softmax | Rope | Quantise | Embedding
-)
+RowWise = (
+    RmsNorm | AddRmsNorm | LayerNorm | GroupNorm | BatchNorm | Activation | GatedActivation | Add | Multiply | Scale
+    | Copy | Softmax | Rope | Quantise | Embedding
+)  # fmt: skip
+ElementWise = RowWise | Resample
 
 REFERENCE_CLOCK_HZ = 1.8e9
-_REDUCES_ROWS = (RmsNorm, AddRmsNorm, LayerNorm, Softmax, Quantise)
+_REDUCES_ROWS = (RmsNorm, AddRmsNorm, LayerNorm, GroupNorm, Softmax, Quantise)
 
 
 def expected_s(op: ElementWise, chip: ChipFacts, c: Coefficients, warm: bool = True, kernels: Number = 1) -> Number:
@@ -54,9 +62,10 @@ def expected_s(op: ElementWise, chip: ChipFacts, c: Coefficients, warm: bool = T
     Source: fitted on measured kernels, see hardware_specs/calibration/elementwise.yaml.
     Omits: strides, gathers of tokens that repeat, fusion with a neighbouring matrix product.
     """
-    elements = op.rows * op.cols
     counts = op.counts()
-    moved = counts.total_bytes() * c["passes"] + (kernels - 1) * c["next_kernel_bytes"] * elements
+    moved = counts.total_bytes() * c["passes"]
+    if not isinstance(op, Resample):
+        moved = moved + (kernels - 1) * c["next_kernel_bytes"] * op.rows * op.cols
     usable = c["cache_share"] * chip.llc_bytes / chip.llc_partitions + 1.0
     cold = moved * minimum(1.0, maximum(0.0, moved / usable - 1.0))
     if isinstance(op, Embedding) and not warm:
