@@ -29,7 +29,7 @@ def _declare_operators() -> None:
     }
     library = torch.library.Library("torchvision", "FRAGMENT")
     _KEPT.append(library)
-    for name in sorted(names):
+    for name in sorted({a or b for a, b in names}):
         if not hasattr(torch.ops.torchvision, name):
             library.define(f"{name}(Tensor x) -> Tensor")
 
