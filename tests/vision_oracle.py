@@ -22,11 +22,8 @@ def _declare_operators() -> None:
     spec = importlib.util.find_spec("torchvision")
     if spec is None or spec.submodule_search_locations is None:
         pytest.skip("could not import 'torchvision'", allow_module_level=True)
-    text = (pathlib.Path(list(spec.submodule_search_locations)[0]) / "_meta_registrations.py").read_text()
-    names = {
-        *re.findall(r'register_meta\("(\w+)"\)', text),
-        *re.findall(r'register_fake\("torchvision::(\w+)"\)', text),
-    }
+    text = (pathlib.Path(next(iter(spec.submodule_search_locations))) / "_meta_registrations.py").read_text()
+    names = re.findall(r'register_meta\("(\w+)"\)|register_fake\("torchvision::(\w+)"\)', text)
     library = torch.library.Library("torchvision", "FRAGMENT")
     _KEPT.append(library)
     for name in sorted({a or b for a, b in names}):
