@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import prod
+from math import log2, prod
 from typing import Any
 
 from perfmodel import ops
@@ -71,6 +71,14 @@ class Builder:
         with self.scope(name):
             self._block = outer or ".".join(self._scopes)
             yield
+        self._block = outer
+
+    @contextmanager
+    def _together(self, name: str) -> Iterator[None]:
+        """Make what is added inside one block, unless a block is open, without a scope of its own."""
+        outer = self._block
+        self._block = outer or ".".join((*self._scopes, name))
+        yield
         self._block = outer
 
     def node(
@@ -272,6 +280,13 @@ class Builder:
         op = ops.Pool(1, x.channels, prod(sizes, start=1), prod(out, start=1), prod(k))
         return self.node(name, op, (x,), (x.channels, *out[-sides:]))
 
+    def blur_pool(self, x: Value, stride: int = 2, *, taps: int = 3, name: str = "blur") -> Value:
+        """Add a depthwise convolution with a fixed binomial kernel, against aliasing (Zhang 2019, arXiv 1904.11486)."""
+        fields = self._window(x, taps, stride, (stride + taps - 2) // 2, 1)
+        op = ops.Conv(1, x.channels, 1, 1, *fields)
+        _, height, width = (_whole(n) for n in op.sides())
+        return self.node(name, op, (x,), (x.channels, height, width))
+
     def global_pool(self, x: Value, *, keep: bool = False, name: str = "pool") -> Value:
         """Add the mean over all positions: a vector of the channels (``keep``: an image of one position)."""
         positions = prod(x.shape[1:], start=1)
@@ -400,9 +415,10 @@ class Builder:
         *, groups: Number = 1, dilation: Sizes = 1, act: str = "relu", name: str = "conv",
     ) -> Value:  # fmt: skip
         """Add a convolution without bias, its batch norm, and an activation (``act`` "" for none)."""
-        y = self.conv(x, channels, kernel, stride, padding, groups=groups, dilation=dilation, bias=False, name=name)
-        y = self.batch_norm(y, name=f"{name}_bn")
-        return self.act(y, act, name=f"{name}_act") if act else y
+        with self._together(name):
+            y = self.conv(x, channels, kernel, stride, padding, groups=groups, dilation=dilation, bias=False, name=name)
+            y = self.batch_norm(y, name=f"{name}_bn")
+            return self.act(y, act, name=f"{name}_act") if act else y
 
     def squeeze_excite(
         self, x: Value, reduced: Number, *, act: str = "relu", gate: str = "sigmoid", name: str = "se"
@@ -413,6 +429,17 @@ class Builder:
             y = self.act(self.conv(y, reduced, name="reduce"), act)
             y = self.act(self.conv(y, x.channels, name="expand"), gate, name="gate")
             return self.scale(x, y)
+
+    def channel_attention(
+        self, x: Value, *, gamma: int = 2, beta: int = 1, gate: str = "sigmoid", name: str = "eca"
+    ) -> Value:
+        """Add efficient channel attention (arXiv 1910.03151): means, a convolution over channels, a gate on each."""
+        assert isinstance(x.channels, int)
+        taps = int(abs(log2(x.channels) + beta) / gamma)
+        with self.scope(name):
+            y = self.view(self.global_pool(x), (1, x.channels))
+            y = self.conv(y, 1, max(taps if taps % 2 else taps + 1, 3), bias=False)
+            return self.scale(x, self.act(y, gate, name="gate"))
 
 
 def _three(sizes: Sizes, sides: int, filler: int) -> tuple[int, int, int]:

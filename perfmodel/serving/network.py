@@ -1,0 +1,281 @@
+"""A network on a machine: the time of a batch, images a second, memory and energy; one question, many batches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from perfmodel.cost.energy import EnergyFacts, Joules, clock_loss, dynamic_energy, energy_facts, limit_factor, overload
+from perfmodel.cost.machine import Machine, machine_for
+from perfmodel.cost.operator_cost import operator_cost
+from perfmodel.cost.price import Rates, rates_for, usd_per_request
+from perfmodel.counts import Counts, read
+from perfmodel.devices import Device
+from perfmodel.errors import InputError, did_you_mean
+from perfmodel.numeric import Number, maximum, minimum, total
+from perfmodel.plan.liveness import Liveness, liveness
+from perfmodel.plan.network import Kernel, NetworkPlan, kernels
+from perfmodel.plan.step_shape import StepOperator
+from perfmodel.serving.decode_bound import sum_bounds
+from perfmodel.serving.spread import combined_spread
+from perfmodel.serving.timed import StepTime, Time, TimedOperator
+from perfmodel.workloads.network import AnyNetwork, Network, NetworkPipeline, as_pipeline
+
+ENGINES: Mapping[str, tuple[str, bool]] = {
+    "": ("epilogue", True),
+    "torch": ("none", False),
+    "torch-compile": ("pointwise", False),
+    "tensorrt": ("epilogue", True),
+    "onnxruntime": ("epilogue", True),
+}
+"""What runs a network: how it fuses unless it is told, and whether it folds batch norms into the layers before."""
+
+GPU_RUNTIME_BYTES = 0.6e9
+"""CUDA context and libraries of one process on a GPU (idle PyTorch and TensorRT processes show 0.4 to 0.8 GB)."""
+
+
+@dataclass(frozen=True)
+class NetworkQuestion:
+    """All of a question about a network but its batch. Precision "": 16 bits, or the widest that the device has.
+
+    ``layers`` are (pattern, precision) of layers that differ; ``fusion`` "" is the engine's own. ``dp`` devices each
+    run their share of a batch. Money and power: as of language models.
+    """
+
+    precision: str = ""
+    layers: tuple[tuple[str, str], ...] = ()
+    fusion: str = ""
+    sparsity: str = "dense"
+    engine: str = ""
+    dp: int = 1
+    power_limit_w: float | None = None
+    price_kind: str = "cloud_hour"
+    usd_per_device_hour: float | None = None
+    usd_per_kwh: float | None = None
+
+
+@dataclass(frozen=True)
+class StageTime:
+    """One network of a pipeline: the time of one pass over its samples, and how often it runs for a batch."""
+
+    network: Network
+    step: StepTime
+    repeat: float
+
+
+@dataclass(frozen=True)
+class NetworkMemory:
+    """Bytes of one device: all weights, the most activations that are live at once, the runtime."""
+
+    capacity_bytes: Number
+    weights_bytes: Number
+    activation_bytes: Number
+    overhead_bytes: Number
+
+    @property
+    def used_bytes(self) -> Number:
+        """Return the sum of all parts."""
+        return self.weights_bytes + self.activation_bytes + self.overhead_bytes
+
+    @property
+    def free_bytes(self) -> Number:
+        """Return what is left (negative: what is missing)."""
+        return self.capacity_bytes - self.used_bytes
+
+
+@dataclass(frozen=True)
+class NetworkAnswer:
+    """``latency`` of a batch through all stages on one device; rates are of all ``dp`` devices together."""
+
+    latency: Time
+    samples_per_s: Number
+    stages: tuple[StageTime, ...]
+    memory: NetworkMemory
+    largest_batch: Number
+    joules_per_sample: Number | None
+    power_w: Number | None
+    usd_per_million_samples: Number | None
+
+    @property
+    def fits(self) -> Number:
+        """Return whether the batch fits the memory."""
+        return self.memory.free_bytes >= 0
+
+
+@dataclass(frozen=True)
+class NetworkSetup:
+    """A checked question: a pipeline of networks on a machine under a plan, with the kernels of each network."""
+
+    pipeline: NetworkPipeline
+    device: Device
+    question: NetworkQuestion
+    machine: Machine
+    plan: NetworkPlan
+    schedules: tuple[tuple[Kernel, ...], ...]
+    live: tuple[Liveness, ...]
+    energy_facts: EnergyFacts | None
+    rates: Rates | None
+
+    def answer(self, batch: Number) -> NetworkAnswer:
+        """Return the answer for ``batch`` samples (over all devices)."""
+        each = maximum(batch / self.question.dp, 1.0) if self.question.dp > 1 else batch
+        stages = self._stages(each)
+        latency = _sum_of(stages)
+        energy = self._energy(stages, latency, each)
+        if energy is not None and self.question.power_limit_w is not None:
+            latency = _stretched(latency, energy.slow_down)
+        if energy is not None:
+            energy = self._energy(stages, latency, each)
+        rate = minimum(batch, each * self.question.dp) / latency.expected
+        usd = None
+        if self.rates is not None:
+            joules = None if energy is None else energy.joules_per_sample
+            usd = usd_per_request(self.rates, self.question.dp, rate, joules) * 1e6
+        memory = self._memory(each)
+        return NetworkAnswer(
+            latency, rate, stages, memory, self.largest_batch(), None if energy is None else energy.joules_per_sample,
+            None if energy is None else energy.power_w, usd,
+        )  # fmt: skip
+
+    def _stages(self, batch: Number) -> tuple[StageTime, ...]:
+        return tuple(
+            StageTime(stage.network, self._step(schedule, batch * stage.copies), stage.repeat)
+            for stage, schedule in zip(self.pipeline.stages, self.schedules, strict=True)
+        )
+
+    def _step(self, schedule: tuple[Kernel, ...], samples: Number) -> StepTime:
+        rows: list[TimedOperator] = []
+        for kernel in schedule:
+            op = kernel.operator.batched(samples)
+            cost = operator_cost(op, self.machine)
+            step = StepOperator(kernel.name, kernel.block, op, 1.0)
+            rows.append(TimedOperator(step, cost.bound, cost.expected_s, cost.spread_low, cost.spread_high))
+        return assembled(rows, self.machine)
+
+    def _memory(self, batch: Number) -> NetworkMemory:
+        weights, activations = self._sizes()
+        overhead = GPU_RUNTIME_BYTES if self.device.kind == "gpu" else 0.0
+        return NetworkMemory(self.machine.chip.memory_bytes, weights, activations * batch, overhead)
+
+    def _sizes(self) -> tuple[Number, Number]:
+        """Return bytes of the weights of all networks, and of the most live activations of one sample."""
+        names = {s.network.name: live.weights_bytes for s, live in zip(self.pipeline.stages, self.live, strict=True)}
+        most: Number = 0.0
+        for stage, live in zip(self.pipeline.stages, self.live, strict=True):
+            most = maximum(most, live.peak_bytes * stage.copies)
+        return total(names.values()), most
+
+    def largest_batch(self) -> Number:
+        """Return the most samples that fit one device's memory at once."""
+        empty = self._memory(0.0)
+        return maximum(empty.free_bytes // maximum(self._sizes()[1], 1.0), 0.0) * self.question.dp
+
+    def _energy(self, stages: tuple[StageTime, ...], latency: Time, batch: Number) -> NetworkEnergy | None:
+        if self.energy_facts is None:
+            return None
+        chip = self.machine.chip
+        joules = Joules(0.0, 0.0, 0.0)
+        for stage in stages:
+            for row in stage.step.operators:
+                counts = spilled(row.step.operator.counts(), chip.llc_bytes)
+                joules = joules + dynamic_energy(counts, self.energy_facts) * stage.repeat
+        return sample_energy(joules, latency.expected, batch, self.energy_facts, self.question.power_limit_w)
+
+
+@dataclass(frozen=True)
+class NetworkEnergy:
+    """Energy of one sample on its device, the device's mean power, and the slow-down at its power limit."""
+
+    joules_per_sample: Number
+    power_w: Number
+    slow_down: Number
+
+
+def sample_energy(
+    dynamic: Joules, seconds: Number, samples: Number, facts: EnergyFacts, limit_w: float | None
+) -> NetworkEnergy:
+    """Return ``(dynamic + static*time)/samples``; above the limit clock and voltage fall (:func:`clock_loss`)."""
+    limit = facts.limit_w if limit_w is None else limit_w
+    over = overload(dynamic.total_j / seconds, facts, limit)
+    slower = clock_loss(over)
+    work, time = dynamic.total_j * slower / over, seconds * slower
+    slow_down = limit_factor(dynamic.total_j / seconds, replace(facts, limit_w=limit)) if limit_w else slower
+    return NetworkEnergy((work + facts.static_w * time) / samples, facts.static_w + work / time, slow_down)
+
+
+def spilled(counts: Counts, llc_bytes: Number) -> Counts:
+    """Return an operator's counts with those activations that the last-level cache cannot hold as memory traffic.
+
+    An operator of more bytes than the cache finds the share ``1 - cache/bytes`` of them in main memory.
+    """
+    moved = counts.total_bytes()
+    share = maximum(1.0 - llc_bytes / maximum(moved, 1.0), 0.0)
+    activations = total(v for k, v in counts.bytes.items() if k.role not in ("weight", "kv", "state"))
+    return counts + Counts({}, {read("state"): activations * share})
+
+
+def assembled(rows: list[TimedOperator], machine: Machine) -> StepTime:
+    """Return the time of kernels that run one after the other: their sum, and what the engine needs to issue them.
+
+    ``max(sum t, kernels*host_us)`` plus ``start_us`` (``hardware_specs/calibration/network.yaml``): a host that is
+    slower than the device decides.
+    """
+    c = machine.coefficients("network", "network", "")
+    parts = sum_bounds((row.bound, row.step.repeat) for row in rows)
+    busy = total(row.expected_s for row in rows)
+    expected = maximum(busy, len(rows) * c["issue_us"] * 1e-6) + c["start_us"] * 1e-6
+    expected = maximum(expected * c["stretch"], parts.time_s)
+    low, high = combined_spread(rows)
+    time = Time(parts.time_s, expected, maximum(expected * low, parts.time_s), expected * high)
+    return StepTime(time, tuple(rows), 0.0, parts, expected, parts.time_s, expected)
+
+
+def _sum_of(stages: tuple[StageTime, ...]) -> Time:
+    return Time(*(
+        total(getattr(s.step.time, name) * s.repeat for s in stages) for name in ("bound", "expected", "p10", "p90")
+    ))  # fmt: skip
+
+
+def _stretched(time: Time, factor: Number) -> Time:
+    return Time(time.bound, *(maximum(v * factor, time.bound) for v in (time.expected, time.p10, time.p90)))
+
+
+@lru_cache(maxsize=64)
+def prepare_network(network: AnyNetwork, device: Device, question: NetworkQuestion) -> NetworkSetup:
+    """Return the setup of a question about a network on a device.
+
+    Errors: :class:`InputError` for an unknown engine, precision, fusion or price kind; :class:`PlanError` for sparsity
+    that the device lacks.
+    """
+    if question.engine not in ENGINES:
+        known = [name for name in ENGINES if name]
+        raise InputError(
+            f"unknown engine '{question.engine}' of networks{did_you_mean(question.engine, known)} "
+            f"(one of {', '.join(known)}, or none)"
+        )
+    if question.dp < 1:
+        raise InputError(f"dp must be at least 1, not {question.dp}")
+    fusion, folds = ENGINES[question.engine]
+    machine = machine_for(device, 1, question.engine)
+    dtypes = frozenset(machine.chip.peaks)
+    plan = NetworkPlan(
+        question.precision or _usual(dtypes), question.layers, question.fusion or fusion, folds, question.sparsity,
+        question.dp,
+    )  # fmt: skip
+    pipeline = as_pipeline(network)
+    schedules = tuple(kernels(stage.network, plan, dtypes) for stage in pipeline.stages)
+    live = tuple(
+        liveness(stage.network, schedule, plan, dtypes)
+        for stage, schedule in zip(pipeline.stages, schedules, strict=True)
+    )
+    facts = energy_facts(device)
+    rates = rates_for(device, question.price_kind, question.usd_per_device_hour, question.usd_per_kwh)
+    return NetworkSetup(pipeline, device, question, machine, plan, schedules, live, facts, rates)
+
+
+def _usual(dtypes: frozenset[str]) -> str:
+    for dtype, precision in (("float16", "float16"), ("bfloat16", "bfloat16"), ("int8", "int8")):
+        if dtype in dtypes:
+            return precision
+    return "float32"

@@ -1,0 +1,135 @@
+"""Layers that networks of diffusion share: conditioning vectors, modulated norms, attention of several streams."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+from perfmodel import ops
+from perfmodel.numeric import Number
+from perfmodel.workloads.building import Builder, Value
+
+QK_NORMS = ("", "rms", "layer", "rms_all", "layer_all")
+"""How queries and keys are normed: not, each head by its root mean square or layer norm, or all heads at once."""
+
+
+def embed_scalar(b: Builder, x: Value, waves: int, width: int, *, act: str = "silu", name: str = "time") -> Value:
+    """Add the embedding of a number (a time step): ``waves`` sines and cosines, then two dense layers."""
+    with b.scope(name):
+        waved = b.node("waves", ops.Activation(1, waves), (x,), (waves,), kind="sinusoid")
+        return embed_vector(b, waved, width, act=act, name="")
+
+
+def embed_vector(b: Builder, x: Value, width: int, *, act: str = "silu", bias: bool = True, name: str = "") -> Value:
+    """Add two dense layers of ``width`` with an activation between them, over the last dimension."""
+    prefix = f"{name}_" if name else ""
+    y = b.act(b.linear(x, width, bias=bias, name=f"{prefix}fc1"), act, name=f"{prefix}act")
+    return b.linear(y, width, bias=bias, name=f"{prefix}fc2")
+
+
+def bare_norm(b: Builder, x: Value, *, rms: bool = False, name: str = "norm") -> Value:
+    """Add a layer norm (or root-mean-square norm) that learns nothing: a modulation follows it."""
+    kind = ops.RmsNorm if rms else ops.LayerNorm
+    return b.node(name, kind(prod(x.shape[:-1], start=1), x.width), (x,), x.shape)
+
+
+def modulation(b: Builder, condition: Value, features: int, *, bias: bool = True, name: str = "modulation") -> Value:
+    """Add the dense layer that turns the conditioning vector into ``features`` shifts, scales and gates."""
+    return b.linear(b.act(condition, "silu", name=f"{name}_act"), features, bias=bias, name=name)
+
+
+def modulate(b: Builder, x: Value, by: Value, *, name: str = "modulate") -> Value:
+    """Add the scale and shift of each feature that a modulation says."""
+    return b.scale(x, by, name=name)
+
+
+def modulated_norm(b: Builder, x: Value, by: Value, *, rms: bool = False, name: str = "norm") -> Value:
+    """Add a norm that learns nothing, scaled and shifted by a modulation."""
+    return modulate(b, bare_norm(b, x, rms=rms, name=name), by, name=f"{name}_modulate")
+
+
+def gated_add(b: Builder, x: Value, y: Value, gate: Value, *, name: str = "residual") -> Value:
+    """Add ``x`` and the gated ``y``."""
+    return b.add(x, b.scale(y, gate, name=f"{name}_gate"), name=name)
+
+
+def join(b: Builder, values: Sequence[Value], *, name: str = "concat") -> Value:
+    """Add a concatenation of tokens."""
+    tokens = sum(v.shape[0] for v in values)
+    return b.node(name, ops.Copy(tokens, values[0].width), values, (tokens, values[0].width))
+
+
+def normed_qk(
+    b: Builder, x: Value, heads: int, head_dim: int, kind: str, *, parts: int = 2, affine: bool = True
+) -> Value:  # fmt: skip
+    """Add the norm of ``parts`` of queries and keys inside ``x``, as :data:`QK_NORMS` names it."""
+    if kind not in QK_NORMS:
+        raise ValueError(f"a norm of queries and keys is one of {', '.join(map(repr, QK_NORMS))}, not {kind!r}")
+    if not kind:
+        return x
+    tokens = prod(x.shape[:-1], start=1)
+    rows, width = (parts * tokens, heads * head_dim) if kind.endswith("_all") else (parts * tokens * heads, head_dim)
+    operator = ops.LayerNorm(rows, width) if kind.startswith("layer") else ops.RmsNorm(rows, width)
+    learned = parts * width * (2 if kind.startswith("layer") else 1)
+    return b.node("qk_norm", operator, (x,), x.shape, learned if affine else 0)
+
+
+def rotated(b: Builder, x: Value, columns: Number) -> Value:
+    """Add the rotary embedding of ``columns`` query and key elements of each token."""
+    return b.node("rope", ops.Rope(prod(x.shape[:-1], start=1), columns), (x,), x.shape)
+
+
+def joint_attention(
+    b: Builder, streams: Sequence[Value], heads: int, head_dim: int, *, norm: str = "", rope: Sequence[bool] = (),
+    out_widths: Sequence[int] = (), bias: bool = True, out_bias: bool = True, kv_heads: int = 0, gated: bool = False,
+    affine: bool = True, name: str = "attn",
+) -> list[Value]:  # fmt: skip
+    """Add attention of all streams' tokens over all of them; each stream has weights of its own.
+
+    ``rope`` says which streams are rotated; ``out_widths`` the width that each is projected to (0: its tokens leave
+    unused); by default the stream's own. Query, key and value of a stream are one product. Returns the streams that
+    leave. ``gated`` multiplies the result with the sigmoid of one more projection.
+    """
+    kv_heads = kv_heads or heads
+    inner, widths = heads * head_dim, out_widths or [int(s.width) for s in streams]
+    parts: list[Value] = []
+    gates: list[Value] = []
+    with b.scope(name):
+        for index, stream in enumerate(streams):
+            label = f"_{index}" if len(streams) > 1 else ""
+            qkv = b.linear(stream, inner + 2 * kv_heads * head_dim, bias=bias, name=f"qkv{label}")
+            qkv = normed_qk(b, qkv, heads, head_dim, norm, affine=affine)
+            if index < len(rope) and rope[index]:
+                qkv = rotated(b, qkv, inner + kv_heads * head_dim)
+            parts.append(qkv)
+            if gated:
+                gates.append(b.act(b.linear(stream, inner, bias=bias, name=f"gate{label}"), "sigmoid", name="sigmoid"))
+        tokens = sum(p.shape[0] for p in parts)
+        mixed = b.attend(
+            parts, (tokens, inner), heads=heads, head_dim=head_dim, q_tokens=tokens, kv_heads=kv_heads
+        )  # fmt: skip
+        found = b.split(mixed, [p.shape[0] for p in parts]) if len(parts) > 1 else [mixed]
+        found = [b.multiply(v, g, name="gated") for v, g in zip(found, gates, strict=True)] if gated else found
+        label = "_{}" if len(parts) > 1 else ""
+        return [
+            b.linear(v, w, bias=out_bias, name=f"proj{label.format(i)}")
+            for i, (v, w) in enumerate(zip(found, widths, strict=True))
+            if w
+        ]
+
+
+def cross_attention(
+    b: Builder, x: Value, context: Value, heads: int, head_dim: int, *, norm: str = "", bias: bool = True,
+    out_bias: bool = True, name: str = "cross",
+) -> Value:  # fmt: skip
+    """Add attention of ``x`` over the tokens of ``context``, whose keys and values are computed each time."""
+    inner, seen = heads * head_dim, context.shape[0]
+    with b.scope(name):
+        q = b.linear(x, inner, bias=bias, name="q")
+        kv = b.linear(context, 2 * inner, bias=bias, name="kv")
+        q = normed_qk(b, q, heads, head_dim, norm, parts=1)
+        kv = normed_qk(b, kv, heads, head_dim, norm, parts=1)
+        mixed = b.attend(
+            (q, kv), q.shape, heads=heads, head_dim=head_dim, q_tokens=prod(x.shape[:-1], start=1), kv_tokens=seen
+        )
+        return b.linear(mixed, int(x.width), bias=out_bias, name="proj")
