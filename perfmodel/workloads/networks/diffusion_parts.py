@@ -13,11 +13,15 @@ QK_NORMS = ("", "rms", "layer", "rms_all", "layer_all")
 """How queries and keys are normed: not, each head by its root mean square or layer norm, or all heads at once."""
 
 
-def embed_scalar(b: Builder, x: Value, waves: int, width: int, *, act: str = "silu", name: str = "time") -> Value:
-    """Add the embedding of a number (a time step): ``waves`` sines and cosines, then two dense layers."""
+def waves(b: Builder, x: Value, count: int, *, name: str = "waves") -> Value:
+    """Add the ``count`` sines and cosines that stand for a number, such as the time step."""
+    return b.node(name, ops.Activation(1, count), (x,), (count,), kind="sinusoid")
+
+
+def embed_scalar(b: Builder, x: Value, count: int, width: int, *, act: str = "silu", name: str = "time") -> Value:
+    """Add the embedding of a number: ``count`` sines and cosines, then two dense layers of ``width``."""
     with b.scope(name):
-        waved = b.node("waves", ops.Activation(1, waves), (x,), (waves,), kind="sinusoid")
-        return embed_vector(b, waved, width, act=act, name="")
+        return embed_vector(b, waves(b, x, count), width, act=act)
 
 
 def embed_vector(b: Builder, x: Value, width: int, *, act: str = "silu", bias: bool = True, name: str = "") -> Value:

@@ -1,12 +1,16 @@
-"""Residual networks: ResNet, Wide ResNet, ResNeXt."""
+"""Residual networks: ResNet and its tricks, Wide ResNet, ResNeXt, SE-ResNet, ECA-ResNet, ResNet-RS."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from perfmodel.workloads.building import Builder, Value
 from perfmodel.workloads.network import Network
+from perfmodel.workloads.networks.channel_attention import channel_attention
+from perfmodel.workloads.networks.normed import conv_norm
 from perfmodel.workloads.networks.registry import family
+from perfmodel.workloads.networks.residual import Stage, Trunk, add_head, add_stages, add_stem, bottleneck_width
 
 
 @family("resnet")
@@ -14,40 +18,72 @@ def resnet(
     name: str,
     depths: Sequence[int],
     *,
-    block: str = "bottleneck",
+    block: str | Sequence[str] = "bottleneck",
     groups: int = 1,
     group_width: int = 64,
+    widths: Sequence[int] = (64, 128, 256, 512),
+    stem: Sequence[int] = (64,),
+    stem_pool: str = "max",
+    avg_down: bool = False,
+    down_kernel: int = 1,
+    reduce_first: int = 1,
+    stride_on: str = "3x3",
+    attention: str = "",
+    attention_ratio: float | None = None,
+    attention_divisor: int | None = None,
+    antialias: str = "",
+    norm: str = "batch",
     image: int = 224,
     classes: int = 1000,
 ) -> Network:
-    """Return a residual network: a 7x7 stem, four stages of ``depths`` blocks, mean and classifier.
+    """Return a residual network: stem, stages of ``depths`` blocks, mean and classifier.
 
-    ``block`` is "basic" (two 3x3) or "bottleneck" (1x1, 3x3, 1x1 times four, the stride on the 3x3). ``group_width`` is
-    the width of a group at 64 planes. Source: He et al. 2015 (arXiv 1512.03385), table 1; ResNeXt (arXiv 1611.05431);
-    Wide ResNet (arXiv 1605.07146); torchvision models/resnet.py.
+    ``block`` is "basic" (two 3x3) or "bottleneck" (1x1, 3x3, 1x1 times four), one or one a stage. ``group_width`` is
+    the width of a group at 64 of the stages' planes (``widths``), ``reduce_first`` divides what the first convolution
+    leaves, ``stride_on`` ("3x3" or "1x1") is a bottleneck's convolution that has the stride. ``stem``, ``stem_pool``,
+    ``avg_down``, ``down_kernel``, ``antialias``: :class:`.residual.Trunk`. ``attention*``:
+    :func:`.channel_attention.channel_attention`. ``norm``: :func:`.normed.normalise`.
+
+    Source: He et al. 2015 (arXiv 1512.03385), table 1; ResNeXt (arXiv 1611.05431); Wide ResNet (arXiv 1605.07146);
+    SENet (arXiv 1709.01507); bag of tricks (arXiv 1812.01187); ResNet-RS (arXiv 2103.07579); torchvision
+    models/resnet.py; timm models/resnet.py and senet.py.
     """
     b = Builder(name, "resnet", (3, image, image))
-    x = b.conv_bn(b.input(), 64, 7, 2, name="conv1")
-    x = b.max_pool(x, 3, 2, 1, name="maxpool")
-    for stage, depth in enumerate(depths):
-        for index in range(depth):
-            stride = 2 if stage > 0 and index == 0 else 1
-            with b.block(f"layer{stage + 1}.{index}"):
-                x = _block(b, x, 64 * 2**stage, stride, block, groups, group_width)
-    x = b.global_pool(x, name="avgpool")
-    return b.build(b.linear(x, classes, name="fc"))
+    trunk = Trunk(stem, stem_pool, avg_down, down_kernel, antialias, norm)
+    kinds = (block,) * len(depths) if isinstance(block, str) else tuple(block)
+    inside = (groups, group_width, reduce_first, stride_on, attention, attention_ratio, attention_divisor)
+    stages = [
+        Stage(depth, planes, planes * (4 if kind == "bottleneck" else 1), _Residual(kind, *inside, antialias, norm))
+        for depth, planes, kind in zip(depths, widths, kinds, strict=True)
+    ]
+    x = add_stages(b, add_stem(b, b.input(), trunk), stages, trunk)[-1]
+    return b.build(add_head(b, x, classes))
 
 
-def _block(b: Builder, x: Value, planes: int, stride: int, kind: str, groups: int, group_width: int) -> Value:
-    out = planes * (4 if kind == "bottleneck" else 1)
-    if kind == "bottleneck":
-        inner = planes * group_width // 64 * groups
-        y = b.conv_bn(x, inner, 1, name="conv1")
-        y = b.conv_bn(y, inner, 3, stride, groups=groups, name="conv2")
-        y = b.conv_bn(y, out, 1, act="", name="conv3")
-    else:
-        y = b.conv_bn(x, planes, 3, stride, name="conv1")
-        y = b.conv_bn(y, out, 3, act="", name="conv2")
-    if stride != 1 or x.channels != out:
-        x = b.conv_bn(x, out, 1, stride, act="", name="downsample")
-    return b.act(b.add(y, x))
+@dataclass(frozen=True)
+class _Residual:
+    """The residual branch of a basic or bottleneck block; the fields are those of :func:`resnet`."""
+
+    kind: str
+    groups: int
+    group_width: int
+    reduce_first: int
+    stride_on: str
+    attention: str
+    ratio: float | None
+    divisor: int | None
+    antialias: str
+    norm: str
+
+    def __call__(self, b: Builder, x: Value, planes: int, stride: int, first: bool) -> Value:
+        norm, soft = self.norm, self.antialias
+        if self.kind == "basic":
+            y = conv_norm(b, x, planes // self.reduce_first, 3, stride, norm=norm, antialias=soft, name="conv1")
+            y = conv_norm(b, y, planes, 3, norm=norm, act="", name="conv2")
+        else:
+            inner = bottleneck_width(planes, self.groups, self.group_width)
+            early = stride if self.stride_on == "1x1" else 1
+            y = conv_norm(b, x, inner // self.reduce_first, 1, early, norm=norm, name="conv1")
+            y = conv_norm(b, y, inner, 3, stride // early, groups=self.groups, norm=norm, antialias=soft, name="conv2")
+            y = conv_norm(b, y, 4 * planes, norm=norm, act="", name="conv3")
+        return channel_attention(b, y, self.attention, ratio=self.ratio, divisor=self.divisor)

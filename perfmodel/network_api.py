@@ -1,0 +1,157 @@
+"""The calls for networks that are no language models: estimate a CNN, a vision transformer, a diffusion pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from perfmodel.arguments import Count, whole
+from perfmodel.devices import Device, load_device
+from perfmodel.errors import InputError
+from perfmodel.serving.network import NetworkAnswer, NetworkMemory, NetworkQuestion, NetworkSetup, prepare_network
+from perfmodel.serving.rows import operator_rows
+from perfmodel.serving.timed import Time
+from perfmodel.workloads.network import AnyNetwork, Network, NetworkPipeline
+
+
+@dataclass(frozen=True)
+class NetworkEstimate:
+    """The answer to one question about a network: latency of a batch, samples a second, memory of one device."""
+
+    setup: NetworkSetup
+    batch: int
+
+    @cached_property
+    def answer(self) -> NetworkAnswer:
+        """The answer with the kernels behind its times."""
+        return self.setup.answer(float(self.batch))
+
+    @property
+    def network(self) -> NetworkPipeline:
+        """The workload, as a pipeline of its networks."""
+        return self.setup.pipeline
+
+    @property
+    def device(self) -> Device:
+        """The device."""
+        return self.setup.device
+
+    @property
+    def latency_s(self) -> Time:
+        """Time of the batch, all stages and steps."""
+        return self.answer.latency
+
+    @property
+    def samples_per_s(self) -> float:
+        """Samples (images, videos, queries) a second of all devices."""
+        return float(self.answer.samples_per_s)
+
+    @property
+    def memory(self) -> NetworkMemory:
+        """Memory of one device."""
+        return self.answer.memory
+
+    @property
+    def fits(self) -> bool:
+        """Whether weights and live activations fit."""
+        return bool(self.answer.fits)
+
+    @property
+    def joules_per_sample(self) -> float | None:
+        """Joules of one sample; None for a device of unknown power."""
+        found = self.answer.joules_per_sample
+        return None if found is None else float(found)
+
+    @property
+    def usd_per_million_samples(self) -> float | None:
+        """US dollars of a million samples; None if no price is known."""
+        found = self.answer.usd_per_million_samples
+        return None if found is None else float(found)
+
+    @property
+    def bottleneck(self) -> str:
+        """What most of the expected time is spent on: compute or memory."""
+        spent: dict[str, float] = {}
+        for row in self.operator_rows():
+            spent[row["bottleneck"]] = spent.get(row["bottleneck"], 0.0) + row["expected_s"]
+        return max(spent, key=lambda name: spent[name])
+
+    def operator_rows(self) -> list[dict[str, Any]]:
+        """Return one row a kernel, with the network that it belongs to as its phase."""
+        rows: list[dict[str, Any]] = []
+        for stage in self.answer.stages:
+            found = operator_rows(stage.network.name, stage.step, self.setup.machine)
+            rows += [_repeated(row, stage.repeat) for row in found]
+        total = sum(row["expected_s"] for row in rows)
+        return [{**row, "share": row["expected_s"] / total} for row in rows]
+
+    def ops(self) -> Any:
+        """Return the kernels as a pandas DataFrame."""
+        import pandas
+
+        return pandas.DataFrame(self.operator_rows())
+
+    def report(self) -> dict[str, Any]:
+        """Return the estimate as one JSON-ready object (schema ``perfmodel/network-estimate/1``)."""
+        from perfmodel.network_report import network_report
+
+        return network_report(self)
+
+
+_TIMES = ("flops", "bytes", "link_bytes", "bound_s", "expected_s", "p10_s", "p90_s", "compute_s", "memory_s", "link_s")
+
+
+def _repeated(row: dict[str, Any], times: float) -> dict[str, Any]:
+    if times == 1:
+        return row
+    return {**row, "repeat": row["repeat"] * times, **{name: row[name] * times for name in _TIMES}}
+
+
+def estimate_network(
+    network: str | Path | AnyNetwork,
+    device: str | Path | Device,
+    *,
+    batch: Count = 1,
+    precision: str = "",
+    layers: Mapping[str, str] | Sequence[tuple[str, str]] = (),
+    fusion: str = "",
+    sparsity: str = "dense",
+    engine: str = "",
+    dp: Count = 1,
+    changes: Mapping[str, str] | None = None,
+    **options: Any,
+) -> NetworkEstimate:
+    """Return how fast and how big a network is on a device.
+
+    ``batch`` samples at once over all ``dp`` devices. ``layers`` map patterns of layers' names to precisions that
+    differ; ``fusion`` and ``sparsity`` as in :class:`perfmodel.plan.network.NetworkPlan`, ``engine`` one of
+    :data:`perfmodel.serving.network.ENGINES`. ``changes`` are numbers of the device ("device.power") or fields of the
+    network's family ("model.image"). ``options``: power_limit_w, price_kind, usd_per_device_hour, usd_per_kwh.
+
+    Errors: :class:`PerfmodelError` with what is wrong and how to mend it.
+    """
+    from perfmodel.workloads.networks.what_if import changed_network
+
+    found = network if isinstance(network, (Network, NetworkPipeline)) else str(network)
+    machine = device if isinstance(device, Device) else load_device(str(device))
+    workload, machine = changed_network(found, machine, changes or {})
+    pairs = tuple(layers.items()) if isinstance(layers, Mapping) else tuple(layers)
+    _check_patterns(workload, pairs)
+    question = NetworkQuestion(precision, pairs, fusion, sparsity, engine, whole("dp", dp), **options)
+    return NetworkEstimate(prepare_network(workload, machine, question), whole("batch", batch))
+
+
+def _check_patterns(network: AnyNetwork, pairs: Sequence[tuple[str, str]]) -> None:
+    from fnmatch import fnmatchcase
+
+    from perfmodel.workloads.network import as_pipeline
+
+    names = [node.name for stage in as_pipeline(network).stages for node in stage.network.nodes]
+    for pattern, _ in pairs:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise InputError(
+                f"no layer of {network.name} matches '{pattern}'; they are called {', '.join(names[:6])} ..."
+            )

@@ -1,0 +1,87 @@
+"""Networks by name or path, and with other fields than published."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from perfmodel.devices import Device
+from perfmodel.errors import InputError
+from perfmodel.workloads.network import AnyNetwork
+from perfmodel.workloads.networks.library import find_variant, load_network, load_variants
+
+GRAPH_SUFFIXES = (".onnx", ".graph.json")
+"""Files that hold a graph of their own."""
+
+
+def is_network(name: str) -> bool:
+    """Say whether a name or path is that of a network (and not of a language model)."""
+    if name.endswith(GRAPH_SUFFIXES):
+        return True
+    if name.endswith((".yaml", ".yml")):
+        return _says_networks(Path(name))
+    return find_variant(name) is not None
+
+
+def _says_networks(path: Path) -> bool:
+    try:
+        return any(line.startswith("schema: networks/") for line in path.read_text(encoding="utf-8").splitlines()[:20])
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def find_network(name: str, fields: Mapping[str, Any] | None = None) -> AnyNetwork:
+    """Return a network by its name, or by the path of a graph or of a file with one variant."""
+    if name.endswith(GRAPH_SUFFIXES):
+        from perfmodel.workloads.importers.graph_file import load_graph
+
+        return load_graph(name, sizes=fields or None)
+    if name.endswith((".yaml", ".yml")):
+        from perfmodel.workloads.networks.library import built
+
+        variants = load_variants(Path(name).expanduser())
+        if len(variants) != 1:
+            raise InputError(f"{name} has {len(variants)} variants; put its folder into PERFMODEL_SPECS and name one")
+        return built(next(iter(variants.values())), fields or {})
+    return load_network(name, **(fields or {}))
+
+
+def changed_network(
+    network: str | AnyNetwork, device: Device, changes: Mapping[str, str]
+) -> tuple[AnyNetwork, Device]:  # fmt: skip
+    """Return the network and the device with other numbers: ``{"device.power": "400 W", "model.image": "288"}``.
+
+    Errors: :class:`InputError` for a field that is neither the device's nor the network's.
+    """
+    split: dict[str, dict[str, str]] = {"device": {}, "model": {}}
+    for field, value in changes.items():
+        kind, _, rest = field.partition(".")
+        if kind not in split or not rest:
+            raise InputError(f"'{field}' is no field to change: write device.FIELD or model.FIELD")
+        split[kind][rest] = str(value)
+    if split["device"]:
+        from perfmodel.devices.override import change_device
+
+        device = change_device(device, split["device"])
+    if not isinstance(network, str):
+        if split["model"]:
+            raise InputError("a network that is given as an object has its fields already; change them there")
+        return network, device
+    fields = {name: _value(name, text) for name, text in split["model"].items()}
+    return find_network(network, fields), device
+
+
+def _value(name: str, text: str) -> Any:
+    """Return the value that a text writes: a number, a list, true or false, or the text itself."""
+    words = {"true": True, "false": False}
+    if text.lower() in words:
+        return words[text.lower()]
+    try:
+        found = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return text
+    if isinstance(found, (int, float, str, list, tuple)):
+        return found
+    raise InputError(f"model.{name}: '{text}' is neither a number, a list, nor a word")
