@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from perfmodel.arguments import Count, whole
 from perfmodel.devices import Device, load_device
-from perfmodel.errors import InputError
+from perfmodel.errors import InputError, did_you_mean
 from perfmodel.serving.network import NetworkAnswer, NetworkMemory, NetworkQuestion, NetworkSetup, prepare_network
-from perfmodel.serving.rows import operator_rows
+from perfmodel.serving.network_rows import network_rows
 from perfmodel.serving.timed import Time
 from perfmodel.workloads.network import AnyNetwork, Network, NetworkPipeline
 
@@ -75,16 +75,18 @@ class NetworkEstimate:
     def bottleneck(self) -> str:
         """What most of the expected time is spent on: compute or memory."""
         spent: dict[str, float] = {}
-        for row in self.operator_rows():
+        for row in self._rows:
             spent[row["bottleneck"]] = spent.get(row["bottleneck"], 0.0) + row["expected_s"]
         return max(spent, key=lambda name: spent[name])
 
     def operator_rows(self) -> list[dict[str, Any]]:
-        """Return one row a kernel, with the network that it belongs to as its phase."""
-        rows: list[dict[str, Any]] = []
-        for stage in self.answer.stages:
-            found = operator_rows(stage.network.name, stage.step, self.setup.machine)
-            rows += [_repeated(row, stage.repeat) for row in found]
+        """Return one row a kernel, with the network that it belongs to as its phase and its share of all stages."""
+        return [dict(row) for row in self._rows]
+
+    @cached_property
+    def _rows(self) -> list[dict[str, Any]]:
+        precision, machine = self.setup.plan.precision, self.setup.machine
+        rows = [row for stage in self.answer.stages for row in network_rows(stage, machine, precision)]
         total = sum(row["expected_s"] for row in rows)
         return [{**row, "share": row["expected_s"] / total} for row in rows]
 
@@ -101,21 +103,13 @@ class NetworkEstimate:
         return network_report(self)
 
 
-_TIMES = ("flops", "bytes", "link_bytes", "bound_s", "expected_s", "p10_s", "p90_s", "compute_s", "memory_s", "link_s")
-
-
-def _repeated(row: dict[str, Any], times: float) -> dict[str, Any]:
-    if times == 1:
-        return row
-    return {**row, "repeat": row["repeat"] * times, **{name: row[name] * times for name in _TIMES}}
-
-
 def estimate_network(
     network: str | Path | AnyNetwork,
     device: str | Path | Device,
     *,
     batch: Count = 1,
-    precision: str = "",
+    image: Count | None = None,
+    precision: str | None = "",
     layers: Mapping[str, str] | Sequence[tuple[str, str]] = (),
     fusion: str = "",
     sparsity: str = "dense",
@@ -126,10 +120,11 @@ def estimate_network(
 ) -> NetworkEstimate:
     """Return how fast and how big a network is on a device.
 
-    ``batch`` samples at once over all ``dp`` devices. ``layers`` map patterns of layers' names to precisions that
-    differ; ``fusion`` and ``sparsity`` as in :class:`perfmodel.plan.network.NetworkPlan`, ``engine`` one of
-    :data:`perfmodel.serving.network.ENGINES`. ``changes`` are numbers of the device ("device.power") or fields of the
-    network's family ("model.image"). ``options``: power_limit_w, price_kind, usd_per_device_hour, usd_per_kwh.
+    ``batch`` samples at once over all ``dp`` devices, of ``image`` pixels a side (None: as published). ``layers`` map
+    patterns of layers' names to precisions that differ; ``fusion`` and ``sparsity`` as in
+    :class:`perfmodel.plan.network.NetworkPlan`, ``engine`` one of :data:`perfmodel.serving.network.ENGINES`.
+    ``changes`` are numbers of the device ("device.power") or fields of the network's family ("model.image").
+    ``options``: power_limit_w, price_kind, usd_per_device_hour, usd_per_kwh.
 
     Errors: :class:`PerfmodelError` with what is wrong and how to mend it.
     """
@@ -137,11 +132,21 @@ def estimate_network(
 
     found = network if isinstance(network, (Network, NetworkPipeline)) else str(network)
     machine = device if isinstance(device, Device) else load_device(str(device))
-    workload, machine = changed_network(found, machine, changes or {})
+    sized = {} if image is None else {"model.image": str(whole("image", image))}
+    workload, machine = changed_network(found, machine, {**(changes or {}), **sized})
     pairs = tuple(layers.items()) if isinstance(layers, Mapping) else tuple(layers)
     _check_patterns(workload, pairs)
-    question = NetworkQuestion(precision, pairs, fusion, sparsity, engine, whole("dp", dp), **options)
+    _check_options(options)
+    question = NetworkQuestion(precision or "", pairs, fusion, sparsity, engine, whole("dp", dp), **options)
     return NetworkEstimate(prepare_network(workload, machine, question), whole("batch", batch))
+
+
+def _check_options(options: Mapping[str, Any]) -> None:
+    known = [field.name for field in fields(NetworkQuestion)]
+    for name in options:
+        if name not in known:
+            hint = did_you_mean(name, [*known, "batch", "image"])
+            raise InputError(f"networks have no option '{name}'{hint} (they have batch, image, {', '.join(known)})")
 
 
 def _check_patterns(network: AnyNetwork, pairs: Sequence[tuple[str, str]]) -> None:

@@ -46,7 +46,7 @@ def count(module: Any, *inputs: Any) -> Counted:
     """Return parameters and flops of a module on the meta device."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    module = module.to("meta").eval()
+    module = module.to("meta").eval().requires_grad_(False)  # views of learned queries would want a graph
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         module(*(torch.empty(shape, device="meta") for shape in inputs))
     return Counted(sum(p.numel() for p in module.parameters()), counter.get_total_flops())

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from perfmodel.cli import options as o
+from perfmodel.cli.kinds import is_network
 from perfmodel.cli.output import note, one_stdout, print_json
 from perfmodel.cli.plain import PlainCommand, examples, new_app
 from perfmodel.cli.question import changes, lengths, options, pools
@@ -32,9 +33,11 @@ def _count(option: str, help_text: str) -> Any:
         "estimate llama-3.1-70b --on b200 --prefill workers=2,tp=2 --decode tp=4",
         "estimate llama-3.1-8b --on h100-sxm --set device.memory.main.bandwidth=*2 --power-limit 500",
         "estimate ./config.json --on l40s --html report.html",
+        "estimate resnet50 --on rtx-4090 --batch 128 --precision int8 --engine tensorrt",
     ),
 )
 def estimate(
+    context: typer.Context,
     model: o.Model,
     device: o.On,
     batch: o.Batch = "1",
@@ -63,6 +66,10 @@ def estimate(
     engine: o.Engine = "",
     mode: o.Mode = "",
     routing: o.RoutingName = "uniform",
+    image: o.Image = "",
+    fusion: o.Fusion = "",
+    layers: o.Layers = "",
+    sparsity: o.Sparsity = "",
     power_limit: o.PowerLimit = "",
     price_kind: o.PriceKind = "cloud_hour",
     usd_per_hour: o.UsdPerHour = "",
@@ -85,12 +92,22 @@ def estimate(
     html: o.HtmlFile = "",
     xlsx: o.XlsxFile = "",
 ) -> None:
-    """Estimate latency, throughput and memory of a model on a device.
+    """Estimate latency, throughput and memory of a language model or another network on a device.
 
     Every time has a bound (no run can be faster on average), what to expect of a good implementation, and its band
     from p10 to p90.
     """
     one_stdout(json, csv)
+    if is_network(context, model):
+        from perfmodel.cli.network import ask as ask_network
+
+        found = ask_network(
+            model, device, batch=batch, image=image, precision=precision, layers=layers, fusion=fusion,
+            sparsity=sparsity, engine=engine, dp=dp, change=change, power_limit=power_limit, price_kind=price_kind,
+            usd_per_hour=usd_per_hour, usd_per_kwh=usd_per_kwh,
+        )  # fmt: skip
+        show(found.report(), json, csv, html, xlsx)
+        return
     words = {name: value for name, value in locals().items() if name.startswith(("prefill", "decode"))}
     chosen = options(
         precision=precision, moe_precision=moe_precision, kv=kv, phase=phase, static=static, engine=engine, mode=mode,
@@ -135,6 +152,6 @@ def show(report: dict[str, Any], json: bool, csv: str, html: str, xlsx: str) -> 
 
 
 def _write_csv(target: str, report: dict[str, Any]) -> None:
-    from perfmodel.reports import ESTIMATE_COLUMNS, estimate_rows, write_csv
+    from perfmodel.reports import estimate_columns, estimate_rows, write_csv
 
-    write_csv(target, estimate_rows(report), ESTIMATE_COLUMNS, stdout=sys.stdout)
+    write_csv(target, estimate_rows(report), estimate_columns(report), stdout=sys.stdout)

@@ -10,10 +10,12 @@ _ONE, _MANY = "N", "N,N|A:B:xN"
 
 
 def complete_model(incomplete: str) -> list[str]:
-    """Return the model names that begin like that."""
+    """Return the names of language models and networks that begin like that."""
     from perfmodel.specs.locate import list_specs
+    from perfmodel.workloads.networks.library import list_networks
 
-    return [name for name in list_specs("workloads", "workload") if name.startswith(incomplete)]
+    names = (*list_specs("workloads", "workload"), *list_networks())
+    return [name for name in names if name.startswith(incomplete)]
 
 
 def complete_device(incomplete: str) -> list[str]:
@@ -26,7 +28,7 @@ def complete_device(incomplete: str) -> list[str]:
 
 Model = Annotated[
     str,
-    typer.Argument(metavar="MODEL", autocompletion=complete_model, help="A model's name, alias, config.json or YAML."),
+    typer.Argument(metavar="MODEL", autocompletion=complete_model, help="A model's or network's name, alias or file."),
 ]
 Device = Annotated[
     str,
@@ -39,7 +41,12 @@ On = Annotated[
     ),
 ]
 
-Batch = Annotated[str, typer.Option("--batch", metavar=_ONE, help="Requests in flight over the whole deployment.")]
+Batch = Annotated[
+    str,
+    typer.Option(
+        "--batch", metavar=_ONE, help="Requests in flight over the whole deployment; samples of a network at once."
+    ),
+]
 Input = Annotated[str, typer.Option("--input", metavar=_ONE, help="Input tokens of a request.")]
 Output = Annotated[str, typer.Option("--output", metavar=_ONE, help="Output tokens of a request.")]
 UseCaseName = Annotated[
@@ -93,7 +100,7 @@ Precision = Annotated[
         "--precision",
         metavar="NAME",
         help="Weights and activations of linear layers: bfloat16, fp8, fp8_block, nvfp4, int8, int4_wo, ..."
-        "  [default: as the checkpoint]",
+        "  [default: as the checkpoint; networks: 16 bits]",
     ),
 ]
 MoePrecision = Annotated[
@@ -109,13 +116,41 @@ Phase = Annotated[
 StepPhase = Annotated[str, typer.Option("--phase", metavar="PHASE", help="prefill or decode.")]
 Static = Annotated[bool, typer.Option("--static", help="Start all requests together: one prefill, then decode.")]
 Engine = Annotated[
-    str, typer.Option("--engine", metavar="NAME", help="vllm, sglang or trtllm  [default: bare, no framework]")
+    str,
+    typer.Option(
+        "--engine",
+        metavar="NAME",
+        help="vllm, sglang or trtllm; for a network torch, torch-compile, tensorrt or onnxruntime"
+        "  [default: bare, no framework]",
+    ),
 ]
 Mode = Annotated[
     str, typer.Option("--mode", metavar="MODE", help="agg, or disagg: pools of prefill and decode workers.")
 ]
 RoutingName = Annotated[
     str, typer.Option("--routing", metavar="NAME", help="Tokens over experts: uniform, balanced or power_law_1.2.")
+]
+
+Image = Annotated[
+    str, typer.Option("--image", metavar=_ONE, help="Networks: pixels a side of the input  [default: as published]")
+]
+Images = Annotated[str, typer.Option("--image", metavar=_MANY, help="Networks: pixels a side, such as 224,288.")]
+Fusion = Annotated[
+    str,
+    typer.Option(
+        "--fusion",
+        metavar="NAME",
+        help="Networks: what runs in one kernel: none, pointwise, epilogue or block  [default: the engine's]",
+    ),
+]
+Layers = Annotated[
+    str,
+    typer.Option(
+        "--layers", metavar="PATTERN=NAME,..", help="Networks: precisions of single layers, such as fc=float16."
+    ),
+]
+Sparsity = Annotated[
+    str, typer.Option("--sparsity", metavar="NAME", help="Networks: dense, or 2:4 structured weights  [default: dense]")
 ]
 
 PowerLimit = Annotated[
@@ -134,7 +169,9 @@ UsdPerKwh = Annotated[
 Changes = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="FIELD=VALUE", help="Another number: device.memory.main.bandwidth=4TB/s, model.ffn.topk=*2."
+        "--set",
+        metavar="FIELD=VALUE",
+        help="Another number: device.memory.main.bandwidth=4TB/s, model.ffn.topk=*2, model.image=288.",
     ),
 ]
 

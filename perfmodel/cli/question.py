@@ -23,14 +23,15 @@ def options(
         "engine": engine,
         "mode": mode or "agg",
         "routing": routing,
-        "power_limit_w": _real("--power-limit", power_limit),
+        "power_limit_w": real("--power-limit", power_limit),
         "price_kind": price_kind,
-        "usd_per_device_hour": _real("--usd-per-hour", usd_per_hour),
-        "usd_per_kwh": _real("--usd-per-kwh", usd_per_kwh),
+        "usd_per_device_hour": real("--usd-per-hour", usd_per_hour),
+        "usd_per_kwh": real("--usd-per-kwh", usd_per_kwh),
     }
 
 
-def _real(option: str, text: str) -> float | None:
+def real(option: str, text: str) -> float | None:
+    """Return the number that an option states, None where it is empty."""
     if not text:
         return None
     from perfmodel.arguments import positive

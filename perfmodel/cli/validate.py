@@ -16,6 +16,7 @@ app = new_app()
 KINDS: dict[str, tuple[str, str, str]] = {
     "published": ("perfmodel.validation.published", "read_published", "kind,engine,device"),
     "energy": ("perfmodel.validation.energy", "read_energy", "group,device"),
+    "timm": ("perfmodel.validation.vision", "read_timm", "device,engine"),
     "serving": ("perfmodel.validation.measured", "read_serving", "metric,mode,engine"),
     "kernels": ("perfmodel.validation.measured", "read_kernels", "op,device"),
 }
@@ -33,13 +34,14 @@ def _kinds(incomplete: str) -> list[str]:
     epilog=examples(
         "validate published --data published_inference.csv.gz --by kind,engine,device",
         "validate energy --data gpu_power_mlenergy.csv.gz",
+        "validate timm --data timm_inference.csv.gz --by device,engine",
         "validate serving --data serving.csv --tolerance 20",
         "validate kernels --data gemm.csv --by device,dtype --json",
     ),
 )
 def validate(
     kind: Annotated[
-        str, typer.Argument(metavar="KIND", autocompletion=_kinds, help="published, energy, serving or kernels.")
+        str, typer.Argument(metavar="KIND", autocompletion=_kinds, help="published, energy, timm, serving or kernels.")
     ],
     data: Annotated[str, typer.Option("--data", metavar="FILE", help="The table of figures, CSV or .csv.gz.")],
     by: Annotated[str, typer.Option("--by", metavar="COLUMN,..", help="Group the errors by these columns.")] = "",
@@ -110,7 +112,7 @@ def _print(table: Sequence[Mapping[str, Any]], reasons: Mapping[str, int]) -> No
 _TEXTS = ("ranks", "tp", "batch")
 _TITLES = {
     "median_error_percent": "median error", "mean_error_percent": "mean error", "median_ratio": "median ratio",
-    "in_band_percent": "in band", "beats_bound": "beats bound",
+    "in_band_percent": "in band", "beats_bound": "beats bound", "rank_correlation": "rank correlation",
 }  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from perfmodel.devices.model import Device
 from perfmodel.errors import InputError
@@ -15,7 +15,8 @@ class ChipFacts:
     """Datasheet numbers of one chip, flat and generic over the number type.
 
     ``peaks`` are dense matrix-unit rates by dtype; ``vector_flops_per_s`` is the SIMT/SIMD float32 rate.
-    ``core_count`` counts SMs, CUs, Xe-cores or tensor cores; ``llc`` is the last-level cache.
+    ``core_count`` counts SMs, CUs, Xe-cores or tensor cores; ``llc`` is the last-level cache, ``on_chip_bytes`` all
+    memory on the chip that activations may stay in. ``sparse_peaks`` are those of 2:4 sparse weights ("int8@2:4").
     """
 
     name: str
@@ -30,9 +31,13 @@ class ChipFacts:
     llc_partitions: int
     peaks: Mapping[str, Number]
     vector_flops_per_s: Number
+    on_chip_bytes: Number = 0.0
+    sparse_peaks: Mapping[str, Number] = field(default_factory=dict[str, Number])
 
     def peak_flops_per_s(self, dtype: str) -> Number:
         """Return the dense matrix peak of a dtype; :class:`InputError` if the chip has none."""
+        if dtype in self.sparse_peaks:
+            return self.sparse_peaks[dtype]
         if dtype not in self.peaks:
             raise InputError(f"{self.name} has no {dtype} matrix peak; it has {', '.join(sorted(self.peaks))}")
         return self.peaks[dtype]
@@ -48,6 +53,7 @@ def chip_facts(device: Device) -> ChipFacts:
     cache = device.last_level_cache
     vector = device.peak_flops_per_s("float32", "vector") if device.has_peak("float32", "vector") else None
     peaks = {dtype: device.peak_flops_per_s(dtype) for dtype in device.dtypes("tensor")}
+    held = [tier.capacity_bytes for tier in device.memory if tier.role in ("last_level_cache", "scratchpad")]
     return ChipFacts(
         name=device.name,
         vendor=device.vendor,
@@ -62,6 +68,10 @@ def chip_facts(device: Device) -> ChipFacts:
         peaks=peaks,
         # without a stated vector rate assume 1/16 of the widest matrix rate, the least ratio in the library
         vector_flops_per_s=vector or max(peaks.values()) / 16,
+        on_chip_bytes=sum(held),
+        sparse_peaks={
+            f"{dtype}@2:4": device.peak_flops_per_s(dtype, sparsity="2:4") for dtype in device.dtypes("tensor", "2:4")
+        },
     )
 
 

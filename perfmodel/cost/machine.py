@@ -18,6 +18,7 @@ class Machine:
 
     ``backend`` is the serving framework or kernel library (trtllm, vllm, sglang, nccl, or empty), ``timing`` how a
     kernel is timed: cuda_graph, kernel, nccl_tests, wall. ``warm`` says that a kernel is repeated on the same data.
+    ``form`` "accelerator" takes all times from :mod:`perfmodel.cost.accelerator`, "gpu" from forms of measured kernels.
     """
 
     chip: ChipFacts
@@ -25,6 +26,7 @@ class Machine:
     backend: str = ""
     timing: str = "cuda_graph"
     warm: bool = False
+    form: str = "gpu"
     _coefficients: dict[tuple[str, ...], Coefficients] = field(
         default_factory=dict[tuple[str, ...], Coefficients], compare=False, repr=False
     )

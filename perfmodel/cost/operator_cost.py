@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from perfmodel.calibration import Coefficients
+from perfmodel.cost import accelerator
 from perfmodel.cost.bounds import Bound, operator_bound
 from perfmodel.cost.fused import fused_s
 from perfmodel.cost.gpu import (
@@ -122,6 +123,8 @@ def static_dtype(op: Operator) -> str:
 
 def expected_s(op: Operator, machine: Machine) -> Number:
     """Return the expected time of an operator, without holding it to the bound."""
+    if machine.form == "accelerator":
+        return accelerator.expected_s(op, machine.chip, machine.coefficients("accelerator", op.KIND, static_dtype(op)))
     if isinstance(op, Fused):
         return fused_s(op, machine.chip, lambda part: expected_s(part, machine))
     form = _FORMS[op.KIND]
@@ -138,7 +141,7 @@ def bound_of(op: Operator, machine: Machine) -> Bound:
 
 def spreads(op: Operator, machine: Machine) -> tuple[float, float]:
     """Return the ln-scale sigmas below and above the expected time."""
-    form = _FORMS[op.KIND]
+    form = _FORMS[op.KIND] if machine.form == "gpu" else _Form("accelerator", accelerator.expected_s)
     band = machine.band(form.calibration, form.stand_in or op.KIND, static_dtype(op))
     return -math.log(minimum(band.p10, 1.0)) / Z80, math.log(maximum(band.p90, 1.0)) / Z80
 

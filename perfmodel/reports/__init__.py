@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from perfmodel.reports.csv import write_csv
     from perfmodel.reports.html import estimate_html
-    from perfmodel.reports.ops_table import ESTIMATE_COLUMNS, estimate_rows
+    from perfmodel.reports.ops_table import ESTIMATE_COLUMNS, estimate_columns, estimate_rows
     from perfmodel.reports.terminal import render_estimate
     from perfmodel.reports.xlsx import write_xlsx
 
 _WHERE = {
     "ESTIMATE_COLUMNS": "ops_table",
+    "estimate_columns": "ops_table",
     "estimate_html": "html",
     "estimate_rows": "ops_table",
     "render_estimate": "terminal",
@@ -26,6 +27,7 @@ _WHERE = {
 
 __all__ = [
     "ESTIMATE_COLUMNS",
+    "estimate_columns",
     "estimate_html",
     "estimate_rows",
     "render_estimate",

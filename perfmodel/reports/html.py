@@ -7,18 +7,23 @@ from collections.abc import Sequence
 from perfmodel.reports.page import escape, page, section, table
 from perfmodel.reports.summary import (
     BANDS,
+    HEADLINES,
     MEANING,
+    STAGE_COLUMNS,
     Time,
     datasheet,
     fit,
+    input_text,
     inputs_of,
     limit,
     queue,
     rates,
     scenario,
+    stages,
     times,
     title,
     warning,
+    work,
 )
 from perfmodel.reports.text import MISSING, Report, Row, plain
 from perfmodel.reports.views import ESTIMATE_VIEWS
@@ -42,7 +47,7 @@ def _header(report: Report) -> str:
 
 
 def _cards(report: Report) -> str:
-    cards = [_time_card(time) for time in times(report) if time.name in ("TTFT", "TPOT")]
+    cards = [_time_card(time) for time in times(report) if time.name in HEADLINES]
     cards += [_rate_card(rates(report)), _fit_card(report)]
     return f'<div class="cards">\n{"".join(cards)}</div>\n'
 
@@ -75,10 +80,12 @@ def _tables(report: Report) -> str:
     answers = [(time.name, *(time.text(band) for band in BANDS)) for time in times(report)]
     pairs = [*rates(report), ("limited by", limit(report))]
     left = _titled("Times", ("time", *BANDS), answers) + _titled("Throughput", ("what", "value"), pairs)
+    left += _titled("Work", ("what", "value"), work(report))
     left += _titled("Datasheet of one device", ("what", "value"), datasheet(report))
     right = _titled("Inputs", ("input", "value"), _inputs(inputs_of(report)))
     return (
         f'<p class="soft">{escape(MEANING)}</p>\n<div class="columns">\n<div>{left}</div>\n<div>{right}</div>\n</div>\n'
+        + _titled("Networks of the pipeline", STAGE_COLUMNS, stages(report))
     )
 
 
@@ -95,7 +102,8 @@ def _value(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, (int, float)):
         return plain(value)
-    return MISSING if value is None or value == "" else str(value)
+    text = str(input_text(value))
+    return MISSING if value is None or text == "" else text
 
 
 def _notes(report: Report) -> str:

@@ -35,7 +35,14 @@ OPERATOR_COLUMNS: tuple[str, ...] = (
 """The columns of one operator: all its repetitions together, ``share`` of the expected time of its phase."""
 
 ESTIMATE_COLUMNS: tuple[str, ...] = SCENARIO_COLUMNS + OPERATOR_COLUMNS
-"""The columns of an estimate's CSV, in order."""
+"""The columns of a language model's CSV, in order."""
+
+NETWORK_SCENARIO_COLUMNS: tuple[str, ...] = ("model", "device", "batch", "precision")
+NETWORK_OPERATOR_COLUMNS: tuple[str, ...] = (*OPERATOR_COLUMNS[:2], "block", *OPERATOR_COLUMNS[2:])
+"""The same of networks: ``phase`` is the network of a pipeline, ``block`` its block, ``part`` the kind of layer."""
+
+STEPS = ("prefill", "decode", "step")
+"""The phases of language models; those of others are named by their networks."""
 
 
 class Phase(NamedTuple):
@@ -45,6 +52,26 @@ class Phase(NamedTuple):
     rows: list[Row]
     expected_s: float
     bound_s: float
+
+    @property
+    def spoken(self) -> str:
+        """Return how a sentence names the phase."""
+        return f"the {self.name}" if self.name in STEPS else self.name
+
+
+def of_network(report: Report) -> bool:
+    """Say whether an estimate is that of a network rather than a language model."""
+    return "sample" in (report.get("inputs") or {})
+
+
+def operator_columns(report: Report) -> tuple[str, ...]:
+    """Return the columns of an estimate's operators."""
+    return NETWORK_OPERATOR_COLUMNS if of_network(report) else OPERATOR_COLUMNS
+
+
+def estimate_columns(report: Report) -> tuple[str, ...]:
+    """Return the columns of an estimate's CSV, in order."""
+    return (NETWORK_SCENARIO_COLUMNS if of_network(report) else SCENARIO_COLUMNS) + operator_columns(report)
 
 
 def operators_of(report: Report) -> list[Row]:
@@ -60,6 +87,15 @@ def phases(report: Report) -> list[Phase]:
     return [_phase(name, rows) for name, rows in groups.items()]
 
 
+def together(report: Report) -> list[Phase]:
+    """Return the phases, those of a pipeline of networks as one: where all of it spends its time."""
+    found = phases(report)
+    if len(found) < 2 or not of_network(report):
+        return found
+    rows = [{**row, "name": f"{phase.name}: {row.get('name')}"} for phase in found for row in phase.rows]
+    return [_phase("all networks", rows)]
+
+
 def _phase(name: str, rows: list[Row]) -> Phase:
     ordered = sorted(rows, key=lambda row: -amount(row.get("expected_s")))
     return Phase(name, ordered, _sum(rows, "expected_s"), _sum(rows, "bound_s"))
@@ -70,10 +106,10 @@ def _sum(rows: list[Row], column: str) -> float:
 
 
 def share(row: Row, phase: Phase) -> float:
-    """Return an operator's part of the expected time of its phase, from the row or else from the times."""
-    if row.get("share") is not None:
-        return amount(row["share"])
-    return amount(row.get("expected_s")) / phase.expected_s if phase.expected_s else 0.0
+    """Return an operator's part of the expected time of its phase, from the times or else from the row."""
+    if phase.expected_s:
+        return amount(row.get("expected_s")) / phase.expected_s
+    return amount(row.get("share"))
 
 
 def label(row: Row, phase: Phase) -> str:
@@ -100,7 +136,8 @@ def folded(phase: Phase, most: int) -> tuple[list[Row], Row | None]:
 
 
 def estimate_rows(report: Report) -> list[dict[str, Any]]:
-    """Return the CSV of an estimate: a row per operator, each with the main inputs; keys: :data:`ESTIMATE_COLUMNS`."""
+    """Return the CSV of an estimate: a row per operator, each with the main inputs; keys: :func:`estimate_columns`."""
     inputs: Row = report.get("inputs") or {}
-    asked = {column: inputs.get(column) for column in SCENARIO_COLUMNS}
-    return [asked | {column: row.get(column) for column in OPERATOR_COLUMNS} for row in operators_of(report)]
+    columns = operator_columns(report)
+    asked = {column: inputs.get(column) for column in estimate_columns(report) if column not in columns}
+    return [asked | {column: row.get(column) for column in columns} for row in operators_of(report)]

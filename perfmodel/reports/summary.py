@@ -1,10 +1,27 @@
-"""The answer of an estimate in words: what was asked, how fast, how much memory, and what limits it."""
+"""The answer of an estimate in words: what was asked, how fast, how much memory, and what limits it.
+
+An estimate is that of a language model, which makes tokens, or of a network, which makes samples (:class:`Unit`).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from perfmodel.reports.text import MISSING, Report, Row, amount, listed, number, percent, plain, quantity, seconds, size
+from perfmodel.reports.text import (
+    MISSING,
+    Report,
+    Row,
+    amount,
+    big,
+    listed,
+    number,
+    percent,
+    plain,
+    quantity,
+    seconds,
+    size,
+)
 
 BANDS: tuple[str, ...] = ("bound", "p10", "expected", "p90")
 """The answers of every time, from the fastest on."""
@@ -20,7 +37,11 @@ _TIMES = (
     ("tpot_s", "TPOT", "time per output token after the first"),
     ("e2e_s", "E2E", "a whole request"),
     ("step_s", "Step", "one step of the machine"),
+    ("latency_s", "Latency", "the whole batch"),
 )
+HEADLINES = ("TTFT", "TPOT", "Latency")
+"""The times that an answer is first asked for."""
+
 _MEMORY_PARTS = (
     ("weights_bytes", "weights"),
     ("kv_bytes", "KV cache"),
@@ -32,7 +53,29 @@ _QUIET = {
     **{"phase": "serve", "mode": "agg", "routing": "uniform", "static": False, "engine": ""},
     **{"microbatches": 0, "sequence_parallel": False, "redundant_experts": 0, "cp_mode": "ring", "overlap": "none"},
     **{"draft_tokens": 0, "acceptance": None},
+    **{"layers": {}, "fusion": "", "sparsity": "dense"},
 }
+
+
+class Unit(NamedTuple):
+    """What is made: a token, an image, a query; and the word for it in the keys of a report."""
+
+    one: str
+    many: str
+    key: str
+
+
+def unit_of(report: Report) -> Unit:
+    """Return what the workload of an estimate makes."""
+    sample = inputs_of(report).get("sample")
+    if not sample:
+        return Unit("token", "tokens", "token")
+    return Unit(str(sample), plural(str(sample)), "sample")
+
+
+def plural(noun: str) -> str:
+    """Return several of what a noun names: ``"images"``, ``"queries"``."""
+    return f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
 
 
 class Time(NamedTuple):
@@ -63,11 +106,25 @@ def title(report: Report) -> str:
 def scenario(report: Report) -> str:
     """Return the lengths, the batch and every choice that is not the default, in one line."""
     inputs = inputs_of(report)
-    said = [f"batch {plain(inputs.get('batch'))}", f"{plain(inputs.get('input_tokens'))} tokens in"]
-    said += [f"{plain(inputs.get('output_tokens'))} tokens out"] if number(inputs.get("output_tokens")) else []
+    said = [f"batch {plain(inputs.get('batch'))}", *_sizes(report)]
     said += [str(inputs["precision"])] if inputs.get("precision") else []
     said += [_choice(key, inputs[key]) for key in _QUIET if key in inputs and _is_loud(key, inputs[key])]
     return ", ".join(said)
+
+
+def _sizes(report: Report) -> list[str]:
+    """Return how long a request is, or how big a sample."""
+    inputs, unit = inputs_of(report), unit_of(report)
+    if unit.key == "sample":
+        found = [shape_text(shape) for shape in inputs.get("input_shapes") or ()]
+        return [f"{unit.many} of {listed(found)}"] if found else [f"{len(report.get('stages') or ())} stages"]
+    outputs = [f"{plain(inputs.get('output_tokens'))} tokens out"] if number(inputs.get("output_tokens")) else []
+    return [f"{plain(inputs.get('input_tokens'))} tokens in", *outputs]
+
+
+def shape_text(shape: Sequence[object]) -> str:
+    """Return a shape such as ``"3x224x224"``."""
+    return "x".join(str(side) for side in shape)
 
 
 def _is_loud(key: str, value: object) -> bool:
@@ -75,7 +132,19 @@ def _is_loud(key: str, value: object) -> bool:
 
 
 def _choice(key: str, value: object) -> str:
+    if isinstance(value, Mapping):
+        return str(input_text(value))
     return key if value is True else f"{key} {value}"
+
+
+def input_text(value: object) -> object:
+    """Return an input as one cell: a mapping or a list of shapes as a text, anything else as it is."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {text}" for name, text in value.items())
+    if isinstance(value, (list, tuple)):
+        shapes = [shape_text(part) if isinstance(part, (list, tuple)) else str(part) for part in value]
+        return ", ".join(shapes)
+    return value
 
 
 def times(report: Report) -> list[Time]:
@@ -86,32 +155,77 @@ def times(report: Report) -> list[Time]:
 
 def rates(report: Report) -> list[tuple[str, str]]:
     """Return throughput, energy and price as pairs of a name and a text, without what is not known."""
+    unit = unit_of(report)
     rows = [
-        ("throughput", _rate(report.get("tokens_per_s"), "tokens/s")),
-        ("per device", _rate(report.get("tokens_per_s_per_device"), "tokens/s")),
+        ("throughput", _rate(report.get(f"{unit.key}s_per_s"), f"{unit.many}/s")),
+        ("per device", _rate(report.get(f"{unit.key}s_per_s_per_device"), f"{unit.many}/s")),
         ("requests", _rate(report.get("requests_per_s"), "requests/s")),
-        ("energy", _energy(report)),
-        ("price", _price(report)),
+        ("energy", _energy(report, unit)),
+        ("price", _price(report, unit)),
     ]
     return [(name, text) for name, text in rows if text != MISSING]
 
 
-def _energy(report: Report) -> str:
-    text = _rate(report.get("joules_per_token"), "J/token")
+def _energy(report: Report, unit: Unit) -> str:
+    text = _rate(report.get(f"joules_per_{unit.key}"), f"J/{unit.one}")
     energy: Row = report.get("energy") or {}
     if text == MISSING or not energy:
         return text
     return f"{text}, {quantity(energy.get('power_w_per_device'), 'watts')} a device"
 
 
-def _price(report: Report) -> str:
-    text = _rate(report.get("usd_per_million_tokens"), "USD per million tokens")
+def _price(report: Report, unit: Unit) -> str:
+    text = _rate(report.get(f"usd_per_million_{unit.key}s"), f"USD per million {unit.many}")
     money: Row = report.get("money") or {}
     if text == MISSING or not money:
         return text
-    ends = [plain(money.get(f"usd_per_million_{end}_tokens")) for end in ("input", "output")]
     hour = f"at {plain(money.get('usd_per_device_hour'))} USD a device hour ({money.get('price_origin')})"
-    return f"{text} ({ends[0]} in, {ends[1]} out) {hour}"
+    ends = [money.get(f"usd_per_million_{end}_tokens") for end in ("input", "output")]
+    split = f" ({plain(ends[0])} in, {plain(ends[1])} out)" if unit.key == "token" else ""
+    return f"{text}{split} {hour}"
+
+
+def work(report: Report) -> list[tuple[str, str]]:
+    """Return what a sample takes, as pairs of a name and a text; nothing for language models."""
+    unit = unit_of(report)
+    if unit.key != "sample":
+        return []
+    flops, moved = number(report.get("flops_per_sample")), number(report.get("bytes_per_sample"))
+    macs = number(report.get("matmul_flops_per_sample"))
+    rows = [
+        ("parameters", big(report.get("parameters"))),
+        (f"a {unit.one}", f"{big(macs / 2)}MAC" if macs is not None else MISSING),
+        ("arithmetic", quantity(flops, "flops")),
+        ("traffic", quantity(moved, "bytes")),
+        ("intensity", _rate(report.get("arithmetic_intensity_flops_per_byte"), "FLOP/byte")),
+    ]
+    return [(name, text) for name, text in rows if text != MISSING]
+
+
+def stages_of(report: Report) -> list[Row]:
+    """Return the networks of a pipeline; none for one network alone."""
+    rows: list[Row] = list(report.get("stages") or ())
+    return rows if len(rows) > 1 else []
+
+
+STAGE_COLUMNS = ("network", "runs", "samples a run", "parameters", "GMAC", "latency", "bound", "share")
+"""The heads of :func:`stages`."""
+
+
+def stages(report: Report) -> list[tuple[str, ...]]:
+    """Return a row of texts for each network of a pipeline; GMAC are those of one request."""
+    rows = stages_of(report)
+    whole = sum(amount(row.get("latency_s")) for row in rows)
+    batch = amount(inputs_of(report).get("batch")) / (number(inputs_of(report).get("dp")) or 1.0)
+    return [
+        (
+            str(row.get("network")), plain(row.get("repeat")), plain(amount(row.get("copies")) * batch),
+            big(row.get("parameters")), plain(amount(row.get("macs_per_sample")) / 1e9),
+            seconds(row.get("latency_s")), seconds(row.get("bound_s")),
+            percent(amount(row.get("latency_s")) / whole if whole else None),
+        )
+        for row in rows
+    ]  # fmt: skip
 
 
 def _rate(value: object, unit: str) -> str:

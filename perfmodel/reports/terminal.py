@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfmodel.reports.ops_table import Phase, folded, label, phases, share
+from perfmodel.reports.ops_table import Phase, folded, label, share, together
 from perfmodel.reports.summary import (
     BANDS,
+    STAGE_COLUMNS,
     fit,
     limit,
     memory_of,
@@ -15,10 +16,12 @@ from perfmodel.reports.summary import (
     rates,
     room,
     scenario,
+    stages,
     times,
     title,
     used_bytes,
     warning,
+    work,
 )
 from perfmodel.reports.text import MISSING, Report, Row, number, percent, seconds, size
 
@@ -41,7 +44,8 @@ def render_estimate(report: Report, console_width: int | None = None) -> None:
         _heading(console, f"\n{text}")
     _answer(console, report)
     _memory(console, report)
-    for phase in phases(report):
+    _stages(console, report)
+    for phase in together(report):
         _operators(console, phase)
     _notes(console, report)
 
@@ -86,6 +90,7 @@ def _answer(console: Console, report: Report) -> None:
             table.add_row(time.name, *(_safe(console, time.text(band)) for band in BANDS))
         console.print(table)
         console.print()
+    pairs.append(("work", ", ".join(f"{name} {text}" for name, text in work(report))))
     for name, text in pairs:
         if text:
             console.print(f"{name:<12}{_safe(console, text)}")
@@ -107,9 +112,22 @@ def _memory(console: Console, report: Report) -> None:
     console.print(table)
 
 
+def _stages(console: Console, report: Report) -> None:
+    rows = stages(report)
+    if not rows:
+        return
+    console.print()
+    _heading(console, "Networks of the pipeline")
+    table = _table(console, *STAGE_COLUMNS)
+    for row in rows:
+        table.add_row(*(_safe(console, cell) for cell in row))
+    console.print(table)
+
+
 def _operators(console: Console, phase: Phase) -> None:
     console.print()
-    _heading(console, _safe(console, f"{phase.name}: {seconds(phase.expected_s)} expected"))
+    fused = " (name+n: n more layers in its kernel)" if any("+" in str(row.get("name")) for row in phase.rows) else ""
+    _heading(console, _safe(console, f"{phase.name}: {seconds(phase.expected_s)} expected{fused}"))
     table = _table(console, "operator", "part", "share", "bound", "expected", "limited by", texts=2)
     table.columns[-1].justify = "left"
     shown, others = folded(phase, _MOST_ROWS)

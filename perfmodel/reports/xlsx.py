@@ -8,21 +8,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.files import write_bytes
-from perfmodel.reports.ops_table import OPERATOR_COLUMNS, operators_of
-from perfmodel.reports.summary import BANDS, inputs_of, memory_of
+from perfmodel.reports.ops_table import operator_columns, operators_of
+from perfmodel.reports.summary import BANDS, input_text, inputs_of, memory_of, stages_of
 from perfmodel.reports.text import Report, number
 
 if TYPE_CHECKING:
     from xlsxwriter.format import Format
     from xlsxwriter.worksheet import Worksheet
 
-_TIMES = ("ttft_s", "tpot_s", "e2e_s", "step_s")
+_TIMES = ("ttft_s", "tpot_s", "e2e_s", "step_s", "latency_s")
 _NUMBERS = (
     "tokens_per_s",
     "tokens_per_s_per_device",
     "requests_per_s",
     "joules_per_token",
     "usd_per_million_tokens",
+    "samples_per_s",
+    "samples_per_s_bound",
+    "samples_per_s_per_device",
+    "joules_per_sample",
+    "usd_per_million_samples",
+    "parameters",
+    "matmul_flops_per_sample",
+    "flops_per_sample",
+    "bytes_per_sample",
+    "arithmetic_intensity_flops_per_byte",
     "memory_bytes_per_device",
     "fits",
     "bottleneck",
@@ -57,18 +67,21 @@ def estimate_xlsx(report: Report) -> bytes:
 
 
 def _sheets(report: Report) -> dict[str, list[list[Any]]]:
-    operators = [[row.get(column) for column in OPERATOR_COLUMNS] for row in operators_of(report)]
+    columns = operator_columns(report)
+    operators = [[row.get(column) for column in columns] for row in operators_of(report)]
+    stages = stages_of(report)
     return {
-        "inputs": [["input", "value"], *([key, value] for key, value in inputs_of(report).items())],
+        "inputs": [["input", "value"], *([key, input_text(value)] for key, value in inputs_of(report).items())],
         "summary": [["answer", "value", *BANDS], *_summary(report)],
-        "operators": [list(OPERATOR_COLUMNS), *operators],
+        **({"stages": [list(stages[0]), *([input_text(v) for v in row.values()] for row in stages)]} if stages else {}),
+        "operators": [list(columns), *operators],
     }
 
 
 def _summary(report: Report) -> list[list[Any]]:
-    bands = {key: report.get(key) or {} for key in _TIMES}
+    bands = {key: report.get(key) or {} for key in _TIMES if key in report}
     rows = [[key, band.get("expected"), *(band.get(name) for name in BANDS)] for key, band in bands.items()]
-    rows += [[key, report.get(key)] for key in _NUMBERS]
+    rows += [[key, report.get(key)] for key in _NUMBERS if key in report]
     rows += [[f"memory.{key}", value] for key, value in memory_of(report).items()]
     rows += [[key, report.get(key)] for key in ("schema", "version")]
     rows += [[f"spec_hashes.{key}", value] for key, value in (report.get("spec_hashes") or {}).items()]

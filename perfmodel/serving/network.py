@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from perfmodel import ops
 from perfmodel.cost.energy import EnergyFacts, Joules, clock_loss, dynamic_energy, energy_facts, limit_factor, overload
 from perfmodel.cost.machine import Machine, machine_for
-from perfmodel.cost.operator_cost import operator_cost
+from perfmodel.cost.operator_cost import OperatorCost, operator_cost
 from perfmodel.cost.price import Rates, rates_for, usd_per_request
 from perfmodel.counts import Counts, read
 from perfmodel.devices import Device
 from perfmodel.errors import InputError, did_you_mean
 from perfmodel.numeric import Number, maximum, minimum, total
+from perfmodel.ops.conv import Convolution
 from perfmodel.plan.liveness import Liveness, liveness
 from perfmodel.plan.network import Kernel, NetworkPlan, kernels
 from perfmodel.plan.step_shape import StepOperator
@@ -25,6 +27,7 @@ from perfmodel.workloads.network import AnyNetwork, Network, NetworkPipeline, as
 ENGINES: Mapping[str, tuple[str, bool]] = {
     "": ("epilogue", True),
     "torch": ("none", False),
+    "torch-channels-last": ("none", False),
     "torch-compile": ("pointwise", False),
     "tensorrt": ("epilogue", True),
     "onnxruntime": ("epilogue", True),
@@ -105,7 +108,10 @@ class NetworkAnswer:
 
 @dataclass(frozen=True)
 class NetworkSetup:
-    """A checked question: a pipeline of networks on a machine under a plan, with the kernels of each network."""
+    """A checked question: a pipeline of networks on a machine under a plan, with the kernels of each network.
+
+    ``alike`` says for each kernel which is the first of its network that is the same (:func:`distinct`).
+    """
 
     pipeline: NetworkPipeline
     device: Device
@@ -113,6 +119,7 @@ class NetworkSetup:
     machine: Machine
     plan: NetworkPlan
     schedules: tuple[tuple[Kernel, ...], ...]
+    alike: tuple[tuple[int, ...], ...]
     live: tuple[Liveness, ...]
     energy_facts: EnergyFacts | None
     rates: Rates | None
@@ -140,15 +147,18 @@ class NetworkSetup:
 
     def _stages(self, batch: Number) -> tuple[StageTime, ...]:
         return tuple(
-            StageTime(stage.network, self._step(schedule, batch * stage.copies), stage.repeat)
-            for stage, schedule in zip(self.pipeline.stages, self.schedules, strict=True)
+            StageTime(stage.network, self._step(schedule, alike, batch * stage.copies), stage.repeat)
+            for stage, schedule, alike in zip(self.pipeline.stages, self.schedules, self.alike, strict=True)
         )
 
-    def _step(self, schedule: tuple[Kernel, ...], samples: Number) -> StepTime:
+    def _step(self, schedule: tuple[Kernel, ...], alike: tuple[int, ...], samples: Number) -> StepTime:
+        known: dict[int, tuple[ops.Operator, OperatorCost]] = {}  # many kernels of a network are the same one
         rows: list[TimedOperator] = []
-        for kernel in schedule:
-            op = kernel.operator.batched(samples)
-            cost = operator_cost(op, self.machine)
+        for kernel, like in zip(schedule, alike, strict=True):
+            if like not in known:
+                op = kernel.operator.batched(samples)
+                known[like] = op, operator_cost(op, self.machine)
+            op, cost = known[like]
             step = StepOperator(kernel.name, kernel.block, op, 1.0)
             rows.append(TimedOperator(step, cost.bound, cost.expected_s, cost.spread_low, cost.spread_high))
         return assembled(rows, self.machine)
@@ -177,10 +187,20 @@ class NetworkSetup:
         chip = self.machine.chip
         joules = Joules(0.0, 0.0, 0.0)
         for stage in stages:
+            times: dict[int, float] = {}
+            kinds = {id(row.step.operator): row.step.operator for row in stage.step.operators}
             for row in stage.step.operators:
-                counts = spilled(row.step.operator.counts(), chip.llc_bytes)
-                joules = joules + dynamic_energy(counts, self.energy_facts) * stage.repeat
+                times[id(row.step.operator)] = times.get(id(row.step.operator), 0.0) + stage.repeat
+            for key, op in kinds.items():
+                counts = spilled(op.counts(), chip.on_chip_bytes)
+                joules = joules + dynamic_energy(counts, self.energy_facts) * times[key]
         return sample_energy(joules, latency.expected, batch, self.energy_facts, self.question.power_limit_w)
+
+
+def distinct(schedule: tuple[Kernel, ...]) -> tuple[int, ...]:
+    """Return for each kernel the index of the first that is the same operator."""
+    first: dict[ops.Operator, int] = {}
+    return tuple(first.setdefault(kernel.operator, index) for index, kernel in enumerate(schedule))
 
 
 @dataclass(frozen=True)
@@ -215,17 +235,33 @@ def spilled(counts: Counts, llc_bytes: Number) -> Counts:
     return counts + Counts({}, {read("state"): activations * share})
 
 
+_NORMS = (ops.LayerNorm, ops.GroupNorm, ops.RmsNorm, ops.Softmax)
+
+
+def kernel_class(op: ops.Operator) -> str:
+    """Return which class of kernels an operator's stretch is of: conv, gemm, attention, norm or pointwise."""
+    parts = op.parts if isinstance(op, ops.Fused) else (op,)
+    for name, kinds in (
+        ("conv", (Convolution, ops.BatchedMatmul)), ("gemm", (ops.Linear,)), ("attention", (ops.AttentionPrefill,)),
+        ("norm", _NORMS),
+    ):  # fmt: skip
+        if any(isinstance(part, kinds) for part in parts):
+            return name
+    return "pointwise"
+
+
 def assembled(rows: list[TimedOperator], machine: Machine) -> StepTime:
     """Return the time of kernels that run one after the other: their sum, and what the engine needs to issue them.
 
-    ``max(sum t, kernels*host_us)`` plus ``start_us`` (``hardware_specs/calibration/network.yaml``): a host that is
-    slower than the device decides.
+    ``max(sum t*stretch, kernels*issue_us) + start_us``: a host that is slower than the device decides. The stretch of a
+    class of kernels (:func:`kernel_class`) is what an engine's are slower than the measured ones whose forms they take.
+    Source: fitted on networks' times, see hardware_specs/calibration/network.yaml.
     """
     c = machine.coefficients("network", "network", "")
     parts = sum_bounds((row.bound, row.step.repeat) for row in rows)
-    busy = total(row.expected_s for row in rows)
+    busy = total(row.expected_s * c[f"{kernel_class(row.step.operator)}_stretch"] for row in rows)
     expected = maximum(busy, len(rows) * c["issue_us"] * 1e-6) + c["start_us"] * 1e-6
-    expected = maximum(expected * c["stretch"], parts.time_s)
+    expected = maximum(expected, parts.time_s)
     low, high = combined_spread(rows)
     time = Time(parts.time_s, expected, maximum(expected * low, parts.time_s), expected * high)
     return StepTime(time, tuple(rows), 0.0, parts, expected, parts.time_s, expected)
@@ -257,8 +293,8 @@ def prepare_network(network: AnyNetwork, device: Device, question: NetworkQuesti
     if question.dp < 1:
         raise InputError(f"dp must be at least 1, not {question.dp}")
     fusion, folds = ENGINES[question.engine]
-    machine = machine_for(device, 1, question.engine)
-    dtypes = frozenset(machine.chip.peaks)
+    machine = replace(machine_for(device, 1, question.engine), form=_form(device))
+    dtypes = frozenset((*machine.chip.peaks, *machine.chip.sparse_peaks))
     plan = NetworkPlan(
         question.precision or _usual(dtypes), question.layers, question.fusion or fusion, folds, question.sparsity,
         question.dp,
@@ -271,7 +307,13 @@ def prepare_network(network: AnyNetwork, device: Device, question: NetworkQuesti
     )
     facts = energy_facts(device)
     rates = rates_for(device, question.price_kind, question.usd_per_device_hour, question.usd_per_kwh)
-    return NetworkSetup(pipeline, device, question, machine, plan, schedules, live, facts, rates)
+    alike = tuple(distinct(schedule) for schedule in schedules)
+    return NetworkSetup(pipeline, device, question, machine, plan, schedules, alike, live, facts, rates)
+
+
+def _form(device: Device) -> str:
+    """Return which forms give a device's times: Jetson boards are small GPUs, what is no GPU is an accelerator."""
+    return "gpu" if device.kind in ("gpu", "apu") or device.vendor == "nvidia" else "accelerator"
 
 
 def _usual(dtypes: frozenset[str]) -> str:

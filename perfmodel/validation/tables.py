@@ -43,4 +43,16 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
     }
     if "beats_bound" in rows[0]:
         found["beats_bound"] = sum(bool(row["beats_bound"]) for row in rows)
+    if "family" in rows[0]:
+        found["rank_correlation"] = rank_correlation(rows)
     return found
+
+
+def rank_correlation(rows: Sequence[Row]) -> float | None:
+    """Return Spearman's rank correlation of predicted and published figures; None of fewer than three."""
+    if len(rows) < 3:
+        return None
+    from scipy.stats import spearmanr
+
+    found: Any = spearmanr([row["predicted"] for row in rows], [row["published"] for row in rows])
+    return float(found.statistic)

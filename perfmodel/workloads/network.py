@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import prod
 
 from perfmodel.numeric import Number, total
@@ -58,7 +58,7 @@ class Unsupported:
     reason: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # as keys of caches: by identity, for a hash of a thousand nodes is slow
 class Network:
     """A network in an order in which it can run: ``nodes`` read only what stands before them.
 
@@ -152,7 +152,7 @@ class Stage:
     copies: float = 1.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class NetworkPipeline:
     """Networks that serve one request, one after the other; ``sample`` names what a request makes."""
 
@@ -189,7 +189,11 @@ def as_pipeline(network: AnyNetwork) -> NetworkPipeline:
     """Return a network as a pipeline of itself alone; a pipeline as it is."""
     if isinstance(network, NetworkPipeline):
         return network
-    n = network
+    return _alone(network)
+
+
+@lru_cache(maxsize=256)
+def _alone(n: Network) -> NetworkPipeline:
     return NetworkPipeline(
         n.name, n.family, (Stage(n),), n.sample, n.notes, n.source, n.verified, n.spec_hash, n.path
     )  # fmt: skip

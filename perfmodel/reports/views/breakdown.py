@@ -24,18 +24,21 @@ def breakdown_view(report: Report) -> View:
     timed = [phase for phase in groups if phase.expected_s]
     finding = "; ".join(_clause(phase) for phase in timed)
     text = (
-        f"{finding[0].upper()}{finding[1:]}."
-        if finding
-        else "The estimate has no operators with a time: there is nothing to draw."
+        f"{_capital(finding)}." if finding else "The estimate has no operators with a time: there is nothing to draw."
     )
     plots = [_plot(phase) for phase in timed]
     return View("breakdown", "Time by operator", text, plots, _table(groups), _CAPTION if timed else "")
 
 
+def _capital(text: str) -> str:
+    """Return a sentence that begins with a capital, unless it begins with a name."""
+    return f"T{text[1:]}" if text.startswith("the ") else text
+
+
 def _clause(phase: Phase) -> str:
     """Return what takes most of a phase."""
     slowest = [f"{percent(share(row, phase))} in {label(row, phase)}" for row in phase.rows[:3]]
-    return f"the {phase.name} ({seconds(phase.expected_s)}) spends {listed(slowest)}"
+    return f"{phase.spoken} ({seconds(phase.expected_s)}) spends {listed(slowest)}"
 
 
 def _plot(phase: Phase) -> Plot:

@@ -7,18 +7,18 @@ from typing import Any, NamedTuple
 
 from perfmodel.errors import InputError
 from perfmodel.formats import runnable_format
-from perfmodel.reports.ops_table import Phase, label, of_bound, operators_of, phases, share
+from perfmodel.reports.ops_table import STEPS, Phase, label, of_bound, operators_of, phases, share
 from perfmodel.reports.text import MISSING, Report, Row, amount, number, percent, plain, quantity, seconds
 from perfmodel.reports.views.labels import Box, Label, place_labels
 from perfmodel.reports.views.style import (
     GREY,
-    PHASE_SYMBOLS,
     WIDE_ONLY,
     axis,
     base_layout,
     decades,
     escaped,
     part_colour,
+    phase_symbols,
 )
 from perfmodel.reports.views.view import Key, Plot, Table, View
 
@@ -107,7 +107,11 @@ def _clause(phase: Phase) -> str:
     if not spent[limit]:
         return ""
     part, reached = percent(spent[limit] / phase.expected_s), percent(least[limit] / spent[limit])
-    return f"{part} of the {phase.name} time is limited by {limit}, at {reached} of the bound's speed"
+    return f"{part} of {_time_of(phase)} is limited by {limit}, at {reached} of the bound's speed"
+
+
+def _time_of(phase: Phase) -> str:
+    return f"{phase.spoken} time" if phase.name in STEPS else f"the time of {phase.name}"
 
 
 def _plot(points: list[_Point], machine: _Machine) -> Plot:
@@ -130,7 +134,7 @@ def _legend(points: list[_Point]) -> tuple[Key, ...]:
     """Return the shapes of the phases and the colours of the parts."""
     names = dict.fromkeys(point.phase.name for point in points)
     parts = dict.fromkeys(str(point.row.get("part") or "other") for point in points)
-    shapes = [Key(PHASE_SYMBOLS.get(name, "square"), "", name) for name in names]
+    shapes = [Key(symbol, "", name) for name, symbol in phase_symbols(names).items()]
     return (*shapes, *(Key("bar", part_colour(part), part) for part in parts))
 
 
@@ -172,10 +176,11 @@ def _marks(points: list[_Point]) -> list[dict[str, Any]]:
     groups: dict[tuple[str, str], list[_Point]] = {}
     for point in points:
         groups.setdefault((point.phase.name, str(point.row.get("part") or "other")), []).append(point)
-    return [_trace(phase, part, found) for (phase, part), found in groups.items()]
+    symbols = phase_symbols(point.phase.name for point in points)
+    return [_trace(phase, symbols[phase], part, found) for (phase, part), found in groups.items()]
 
 
-def _trace(phase: str, part: str, points: list[_Point]) -> dict[str, Any]:
+def _trace(phase: str, symbol: str, part: str, points: list[_Point]) -> dict[str, Any]:
     return {
         "type": "scatter",
         "mode": "markers",
@@ -185,7 +190,7 @@ def _trace(phase: str, part: str, points: list[_Point]) -> dict[str, Any]:
         "text": [_hover(point) for point in points],
         "hovertemplate": "%{text}<extra></extra>",
         "marker": {
-            "symbol": PHASE_SYMBOLS.get(phase, "square"),
+            "symbol": symbol,
             "color": part_colour(part),
             "size": [round(9 + 20 * share(point.row, point.phase) ** 0.5, 1) for point in points],
             "opacity": 0.9,

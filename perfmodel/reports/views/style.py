@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import html
 import math
+from collections.abc import Iterable
 from typing import Any
 
 from perfmodel.reports.text import quantity
 
 BLUE, ORANGE, GREEN, PURPLE, SKY, GREY = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#7f7f7f"
+YELLOW = "#F0E442"
 
-PART_COLOURS = {"attention": BLUE, "ffn": ORANGE, "head": GREEN, "embedding": PURPLE}
-"""The colour of each part of a model; a part that is not named is grey."""
+PART_COLOURS = {
+    "attention": BLUE, "ffn": ORANGE, "head": GREEN, "embedding": PURPLE,
+    "dense": ORANGE, "convolution": GREEN, "lookup": PURPLE, "depthwise": SKY, "pooling": YELLOW,
+}  # fmt: skip
+"""The colour of each part of a language model, and of each kind of a network's layers; any other one is grey."""
 
-PHASE_SYMBOLS = {"prefill": "circle", "decode": "diamond"}
-"""The marker of each phase; another phase is a square."""
+_PHASE_SYMBOLS = {"prefill": "circle", "decode": "diamond"}
+_SYMBOLS = ("circle", "diamond", "square")
 
 WIDE_ONLY = "wide-only"
 """The name of annotations that the page leaves out on a phone."""
@@ -29,6 +34,11 @@ FONT = {"family": "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', 
 def part_colour(part: object) -> str:
     """Return the colour of a part of the model."""
     return PART_COLOURS.get(str(part), GREY)
+
+
+def phase_symbols(names: Iterable[str]) -> dict[str, str]:
+    """Return the marker of each phase: prefill and decode have their own, networks of a pipeline take turns."""
+    return {name: _PHASE_SYMBOLS.get(name, _SYMBOLS[place % 3]) for place, name in enumerate(dict.fromkeys(names))}
 
 
 def ink_on(colour: str) -> str:

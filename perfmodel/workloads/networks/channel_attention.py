@@ -10,25 +10,25 @@ from perfmodel.workloads.networks.normed import conv_norm, divisible
 
 def channel_attention(
     b: Builder, x: Value, kind: str, *, ratio: float | None = None, divisor: int | None = None, block_size: int = 7,
-    act: str = "relu", name: str = "se",
+    whole: int | None = None, act: str = "relu", name: str = "se",
 ) -> Value:  # fmt: skip
     """Add attention over the channels of an image; "" adds nothing.
 
     ``kind``: "se" (arXiv 1709.01507), "ese" (one layer, arXiv 1911.06667), "eca" (a convolution over channels,
     arXiv 1910.03151), "gca" (global context, added, arXiv 1904.11492), "bat" (bilinear attentional transform of
     ``block_size`` blocks, Chi et al., CVPR 2020). ``ratio`` of channels is what the layer in the middle has, to a
-    multiple of ``divisor``. Source: timm layers (SEModule, EffectiveSEModule, EcaModule, GlobalContext,
+    multiple of ``divisor``; ``whole`` is the channels before pruning, where it was pruned. Source: timm layers (SEModule, EffectiveSEModule, EcaModule, GlobalContext,
     BatNonLocalAttn), whose defaults hold.
     """
     channels = int(x.channels)
     with b.scope(name):
         if kind == "se":
-            return _gate(b, x, divisible(channels * (ratio or 1 / 16), divisor or 8, limit=0.0), act)
+            return b.squeeze_excite(x, divisible(channels * (ratio or 1 / 16), divisor or 8, limit=0.0), act=act)
         if kind == "ese":
             y = b.conv(b.global_pool(x, keep=True), channels, name="fc")
             return b.scale(x, b.act(y, "hard_sigmoid", name="gate"))
         if kind == "eca":
-            return _eca(b, x)
+            return _eca(b, x, whole or channels)
         if kind == "gca":
             return _global_context(b, x, divisible(channels * (ratio or 1 / 8), divisor or 1, limit=0.0))
         if kind == "bat":
@@ -36,18 +36,11 @@ def channel_attention(
     return x
 
 
-def _gate(b: Builder, x: Value, reduced: int, act: str) -> Value:
-    y = b.global_pool(x, keep=True)
-    y = b.act(b.conv(y, reduced, name="fc1"), act)
-    return b.scale(x, b.act(b.conv(y, x.channels, name="fc2"), "sigmoid", name="gate"))
-
-
-def _eca(b: Builder, x: Value) -> Value:
-    channels = int(x.channels)
-    whole = int((log2(channels) + 1) / 2)
-    y = b.view(b.global_pool(x), (1, channels))
-    y = b.conv(y, 1, max(whole if whole % 2 else whole + 1, 3), bias=False)
-    return b.scale(x, b.view(b.act(y, "sigmoid", name="gate"), (channels, 1, 1)))
+def _eca(b: Builder, x: Value, whole: int) -> Value:
+    span = int((log2(whole) + 1) / 2)
+    y = b.view(b.global_pool(x), (1, x.channels))
+    y = b.conv(y, 1, max(span if span % 2 else span + 1, 3), bias=False)
+    return b.scale(x, b.view(b.act(y, "sigmoid", name="gate"), (x.channels, 1, 1)))
 
 
 def _global_context(b: Builder, x: Value, reduced: int) -> Value:

@@ -13,15 +13,18 @@ QK_NORMS = ("", "rms", "layer", "rms_all", "layer_all")
 """How queries and keys are normed: not, each head by its root mean square or layer norm, or all heads at once."""
 
 
-def waves(b: Builder, x: Value, count: int, *, name: str = "waves") -> Value:
-    """Add the ``count`` sines and cosines that stand for a number, such as the time step."""
-    return b.node(name, ops.Activation(1, count), (x,), (count,), kind="sinusoid")
+def waves(b: Builder, x: Value, count: int, *, rows: int = 1, name: str = "waves") -> Value:
+    """Add the ``count`` sines and cosines that stand for a number, such as the time step, or of ``rows`` numbers."""
+    shape = (count,) if rows == 1 else (rows, count)
+    return b.node(name, ops.Activation(rows, count), (x,), shape, kind="sinusoid")
 
 
-def embed_scalar(b: Builder, x: Value, count: int, width: int, *, act: str = "silu", name: str = "time") -> Value:
+def embed_scalar(
+    b: Builder, x: Value, count: int, width: int, *, act: str = "silu", bias: bool = True, name: str = "time"
+) -> Value:  # fmt: skip
     """Add the embedding of a number: ``count`` sines and cosines, then two dense layers of ``width``."""
     with b.scope(name):
-        return embed_vector(b, waves(b, x, count), width, act=act)
+        return embed_vector(b, waves(b, x, count), width, act=act, bias=bias)
 
 
 def embed_vector(b: Builder, x: Value, width: int, *, act: str = "silu", bias: bool = True, name: str = "") -> Value:
@@ -43,8 +46,9 @@ def modulation(b: Builder, condition: Value, features: int, *, bias: bool = True
 
 
 def modulate(b: Builder, x: Value, by: Value, *, name: str = "modulate") -> Value:
-    """Add the scale and shift of each feature that a modulation says."""
-    return b.scale(x, by, name=name)
+    """Add the scale and shift of each feature that a modulation says: one of all tokens, or one of each."""
+    operator = ops.Multiply if len(by.shape) > 1 else ops.Scale
+    return b.node(name, operator(prod(x.shape[:-1], start=1), x.width), (x, by), x.shape)
 
 
 def modulated_norm(b: Builder, x: Value, by: Value, *, rms: bool = False, name: str = "norm") -> Value:
@@ -54,7 +58,7 @@ def modulated_norm(b: Builder, x: Value, by: Value, *, rms: bool = False, name: 
 
 def gated_add(b: Builder, x: Value, y: Value, gate: Value, *, name: str = "residual") -> Value:
     """Add ``x`` and the gated ``y``."""
-    return b.add(x, b.scale(y, gate, name=f"{name}_gate"), name=name)
+    return b.add(x, modulate(b, y, gate, name=f"{name}_gate"), name=name)
 
 
 def join(b: Builder, values: Sequence[Value], *, name: str = "concat") -> Value:
@@ -124,16 +128,59 @@ def joint_attention(
 
 def cross_attention(
     b: Builder, x: Value, context: Value, heads: int, head_dim: int, *, norm: str = "", bias: bool = True,
-    out_bias: bool = True, name: str = "cross",
+    out_bias: bool = True, extra: Value | None = None, name: str = "cross",
 ) -> Value:  # fmt: skip
-    """Add attention of ``x`` over the tokens of ``context``, whose keys and values are computed each time."""
-    inner, seen = heads * head_dim, context.shape[0]
+    """Add attention of ``x`` over the tokens of ``context``, whose keys and values are computed each time.
+
+    The same queries see the tokens of ``extra`` too, with keys and values of their own; the results are added.
+    """
+    inner, tokens = heads * head_dim, prod(x.shape[:-1], start=1)
     with b.scope(name):
         q = b.linear(x, inner, bias=bias, name="q")
-        kv = b.linear(context, 2 * inner, bias=bias, name="kv")
         q = normed_qk(b, q, heads, head_dim, norm, parts=1)
-        kv = normed_qk(b, kv, heads, head_dim, norm, parts=1)
-        mixed = b.attend(
-            (q, kv), q.shape, heads=heads, head_dim=head_dim, q_tokens=prod(x.shape[:-1], start=1), kv_tokens=seen
-        )
+        found: list[Value] = []
+        for label, seen in (("", context), ("_extra", extra)):
+            if seen is None:
+                continue
+            kv = b.linear(seen, 2 * inner, bias=bias, name=f"kv{label}")
+            kv = normed_qk(b, kv, heads, head_dim, norm, parts=1)
+            found.append(
+                b.attend(
+                    (q, kv), q.shape, heads=heads, head_dim=head_dim, q_tokens=tokens, kv_tokens=seen.shape[0],
+                    name=f"attend{label}",
+                )
+            )  # fmt: skip
+        mixed = found[0] if extra is None else b.add(*found)
         return b.linear(mixed, int(x.width), bias=out_bias, name="proj")
+
+
+def latent_shape(latent: int, height: int, width: int, frames: int, scale: int, frame_scale: int) -> tuple[int, ...]:
+    """Return (channels, [frames,] height, width) of a latent; ``frames`` 0 is an image.
+
+    A video of ``frames`` is ``1 + (frames-1)//frame_scale`` latent ones: causal autoencoders keep the first alone.
+    """
+    sides = (height // scale, width // scale)
+    return (latent, 1 + (frames - 1) // frame_scale, *sides) if frames else (latent, *sides)
+
+
+def patches(b: Builder, x: Value, hidden: int, patch: Sequence[int], *, bias: bool = True) -> Value:
+    """Add the dense layer from patches of a latent, (frames, height, width) positions each, to tokens of ``hidden``."""
+    kernel = tuple(patch)[-(len(x.shape) - 1) :]
+    return b.tokens(b.conv(x, hidden, kernel, kernel, 0, bias=bias, name="patch"))
+
+
+def unpatched(b: Builder, x: Value, latent: Value, patch: Sequence[int], channels: int, *, bias: bool = True) -> Value:
+    """Add the dense layer from tokens to patches of ``channels``, and bring these to where they lie in the latent."""
+    kernel = tuple(patch)[-(len(latent.shape) - 1) :]
+    x = b.linear(x, prod(kernel) * channels, bias=bias, name="out")
+    sides = tuple(n // k * k for n, k in zip(latent.shape[1:], kernel, strict=True))
+    return b.copy(x, (channels, *sides), name="unpatch")
+
+
+def gated_mlp(b: Builder, x: Value, width: int, *, act: str = "silu", bias: bool = False, name: str = "mlp") -> Value:
+    """Add a gate and an up projection of ``width`` (one product), their product through ``act``, and a projection."""
+    with b.scope(name):
+        rows = prod(x.shape[:-1], start=1)
+        y = b.linear(x, 2 * width, bias=bias, name="gate_up")
+        y = b.node("gated", ops.GatedActivation(rows, width), (y,), (*x.shape[:-1], width), kind=act)
+        return b.linear(y, x.width, bias=bias, name="down")

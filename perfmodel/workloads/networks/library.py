@@ -91,6 +91,19 @@ def load_network(name: str, **changes: Any) -> AnyNetwork:
 
 def built(variant: Variant, changes: Mapping[str, Any]) -> AnyNetwork:
     """Return a variant as its family builds it, with what is published of it unless it was changed."""
+    key = (variant.name, variant.path, variant.spec_hash, repr(sorted(changes.items())))
+    if key not in _BUILT:
+        if len(_BUILT) >= _KEPT:
+            _BUILT.clear()
+        _BUILT[key] = _build(variant, changes)
+    return _BUILT[key]
+
+
+_KEPT = 512
+_BUILT: dict[tuple[str, ...], AnyNetwork] = {}
+
+
+def _build(variant: Variant, changes: Mapping[str, Any]) -> AnyNetwork:
     generator = FAMILIES[variant.family]
     fields = {**variant.fields, **changes}
     _check_fields(variant, generator, changes)

@@ -25,7 +25,7 @@ def normalise(b: Builder, x: Value, norm: str = "batch", act: str = "relu", *, n
     """Add a norm of an image and its activation (``act`` "" for none).
 
     ``norm``: "batch", "group" (32 groups), "group16" (groups of 16 channels), "layer" (over the channels of each
-    position), "evonorm" (EvoNorm-S0, arXiv 2004.02967) or "frn" (arXiv 1911.09737); the last two activate themselves.
+    position), "rms" (the same without mean and bias), "evonorm" (EvoNorm-S0, arXiv 2004.02967) or "frn" (arXiv 1911.09737); the last two activate themselves.
     """
     if norm in ACTIVATING:
         groups = 32 if norm == "evonorm" else x.channels
@@ -36,6 +36,9 @@ def normalise(b: Builder, x: Value, norm: str = "batch", act: str = "relu", *, n
         y = b.batch_norm(x, name=name)
     elif norm == "layer":
         y = b.layer_norm(x, channels_first=True, name=name)
+    elif norm == "rms":
+        positions = x.shape[1] * x.shape[2]
+        y = b.node(name, ops.RmsNorm(positions, x.channels), (x,), x.shape, x.channels)
     else:
         groups = {"group": 32, "group16": int(x.channels) // 16}[norm]
         y = b.group_norm(x, groups, name=name)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from perfmodel.workloads.building import Builder, Value
 from perfmodel.workloads.networks.normed import conv_norm, soften
 
-Branch = Callable[[Builder, Value, int, int, bool], Value]
-"""A block's residual branch: ``branch(builder, x, planes, stride, first)``, without the sum and what follows it."""
+Branch = Callable[[Builder, Value, int, int, int], Value]
+"""A block's residual branch: ``branch(builder, x, planes, stride, index)``, without the sum and what follows it."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def add_stages(b: Builder, x: Value, stages: Sequence[Stage], trunk: Trunk) -> l
             stride = 2 if number > 1 and index == 0 else 1
             with b.block(f"layer{number}.{index}"):
                 changes = stride != 1 or x.channels != stage.channels
-                y = stage.branch(b, x, stage.planes, stride, index == 0)
+                y = stage.branch(b, x, stage.planes, stride, index)
                 x = add_shortcut(b, x, stage.channels, stride, trunk) if index == 0 and changes else x
                 x = b.act(b.add(y, x), trunk.act)
         left.append(x)

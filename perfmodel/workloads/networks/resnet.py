@@ -33,6 +33,7 @@ def resnet(
     attention_divisor: int | None = None,
     antialias: str = "",
     norm: str = "batch",
+    pruned: Sequence[Sequence[int]] = (),
     image: int = 224,
     classes: int = 1000,
 ) -> Network:
@@ -42,7 +43,8 @@ def resnet(
     the width of a group at 64 of the stages' planes (``widths``), ``reduce_first`` divides what the first convolution
     leaves, ``stride_on`` ("3x3" or "1x1") is a bottleneck's convolution that has the stride. ``stem``, ``stem_pool``,
     ``avg_down``, ``down_kernel``, ``antialias``: :class:`.residual.Trunk`. ``attention*``:
-    :func:`.channel_attention.channel_attention`. ``norm``: :func:`.normed.normalise`.
+    :func:`.channel_attention.channel_attention`. ``norm``: :func:`.normed.normalise`. ``pruned``: the channels of each
+    block's convolutions where they were pruned.
 
     Source: He et al. 2015 (arXiv 1512.03385), table 1; ResNeXt (arXiv 1611.05431); Wide ResNet (arXiv 1605.07146);
     SENet (arXiv 1709.01507); bag of tricks (arXiv 1812.01187); ResNet-RS (arXiv 2103.07579); torchvision
@@ -52,10 +54,11 @@ def resnet(
     trunk = Trunk(stem, stem_pool, avg_down, down_kernel, antialias, norm)
     kinds = (block,) * len(depths) if isinstance(block, str) else tuple(block)
     inside = (groups, group_width, reduce_first, stride_on, attention, attention_ratio, attention_divisor)
-    stages = [
-        Stage(depth, planes, planes * (4 if kind == "bottleneck" else 1), _Residual(kind, *inside, antialias, norm))
-        for depth, planes, kind in zip(depths, widths, kinds, strict=True)
-    ]
+    stages: list[Stage] = []
+    for number, (depth, planes, kind) in enumerate(zip(depths, widths, kinds, strict=True)):
+        kept = pruned[sum(depths[:number]) :][:depth]
+        left = kept[0][-1] if kept else planes * (4 if kind == "bottleneck" else 1)
+        stages.append(Stage(depth, planes, left, _Residual(kind, *inside, antialias, norm, kept)))
     x = add_stages(b, add_stem(b, b.input(), trunk), stages, trunk)[-1]
     return b.build(add_head(b, x, classes))
 
@@ -74,16 +77,19 @@ class _Residual:
     divisor: int | None
     antialias: str
     norm: str
+    pruned: Sequence[Sequence[int]]
 
-    def __call__(self, b: Builder, x: Value, planes: int, stride: int, first: bool) -> Value:
+    def __call__(self, b: Builder, x: Value, planes: int, stride: int, index: int) -> Value:
         norm, soft = self.norm, self.antialias
+        inner = bottleneck_width(planes, self.groups, self.group_width)
+        left = planes if self.kind == "basic" else 4 * planes
         if self.kind == "basic":
             y = conv_norm(b, x, planes // self.reduce_first, 3, stride, norm=norm, antialias=soft, name="conv1")
-            y = conv_norm(b, y, planes, 3, norm=norm, act="", name="conv2")
+            y = conv_norm(b, y, left, 3, norm=norm, act="", name="conv2")
         else:
-            inner = bottleneck_width(planes, self.groups, self.group_width)
+            first, second, third = self.pruned[index] if self.pruned else (inner // self.reduce_first, inner, left)
             early = stride if self.stride_on == "1x1" else 1
-            y = conv_norm(b, x, inner // self.reduce_first, 1, early, norm=norm, name="conv1")
-            y = conv_norm(b, y, inner, 3, stride // early, groups=self.groups, norm=norm, antialias=soft, name="conv2")
-            y = conv_norm(b, y, 4 * planes, norm=norm, act="", name="conv3")
-        return channel_attention(b, y, self.attention, ratio=self.ratio, divisor=self.divisor)
+            y = conv_norm(b, x, first, 1, early, norm=norm, name="conv1")
+            y = conv_norm(b, y, second, 3, stride // early, groups=self.groups, norm=norm, antialias=soft, name="conv2")
+            y = conv_norm(b, y, third, norm=norm, act="", name="conv3")
+        return channel_attention(b, y, self.attention, ratio=self.ratio, divisor=self.divisor, whole=left)

@@ -1,0 +1,30 @@
+"""How ONNX operators become nodes of a network, one file a subject; importing this package enters them all."""
+
+from perfmodel.workloads.importers.onnx_ops import (
+    attention,
+    convolutions,
+    elementwise,
+    indexing,
+    moves,
+    norms,
+    pools,
+    products,
+    quantised,
+    recurrent,
+)
+from perfmodel.workloads.importers.onnx_ops.call import LOWERINGS, Call
+
+__all__ = [
+    "LOWERINGS",
+    "Call",
+    "attention",
+    "convolutions",
+    "elementwise",
+    "indexing",
+    "moves",
+    "norms",
+    "pools",
+    "products",
+    "quantised",
+    "recurrent",
+]
