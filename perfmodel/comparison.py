@@ -8,21 +8,32 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from perfmodel.api import Estimate, estimate
+from perfmodel.api import Estimate
+from perfmodel.asking import estimate, is_network
 from perfmodel.devices.compare import flatten_device
 from perfmodel.errors import InputError, PerfmodelError
+from perfmodel.network_api import NetworkEstimate
 
 METRICS: dict[str, bool] = {
     "ttft_s": False, "tpot_s": False, "e2e_s": False, "tokens_per_s": True, "tokens_per_s_per_device": True,
     "requests_per_s": True, "memory_bytes_per_device": False, "joules_per_token": False, "power_w_per_device": False,
     "usd_per_million_tokens": False,
 }  # fmt: skip
-"""What is compared, and whether more of it is better."""
+"""What is compared of language models, and whether more of it is better."""
+
+NETWORK_METRICS: dict[str, bool] = {
+    "latency_s": False, "samples_per_s": True, "samples_per_s_per_device": True, "memory_bytes_per_device": False,
+    "joules_per_sample": False, "power_w_per_device": False, "usd_per_million_samples": False,
+}  # fmt: skip
+"""The same of networks."""
 
 FRAMEWORK = "framework and queueing"
-"""The part of a metric that is in no operator of its step."""
+"""The part of a language model's metric that is in no operator of its step."""
 
-_PHASE = {"tpot": "decode", "ttft": "prefill"}
+ISSUE = "issue and start"
+"""The part of a network's latency that is in none of its kernels."""
+
+_PHASE = {"ttft": "prefill", "tpot": "decode"}
 
 
 @dataclass(frozen=True)
@@ -31,8 +42,13 @@ class Case:
 
     name: str
     arguments: Mapping[str, Any]
-    estimate: Estimate | None
+    estimate: Estimate | NetworkEstimate | None
     error: str = ""
+
+    @property
+    def of_network(self) -> bool:
+        """Whether the question is about a network rather than a language model."""
+        return isinstance(self.estimate, NetworkEstimate)
 
     @cached_property
     def report(self) -> dict[str, Any]:
@@ -41,7 +57,7 @@ class Case:
         return self.estimate.report()
 
     def metric(self, name: str) -> float | None:
-        """Return one of :data:`METRICS`, None where it is not known."""
+        """Return one of :data:`METRICS` (:data:`NETWORK_METRICS`), None where it is not known."""
         if self.estimate is None:
             return None
         found = self.report.get(name)
@@ -79,6 +95,16 @@ class Comparison:
         """The case that the others are compared with."""
         return self.cases[self.baseline]
 
+    @property
+    def metrics(self) -> dict[str, bool]:
+        """What is compared: the metrics of the cases' kind, each with whether more of it is better."""
+        return NETWORK_METRICS if self.base.of_network else METRICS
+
+    @property
+    def attributed(self) -> tuple[str, ...]:
+        """The metrics that are a sum of operators, whose difference can be put down to each."""
+        return ("latency",) if self.base.of_network else tuple(_PHASE)
+
     def rows(self) -> list[dict[str, Any]]:
         """Return a row a case: its metrics, and each over the baseline's."""
         return [self._row(case) for case in self.cases]
@@ -87,7 +113,7 @@ class Comparison:
         row: dict[str, Any] = {"case": case.name, "error": case.error}
         if case.estimate is None:
             return row
-        for name in METRICS:
+        for name in self.metrics:
             value, base = case.metric(name), self.base.metric(name)
             row[name] = value
             row[f"{name}_ratio"] = value / base if value is not None and base else None
@@ -97,7 +123,7 @@ class Comparison:
         """Return what differs in the questions: inputs, and numbers of the devices, as (baseline, case)."""
         if case.estimate is None or self.base.estimate is None:
             return {}
-        left, right = self.base.report["inputs"], case.report["inputs"]
+        left, right = (_asked(one.report) for one in (self.base, case))
         found = {k: (left.get(k), right.get(k)) for k in {**left, **right} if left.get(k) != right.get(k)}
         a, b = flatten_device(self.base.estimate.device), flatten_device(case.estimate.device)
         telling = [k for k in {**a, **b} if a.get(k) != b.get(k) and _tells(k)]
@@ -106,12 +132,18 @@ class Comparison:
     def attribution(self, metric: str, case: Case) -> list[Term]:
         """Return what each operator adds to TPOT or TTFT in both cases, the largest difference first.
 
-        The terms sum to the difference of the metrics: what is in no operator is :data:`FRAMEWORK`.
+        Of a network's latency, the terms are its blocks, or the kinds of its layers where the cases' networks differ.
+        The terms sum to the difference of the metrics: what is in no operator is :data:`FRAMEWORK` or :data:`ISSUE`.
         Errors: :class:`InputError` for another metric.
         """
-        if metric not in _PHASE:
-            raise InputError(f"'{metric}' is made of no single step; the terms of {' or '.join(_PHASE)} are known")
-        left, right = (_terms(c, metric) for c in (self.base, case))
+        if metric not in self.attributed:
+            known = " or ".join(reversed(self.attributed))
+            raise InputError(f"'{metric}' is made of no single step; the terms of {known} are known")
+        if self.base.of_network:
+            key = "block" if _model_of(self.base) == _model_of(case) else "part"
+            left, right = (_network_terms(c, key) for c in (self.base, case))
+        else:
+            left, right = (_terms(c, metric) for c in (self.base, case))
         names = list({**left, **right})
         none = ("", 0.0, "")
         found = [
@@ -131,7 +163,8 @@ class Comparison:
         how = "the same" if abs(ratio - 1.0) < 5e-4 else how
         terms = [t for t in self.attribution(metric, case) if abs(t.difference_s) > 0.02 * abs(after - before)][:4]
         said = ", ".join(_said(t) for t in terms)
-        return f"{metric.upper()} {how} ({before * 1e3:.4g} to {after * 1e3:.4g} ms)" + (f": {said}" if said else "")
+        name = metric.upper() if metric in _PHASE else metric
+        return f"{name} {how} ({before * 1e3:.4g} to {after * 1e3:.4g} ms)" + (f": {said}" if said else "")
 
 
 _TELLING = ("memory.main", "memory.last_level", "links", "core_count", "clock_hz", "power_w")
@@ -164,12 +197,37 @@ def _terms(case: Case, metric: str) -> dict[str, tuple[str, float, str]]:
     return found
 
 
+def _asked(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was asked, and how big the network is: another network is another size."""
+    sizes = {"parameters": "parameters", "matmul_flops_per_sample": "matmul_flops_per_sample"}
+    return {**report["inputs"], **{name: report[key] for name, key in sizes.items() if key in report}}
+
+
+def _model_of(case: Case) -> str:
+    return str(case.report["inputs"]["model"]) if case.estimate is not None else ""
+
+
+def _network_terms(case: Case, key: str) -> dict[str, tuple[str, float, str]]:
+    """Return (kind of layer, seconds, limit) by block or by kind of layer, and the rest of the latency."""
+    whole = case.metric("latency_s")
+    if case.estimate is None or whole is None:
+        return {}
+    rows = case.report["operators"]
+    several = len({row["phase"] for row in rows}) > 1
+    found: dict[str, tuple[str, float, str]] = {}
+    for row in sorted(rows, key=lambda r: r["expected_s"]):
+        name = f"{row['phase']}: {row[key]}" if several and key == "block" else row[key]
+        found[name] = (row["part"], found.get(name, ("", 0.0, ""))[1] + row["expected_s"], row["bottleneck"])
+    found[ISSUE] = ("engine", whole - sum(seconds for _, seconds, _ in found.values()), "")
+    return found
+
+
 def compare(cases: Sequence[Mapping[str, Any]], baseline: int = 0, **common: Any) -> Comparison:
     """Return the answers to several questions beside the one numbered ``baseline``.
 
-    A case holds arguments of :func:`perfmodel.estimate` (``model`` and ``device`` among them) that go over ``common``.
-    A case that cannot be has its reason in ``error``. Errors: :class:`InputError` if there are fewer than two, and the
-    baseline's own error if it cannot be.
+    A case holds arguments of :func:`perfmodel.asking.estimate` (``model`` and ``device`` among them) that go over ``common``.
+    A case that cannot be has its reason in ``error``. Errors: :class:`InputError` if there are fewer than two or if they
+    are of language models and networks, and the baseline's own error if it cannot be.
     """
     if len(cases) < 2:
         raise InputError("a comparison needs two cases at least: several models, devices, or --case and --vary")
@@ -177,6 +235,8 @@ def compare(cases: Sequence[Mapping[str, Any]], baseline: int = 0, **common: Any
         raise InputError(f"the baseline is one of the {len(cases)} cases, counted from 0, not {baseline}")
     arguments = [{**common, **case} for case in cases]
     names = case_names(arguments)
+    if len({is_network(each["model"]) for each in arguments if "model" in each}) > 1:
+        raise InputError("language models make tokens and networks samples: they share no metric to compare")
     found = [_case(name, each) for name, each in zip(names, arguments, strict=True)]
     if found[baseline].error:
         reason = found[baseline].error
@@ -192,8 +252,8 @@ def _again(arguments: Mapping[str, Any], reason: str) -> PerfmodelError:
     return InputError(reason)
 
 
-def _ask(arguments: Mapping[str, Any]) -> Estimate:
-    found = estimate(**arguments)
+def _ask(arguments: Mapping[str, Any]) -> Estimate | NetworkEstimate:
+    found: Estimate | NetworkEstimate = estimate(**arguments)
     _ = found.answer
     return found
 

@@ -10,7 +10,8 @@ import typer
 
 from perfmodel import __version__
 from perfmodel.cli import options as o
-from perfmodel.cli.output import note, one_stdout, print_columns, print_json, short, write_table_csv
+from perfmodel.cli.kinds import check_options, of_one_kind
+from perfmodel.cli.output import note, of_samples, one_stdout, print_columns, print_json, short, write_table_csv
 from perfmodel.cli.plain import PlainCommand, examples, new_app
 from perfmodel.cli.question import changes
 from perfmodel.errors import InputError, PlanError, did_you_mean
@@ -33,9 +34,11 @@ _REAL = ("power_limit_w", "usd_per_device_hour", "usd_per_kwh")
         'compare qwen3-235b-a22b --on h200-sxm --case "tp=8,ep=8" --case "tp=4,attention_dp=2,ep=8" --html plans.html',
         "compare llama-3.1-8b --on h100-sxm --vary precision=bfloat16,fp8,int4_wo --batch 32",
         "compare llama-3.1-8b --on h100-sxm --vary device.memory.main.bandwidth=*1,*2",
+        "compare resnet50,efficientnet_b0 --on rtx-4090,l40s --vary precision=float16,int8 --batch 64",
     ),
 )
 def compare(
+    context: typer.Context,
     models: Annotated[str, typer.Argument(metavar="MODEL,..", help="One model, or several.")],
     devices: Annotated[
         str, typer.Option("--on", metavar="DEVICE,..", autocompletion=o.complete_device, help="One device, or several.")
@@ -62,18 +65,22 @@ def compare(
     """Compare models, devices, plans or precisions: what changed, by how much, and which term did it.
 
     Cases are every combination of the models, the devices, and the values that vary, for each --case. A field is any
-    option of estimate (tp, pp, precision, kv, engine, routing, power_limit, ...), device.FIELD or model.FIELD.
+    option of estimate (tp, pp, precision, kv, engine, routing, power_limit, ...), device.FIELD or model.FIELD; of
+    networks image, precision, fusion, engine, sparsity, dp, ...
     """
     one_stdout(json, csv)
+    network = of_one_kind(_words(models))
+    check_options(context, models, network=network)
     from perfmodel.arguments import whole
     from perfmodel.comparison import compare as run
     from perfmodel.comparison import product
 
-    axes = {"model": _words(models), "device": _words(devices)} | axes_of(vary)
-    explicit = [_fields("--case", text) for text in case or [""]]
+    axes = {"model": _words(models), "device": _words(devices)} | axes_of(vary, network=network)
+    explicit = [_fields("--case", text, network) for text in case or [""]]
     cases = [_merged(one, each) for one in product(axes) for each in explicit]
-    common = {"batch": batch, "input_tokens": input_tokens, "output_tokens": output_tokens, "phase": phase,
-              "static": static, "engine": engine}  # fmt: skip
+    common: dict[str, Any] = {"batch": batch, "engine": engine}
+    if not network:
+        common |= {"input_tokens": input_tokens, "output_tokens": output_tokens, "phase": phase, "static": static}
     fixed = changes(change)
     found = run([_merged({"changes": fixed}, one) if fixed else one for one in cases], whole("--baseline", baseline, 0),
                 **common)  # fmt: skip
@@ -93,35 +100,35 @@ def _words(text: str) -> list[str]:
     return found
 
 
-def axes_of(vary: Sequence[str] | None) -> dict[str, list[Any]]:
+def axes_of(vary: Sequence[str] | None, *, network: bool = False) -> dict[str, list[Any]]:
     """Return the values of each field of ``--vary FIELD=VALUE,VALUE``."""
     found: dict[str, list[Any]] = {}
     for text in vary or ():
         field, equals, values = text.partition("=")
         if not equals or not values.strip():
             raise InputError(f"--vary: '{text}' is not FIELD=VALUE,VALUE, such as tp=1,2,4")
-        name = _field("--vary", field.strip())
+        name = _field("--vary", field.strip(), network)
         found[name] = [_value(name, v) for v in _values(name, values)]
     return found
 
 
 def _values(name: str, text: str) -> list[str]:
-    """Return the values of an axis; 1:8:x2 is a range of whole numbers."""
-    if ":" in text and not name.startswith(("device.", "model.")):
+    """Return the values of an axis; 1:8:x2 is a range of whole numbers (and 2:4 a sparsity)."""
+    if ":" in text and name != "sparsity" and not name.startswith(("device.", "model.")):
         from perfmodel.arguments import parse_axis
 
         return [str(value) for value in parse_axis(name, text)]
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
-def _fields(option: str, text: str) -> dict[str, Any]:
+def _fields(option: str, text: str, network: bool) -> dict[str, Any]:
     """Return the arguments of a case such as ``tp=4,device.power=400W``."""
     found: dict[str, Any] = {}
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         field, equals, value = part.partition("=")
         if not equals or not value.strip():
             raise InputError(f"{option}: '{part}' is not FIELD=VALUE, such as tp=4")
-        name = _field(option, field.strip())
+        name = _field(option, field.strip(), network)
         if name.startswith(("device.", "model.")):
             found.setdefault("changes", {})[name] = value.strip()
         else:
@@ -129,16 +136,25 @@ def _fields(option: str, text: str) -> dict[str, Any]:
     return found
 
 
-def _field(option: str, text: str) -> str:
+def _field(option: str, text: str, network: bool) -> str:
     name = text.replace("-", "_")
     if text.startswith(("device.", "model.")):
         return text
     name = _SPELLINGS.get(name, name)
-    known = _known()
+    known = _known_of_networks() if network else _known()
     if name not in known:
         hint = did_you_mean(name, known)
         raise InputError(f"{option}: no field '{text}'{hint} (one of {', '.join(known)}, device.FIELD, model.FIELD)")
     return name
+
+
+def _known_of_networks() -> list[str]:
+    from dataclasses import fields
+
+    from perfmodel.serving.network import NetworkQuestion
+
+    own = (f.name for f in fields(NetworkQuestion) if f.name != "layers")  # patterns have commas of their own
+    return ["model", "device", "batch", "image", *own]
 
 
 def _known() -> list[str]:
@@ -189,8 +205,8 @@ def _object(found: Comparison) -> dict[str, Any]:
         "cases": [row | {"inputs": _inputs(case), **_bands(case)} for row, case in
                   zip(found.rows(), found.cases, strict=True)],
         "differences": {c.name: {k: list(v) for k, v in found.differences(c).items()} for c in others},
-        "attribution": {c.name: {m: _terms(found, m, c) for m in ("tpot", "ttft")} for c in others if not c.error},
-        "explanations": {c.name: [found.explanation(m, c) for m in ("ttft", "tpot")] for c in others if not c.error},
+        "attribution": {c.name: {m: _terms(found, m, c) for m in found.attributed} for c in others if not c.error},
+        "explanations": {c.name: [found.explanation(m, c) for m in found.attributed] for c in others if not c.error},
         "operators": {c.name: c.report["operators"] for c in found.cases if not c.error},
     }  # fmt: skip
 
@@ -204,7 +220,8 @@ def _inputs(case: Case) -> dict[str, Any]:
 def _bands(case: Case) -> dict[str, Any]:
     if case.estimate is None:
         return {}
-    return {"bands": {name: case.report[name] for name in ("ttft_s", "tpot_s", "e2e_s")}}
+    times = ("ttft_s", "tpot_s", "e2e_s", "latency_s")
+    return {"bands": {name: case.report[name] for name in times if name in case.report}}
 
 
 def _terms(found: Comparison, metric: str, case: Case) -> list[dict[str, Any]]:
@@ -216,19 +233,24 @@ def _terms(found: Comparison, metric: str, case: Case) -> list[dict[str, Any]]:
 
 
 _TITLES = {
-    "ttft_s": ("TTFT ms", 1e3), "tpot_s": ("TPOT ms", 1e3), "e2e_s": ("E2E s", 1.0), "tokens_per_s": ("tokens/s", 1.0),
-    "tokens_per_s_per_device": ("tokens/s/device", 1.0), "requests_per_s": ("requests/s", 1.0),
-    "memory_bytes_per_device": ("GB/device", 1e-9), "joules_per_token": ("J/token", 1.0),
+    "ttft_s": ("TTFT ms", 1e3), "tpot_s": ("TPOT ms", 1e3), "e2e_s": ("E2E s", 1.0), "latency_s": ("latency ms", 1e3),
+    "tokens_per_s": ("tokens/s", 1.0), "samples_per_s": ("samples/s", 1.0),
+    "tokens_per_s_per_device": ("tokens/s/device", 1.0), "samples_per_s_per_device": ("samples/s/device", 1.0),
+    "requests_per_s": ("requests/s", 1.0), "memory_bytes_per_device": ("GB/device", 1e-9),
+    "joules_per_token": ("J/token", 1.0), "joules_per_sample": ("J/sample", 1.0),
     "power_w_per_device": ("W/device", 1.0), "usd_per_million_tokens": ("USD/M tokens", 1.0),
+    "usd_per_million_samples": ("USD/M samples", 1.0),
 }  # fmt: skip
 
 
 def _print(found: Comparison) -> None:
     rows = found.rows()
+    samples = {str(case.report["inputs"].get("sample", "")) for case in found.cases if not case.error}
+    sample = samples.pop() if len(samples) == 1 else ""
     table: list[list[str]] = [["", *(case.name for case in found.cases)]]
     for metric, (title, factor) in _TITLES.items():
         if any(row.get(metric) is not None for row in rows):
-            table.append([title, *(_cell(row, metric, factor, row["case"] == found.base.name) for row in rows)])
+            table.append([of_samples(title, sample), *(_cell(row, metric, factor, row["case"] == found.base.name) for row in rows)])
     table.append(["fits", *("" if row["error"] else "yes" if row["fits"] else "no" for row in rows)])
     table.append(["limited by", *(row.get("bottleneck", "") for row in rows)])
     print_columns(table, numbers=range(1, len(rows) + 1))
@@ -251,7 +273,7 @@ def _print_case(found: Comparison, case: Case) -> None:
         return
     changed = [f"{k} {_short(a)} -> {_short(b)}" for k, (a, b) in found.differences(case).items()]
     print("  changed: " + ("; ".join(changed[:14]) or "nothing"))
-    for metric in ("ttft", "tpot"):
+    for metric in found.attributed:
         if text := found.explanation(metric, case):
             print(f"  {text}")
 
@@ -259,4 +281,10 @@ def _print_case(found: Comparison, case: Case) -> None:
 def _short(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
+    if isinstance(value, int) and abs(value) >= 100_000:
+        return f"{value:,}"
+    if isinstance(value, (list, dict)):
+        from perfmodel.reports.summary import input_text
+
+        return str(input_text(value)) or "none"
     return "none" if value is None else str(value)

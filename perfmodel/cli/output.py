@@ -65,7 +65,18 @@ def print_columns(rows: Iterable[Sequence[str]], numbers: Sequence[int] = (), in
 
 
 def short(value: float | int | None) -> str:
-    """Return a number in four significant digits and an empty cell for None."""
+    """Return a number in four significant digits (all of a whole part up to a billion), an empty cell for None."""
     if value is None:
         return ""
+    if isinstance(value, float) and 1e4 <= abs(value) < 1e9:
+        return f"{value:,.0f}"
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+
+def of_samples(heading: str, sample: str) -> str:
+    """Return a heading such as ``samples/s`` in the words of a network's sample: ``images/s``."""
+    if not sample:
+        return heading
+    from perfmodel.reports.summary import plural
+
+    return heading.replace("samples", plural(sample)).replace("sample", sample)

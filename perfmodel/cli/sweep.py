@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from math import prod
 from typing import Annotated, Any
 
@@ -10,7 +13,9 @@ import typer
 from perfmodel import __version__
 from perfmodel.arguments import parse_axis
 from perfmodel.cli import options as o
-from perfmodel.cli.output import note, one_stdout, print_columns, print_json, short, write_table_csv
+from perfmodel.cli.kinds import is_network
+from perfmodel.cli.network import layer_precisions
+from perfmodel.cli.output import note, of_samples, one_stdout, print_columns, print_json, short, write_table_csv
 from perfmodel.cli.plain import PlainCommand, examples, new_app
 from perfmodel.cli.progress import progress
 from perfmodel.cli.question import changes, options
@@ -22,10 +27,23 @@ MOST_SHOWN, MOST_JSON, MOST_HTML = 40, 200_000, 50_000
 _AXES = ("batch", "input_tokens", "output_tokens", "tp", "ep", "attention_dp", "dp")
 _SHOWN = {
     "ttft_s": ("TTFT ms", 1e3), "tpot_s": ("TPOT ms", 1e3), "e2e_s": ("E2E s", 1.0), "tokens_per_s": ("tokens/s", 1.0),
-    "tokens_per_s_per_device": ("tokens/s/device", 1.0), "memory_bytes_per_device": ("GB/device", 1e-9),
+    "tokens_per_s_per_device": ("tokens/s/device", 1.0), "latency_s": ("latency ms", 1e3),
+    "samples_per_s": ("samples/s", 1.0), "joules_per_sample": ("J/sample", 1.0),
+    "usd_per_million_samples": ("USD/M samples", 1.0), "memory_bytes_per_device": ("GB/device", 1e-9),
     "largest_batch": ("largest batch", 1.0),
 }  # fmt: skip
 """The columns of a sweep that the terminal shows, with their headings and factors."""
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """A grid before it is answered: its size, the axes beside the usual ones, what holds for all, and how to run it."""
+
+    points: int
+    further: tuple[str, ...]
+    chosen: Mapping[str, Any]
+    run: Callable[..., Any]
+    metrics: tuple[str, ...]
 
 
 @app.command(
@@ -35,9 +53,11 @@ _SHOWN = {
         "sweep deepseek-v3 --on h200-sxm --tp 8 --ep 1,2,4,8 --batch 32 --precision fp8 --json",
         "sweep llama-3.1-8b --on l40s --batch 1:256:x2 --input 512:16384:x2 --slo ttft=1s,tpot=30ms --html slo.html",
         "sweep llama-3.1-8b --on h100-sxm --vary device.memory.main.bandwidth=*1,*2,*4 --vary precision=bfloat16,fp8",
+        "sweep resnet50 --on rtx-4090 --batch 1:256:x2 --image 160,224,288 --precision float16,int8",
     ),
 )
 def sweep(
+    context: typer.Context,
     model: o.Model,
     device: o.On,
     batch: o.Batches = "1",
@@ -47,6 +67,7 @@ def sweep(
     ep: o.Eps = "1",
     attention_dp: o.AttentionDps = "1",
     dp: o.Dps = "1",
+    image: o.Images = "",
     vary: Annotated[
         list[str] | None,
         typer.Option(
@@ -61,6 +82,9 @@ def sweep(
     static: o.Static = False,
     engine: o.Engine = "",
     routing: o.RoutingName = "uniform",
+    fusion: o.Fusion = "",
+    layers: o.Layers = "",
+    sparsity: o.Sparsity = "",
     slo: Annotated[
         str, typer.Option("--slo", metavar="METRIC=TIME,..", help="Limits: iso-lines, such as ttft=500ms,tpot=30ms.")
     ] = "",
@@ -70,50 +94,83 @@ def sweep(
 ) -> None:
     """Estimate a model on a device for every combination of the axes.
 
-    An axis is a list (1,2,4), a doubling (1:512:x2) or steps (128:1024:128). --csv streams a grid of any size.
+    An axis is a list (1,2,4), a doubling (1:512:x2) or steps (128:1024:128). --csv streams a grid of any size. The
+    axes of a network are --batch, --image, --precision, --dp and whatever --vary names.
     """
     one_stdout(json, csv)
-    words = {"batch": batch, "input_tokens": input_tokens, "output_tokens": output_tokens, "tp": tp, "ep": ep,
-             "attention_dp": attention_dp, "dp": dp}  # fmt: skip
-    axes = {name: parse_axis(_option(name), text) for name, text in words.items()}
-    chosen = options(
-        precision=precision,
-        moe_precision=moe_precision,
-        kv=kv,
-        phase=phase,
-        static=static,
-        engine=engine,
-        routing=routing,
-    )
+    if is_network(context, model):
+        words = {"batch": batch, "image": image, "dp": dp, "precision": precision}
+        common = {"engine": engine, "fusion": fusion, "sparsity": sparsity or "dense",
+                  "layers": tuple(layer_precisions(layers)), "changes": changes(change)}  # fmt: skip
+        grid = _of_network(model, device, words, further_axes(vary, network=True), common)
+    else:
+        words = {"batch": batch, "input_tokens": input_tokens, "output_tokens": output_tokens, "tp": tp, "ep": ep,
+                 "attention_dp": attention_dp, "dp": dp}  # fmt: skip
+        chosen = options(precision=precision, moe_precision=moe_precision, kv=kv, phase=phase, static=static,
+                         engine=engine, routing=routing)  # fmt: skip
+        grid = _of_language_model(model, device, words, further_axes(vary), chosen, changes(change))
+    _answer(grid, _limits(slo, grid.metrics), json, csv, html)
+
+
+def _of_language_model(
+    model: str, device: str, words: Mapping[str, str], further: dict[str, list[Any]], chosen: dict[str, Any],
+    changed: Mapping[str, str],
+) -> _Grid:  # fmt: skip
+    from perfmodel.sweeps import sweep as run
+
     del chosen["mode"]  # pools have no axes
-    further = _further(vary)
+    axes = {name: parse_axis(_option(name), text) for name, text in words.items()}
     points = prod(map(len, (*axes.values(), *further.values())))
-    limits = _limits(slo)
+    asked = partial(run, model, device, **axes, vary=further, changes=changed, **chosen)
+    return _Grid(points, tuple(further), chosen, asked, ("ttft", "tpot", "e2e"))
+
+
+def _of_network(
+    model: str, device: str, words: Mapping[str, str], further: dict[str, list[Any]], common: dict[str, Any]
+) -> _Grid:
+    from perfmodel.sweeps import sweep_network
+
+    axes: dict[str, list[Any]] = {"batch": parse_axis("--batch", words["batch"])}
+    for name in ("image", "dp"):
+        if words[name] not in ("", "1"):
+            further[name] = parse_axis(f"--{name}", words[name])
+    precisions = [word.strip() for word in words["precision"].split(",") if word.strip()]
+    if len(precisions) > 1:
+        further["precision"] = precisions
+    elif precisions:
+        common["precision"] = precisions[0]
+    points = prod(map(len, (*axes.values(), *further.values())))
+    return _Grid(
+        points, tuple(further), common, partial(sweep_network, model, device, **axes, vary=further, **common),
+        ("latency",),
+    )  # fmt: skip
+
+
+def _answer(grid: _Grid, limits: dict[str, float], json: bool, csv: str, html: str) -> None:
+    """Run a grid and give the answer in the ways that were asked for."""
+    points = grid.points
     if html and points > MOST_HTML:
         raise InputError(f"{points:,} points are too many for one page (at most {MOST_HTML:,}); use --csv FILE")
     if json and points > MOST_JSON:
         raise InputError(f"{points:,} points are too many for one JSON object (at most {MOST_JSON:,}); use --csv FILE")
-    from perfmodel.sweeps import sweep as run
-
     with progress("sweep") as update:
         # a page needs the points at hand, which are then written as a table too
         target = csv if csv not in ("", "-") and not html else None
-        found = run(model, device, **axes, out=target, progress=update, vary=further, changes=changes(change),
-                    **chosen)  # fmt: skip
+        found = grid.run(out=target, progress=update)
     if html:
         _write_html(html, found, limits)
         if csv not in ("", "-"):
             write_table_csv(csv, list(found.rows()))
     if json:
-        inputs = {"model": found.model, "device": found.device, **found.axes, **chosen}
+        inputs = {"model": found.model, "device": found.device, **found.axes, **grid.chosen}
         answer = {"shape": found.shape, "rows": found.rows(), "problems": found.problems}
         print_json({"schema": SCHEMA, "version": __version__, "inputs": inputs, **answer})
     elif csv == "-":
         write_table_csv(csv, list(found.rows()))
     elif not csv:
-        _print(list(found.rows(limit=MOST_SHOWN)), points, tuple(further))
+        _print(list(found.rows(limit=MOST_SHOWN)), points, grid.further, found.sample)
     if limits and not csv:
-        _best(list(found.rows()), limits)
+        _best(list(found.rows()), limits, found.axes)
     _notes(found.problems, csv)
 
 
@@ -128,10 +185,11 @@ def _notes(problems: list[tuple[str, str]], csv: str) -> None:
         note(f"wrote {csv}")
 
 
-def _further(vary: list[str] | None) -> dict[str, list[Any]]:
+def further_axes(vary: list[str] | None, *, network: bool = False) -> dict[str, list[Any]]:
+    """Return the axes of ``--vary``, counts as numbers."""
     from perfmodel.cli.compare import axes_of
 
-    return {name: [_plain(v) for v in values] for name, values in axes_of(vary).items()}
+    return {name: [_plain(v) for v in values] for name, values in axes_of(vary, network=network).items()}
 
 
 def _plain(value: Any) -> Any:
@@ -139,15 +197,16 @@ def _plain(value: Any) -> Any:
     return int(value) if isinstance(value, str) and value.isdigit() else value
 
 
-def _limits(slo: str) -> dict[str, float]:
+def _limits(slo: str, metrics: Sequence[str]) -> dict[str, float]:
     """Return the most seconds of each metric of a service level such as ``ttft=500ms,tpot=30ms``."""
     from perfmodel.units import parse_quantity
 
     found: dict[str, float] = {}
     for part in filter(None, (piece.strip() for piece in slo.split(","))):
         name, equals, value = (piece.strip() for piece in part.partition("="))
-        if name not in ("ttft", "tpot", "e2e") or not equals:
-            raise InputError(f"--slo: '{part}' is not METRIC=TIME with ttft, tpot or e2e, such as tpot=30ms")
+        if name not in metrics or not equals:
+            known, first = " or ".join(metrics), metrics[min(1, len(metrics) - 1)]
+            raise InputError(f"--slo: '{part}' is not METRIC=TIME with {known}, such as {first}=30ms")
         found[f"{name}_s"] = parse_quantity(value, "seconds")
     return found
 
@@ -159,12 +218,12 @@ def _write_html(target: str, found: Any, limits: dict[str, float]) -> None:
     notes = [f"left out: {plan}: {reason}" for plan, reason in found.problems[:5]]
     write_text(target, sweep_html(
         {"schema": SCHEMA, "version": __version__, "model": found.model, "device": found.device, "axes": found.axes,
-         "rows": list(found.rows()), "slo": limits, "notes": notes}
+         "sample": found.sample, "rows": list(found.rows()), "slo": limits, "notes": notes}
     ))  # fmt: skip
     note(f"wrote {target}")
 
 
-def _best(rows: list[dict[str, Any]], limits: dict[str, float]) -> None:
+def _best(rows: list[dict[str, Any]], limits: dict[str, float], axes: Collection[str]) -> None:
     from perfmodel.reports.sweep import best_point, meets
 
     fitting = [row for row in rows if row.get("fits") is not False]
@@ -173,18 +232,18 @@ def _best(rows: list[dict[str, Any]], limits: dict[str, float]) -> None:
     if best is None:
         note(f"none of the {len(rows):,} points keeps the service level")
         return
-    at = ", ".join(f"{k} {v}" for k, v in best.items() if k in _AXES or "." in k)
+    at = ", ".join(f"{k} {v}" for k, v in best.items() if k in axes)
     note(f"{able:,} of {len(rows):,} points keep the service level; most throughput a device: {at}")
 
 
-def _print(rows: list[dict[str, Any]], points: int, further: tuple[str, ...]) -> None:
+def _print(rows: list[dict[str, Any]], points: int, further: tuple[str, ...], sample: str) -> None:
     if not rows:
         note("no point has an answer")
         return
     named = (*further, *_AXES)
     axes = [name for name in named if len({row.get(name) for row in rows}) > 1] or ["batch"]
     metrics = [name for name in _SHOWN if name in rows[0]]
-    heading = [*axes, *(_SHOWN[name][0] for name in metrics)]
+    heading = [*axes, *(of_samples(_SHOWN[name][0], sample) for name in metrics)]
     cells = [[*(_word(row[a]) for a in axes), *(_scaled(row[m], _SHOWN[m][1]) for m in metrics)] for row in rows]
     print_columns([heading, *cells], numbers=range(len(heading)))
     if len(rows) == MOST_SHOWN < points:

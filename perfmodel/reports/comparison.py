@@ -7,7 +7,18 @@ from typing import Any
 
 from perfmodel.reports.page import escape, page, section, table
 from perfmodel.reports.text import MISSING, Report, plain, seconds, size
-from perfmodel.reports.views.style import BLUE, GREEN, GREY, ORANGE, axis, base_layout, escaped, part_colour, time_scale
+from perfmodel.reports.views.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    SKY,
+    axis,
+    base_layout,
+    escaped,
+    part_colour,
+    time_scale,
+)
 from perfmodel.reports.views.view import Key, Plot, Table, View
 
 _MOST_TERMS = 9
@@ -15,12 +26,23 @@ _SHOWN = (
     ("ttft_s", "TTFT", seconds),
     ("tpot_s", "TPOT", seconds),
     ("e2e_s", "E2E", seconds),
+    ("latency_s", "Latency", seconds),
+    ("samples_per_s", "samples/s", plain),
+    ("samples_per_s_per_device", "samples/s a device", plain),
+    ("joules_per_sample", "J/sample", plain),
+    ("usd_per_million_samples", "USD per million samples", plain),
     ("tokens_per_s", "tokens/s", plain),
     ("tokens_per_s_per_device", "tokens/s a device", plain),
     ("memory_bytes_per_device", "memory a device", size),
     ("joules_per_token", "J/token", plain),
     ("usd_per_million_tokens", "USD per million tokens", plain),
 )
+_HEADLINES = {"ttft_s": "TTFT", "tpot_s": "TPOT", "latency_s": "Latency"}
+_KINDS = (
+    "attention", "ffn", "head", "embedding", "pipeline", "communication", "convolution", "depthwise", "dense", "lookup",
+    "pooling", "element-wise",
+)  # fmt: skip
+"""Parts of language models and kinds of networks' layers, in the order in which bars stack them."""
 
 
 def comparison_html(report: Report) -> str:
@@ -66,11 +88,13 @@ def _cell(case: Mapping[str, Any], key: str, text: Any) -> str:
 
 
 def _times_view(cases: Sequence[Mapping[str, Any]]) -> View:
-    """Return TTFT and TPOT of every case as bars with their bands and bounds."""
-    plots = [_times_plot(cases, key, name) for key, name in (("ttft_s", "TTFT"), ("tpot_s", "TPOT"))]
+    """Return TTFT and TPOT, or the latency, of every case as bars with their bands and bounds."""
+    plots = [_times_plot(cases, key, name) for key, name in _HEADLINES.items()]
     found = [plot for plot in plots if plot]
-    best = min((c for c in cases if c.get("tpot_s")), key=lambda c: c["tpot_s"], default=None)
-    finding = f"{best['case']} has the shortest TPOT, {seconds(best['tpot_s'])}." if best else "No case has a TPOT."
+    key = "latency_s" if any(case.get("latency_s") for case in cases) else "tpot_s"
+    best = min((c for c in cases if c.get(key)), key=lambda c: c[key], default=None)
+    name = "latency" if key == "latency_s" else "TPOT"
+    finding = f"{best['case']} has the shortest {name}, {seconds(best[key])}." if best else f"No case has a {name}."
     caption = "Bars are expected times, whiskers go from p10 to p90, a white diamond is the bound."
     return View("times", "Times", finding, found, Table((), []), caption if found else "")
 
@@ -111,24 +135,26 @@ def _names(labels: Sequence[str]) -> dict[str, Any]:
 
 def _operators_view(report: Report, cases: Sequence[Mapping[str, Any]]) -> View:
     """Return the steps of every case as stacked bars, a part of the model each."""
-    plots = [p for phase in ("prefill", "decode") if (p := _stacked(report, cases, phase))]
+    phases = ("prefill", "decode") if any("tpot_s" in case["bands"] for case in cases) else ("batch",)
+    plots = [p for phase in phases if (p := _stacked(report, cases, phase))]
     finding = "Each step is the sum of its operators; the parts of the model have a colour each."
+    if phases == ("batch",):
+        finding = "Each batch is the sum of its kernels; the kinds of layers have a colour each."
     return View("parts", "Where the time goes", finding if plots else "No case has a step.", plots, Table((), []))
 
 
 def _stacked(report: Report, cases: Sequence[Mapping[str, Any]], phase: str) -> Plot | None:
-    rows = {c["case"]: [r for r in report["operators"][c["case"]] if r["phase"] == phase] for c in cases}
+    rows = {c["case"]: [r for r in report["operators"][c["case"]] if phase in ("batch", r["phase"])] for c in cases}
     rows = {name: found for name, found in rows.items() if found}
     if not rows:
         return None
-    kinds = ("attention", "ffn", "head", "embedding", "pipeline", "communication")
-    totals: dict[str, dict[str, float]] = {name: dict.fromkeys(kinds, 0.0) for name in rows}
+    totals: dict[str, dict[str, float]] = {name: dict.fromkeys(_KINDS, 0.0) for name in rows}
     for name, found in rows.items():
         for row in found:
             key = "communication" if row["link_bytes"] else row["part"]
             totals[name][key] = totals[name].get(key, 0.0) + row["expected_s"]
     unit_s, unit = time_scale(max(sum(parts.values()) for parts in totals.values()))
-    used = [kind for kind in kinds if any(parts.get(kind) for parts in totals.values())]
+    used = [kind for kind in _KINDS if any(parts.get(kind) for parts in totals.values())]
     data = [
         {"type": "bar", "orientation": "h", "y": list(range(len(totals))), "width": 0.6, "name": kind,
          "x": [parts[kind] / unit_s for parts in totals.values()], "marker": {"color": _colour(kind)},
@@ -136,26 +162,30 @@ def _stacked(report: Report, cases: Sequence[Mapping[str, Any]], phase: str) -> 
         for kind in used
     ]  # fmt: skip
     layout = base_layout(
-        xaxis=axis(f"{phase} step, {unit}", rangemode="tozero", fixedrange=True), yaxis=_names(list(totals)),
+        xaxis=axis(f"{_step(phase)}, {unit}", rangemode="tozero", fixedrange=True), yaxis=_names(list(totals)),
         barmode="stack", margin={"l": 8, "r": 16, "t": 8, "b": 44},
     )  # fmt: skip
     legend = tuple(Key("bar", _colour(kind), kind) for kind in used)
-    label = f"{phase} step of {len(totals)} cases by part of the model"
+    label = f"{_step(phase)} of {len(totals)} cases by part of the model"
     return Plot(f"plot-parts-{phase}", phase, label, 70 + 36 * len(totals), data, layout, legend)
 
 
+def _step(phase: str) -> str:
+    return "kernels of a batch" if phase == "batch" else f"{phase} step"
+
+
 def _colour(kind: str) -> str:
-    return {"communication": "#56B4E9", "pipeline": GREY}.get(kind, part_colour(kind))
+    return {"communication": SKY, "pipeline": GREY}.get(kind, part_colour(kind))
 
 
 def _waterfalls(report: Report, cases: Sequence[Mapping[str, Any]]) -> list[View]:
-    """Return for each case how its TPOT comes about from the baseline's, term by term."""
+    """Return for each case how its TPOT (TTFT, latency) comes about from the baseline's, term by term."""
     found: list[View] = []
     base = next(c for c in cases if c["case"] == report["baseline"])
     for place, (name, metrics) in enumerate(report["attribution"].items()):
-        metric = "tpot" if metrics["tpot"] else "ttft"
+        metric = next((name for name in ("tpot", "latency") if metrics.get(name)), "ttft")
         case = next(c for c in cases if c["case"] == name)
-        if metrics[metric] and base.get(f"{metric}_s"):
+        if metrics.get(metric) and base.get(f"{metric}_s"):
             found.append(_waterfall(place, name, metric, base, case, metrics[metric]))
     return found
 
@@ -176,15 +206,19 @@ def _waterfall(
         "hovertemplate": "%{delta:.4g} " + unit + "<extra></extra>",
     }]  # fmt: skip
     layout = base_layout(
-        xaxis=axis(f"{metric.upper()}, {unit}", rangemode="tozero", fixedrange=True), yaxis=_names(labels),
+        xaxis=axis(f"{_spoken(metric)}, {unit}", rangemode="tozero", fixedrange=True), yaxis=_names(labels),
         margin={"l": 8, "r": 16, "t": 8, "b": 44},
     )  # fmt: skip
     legend = (Key("bar", BLUE, "whole"), Key("bar", GREEN, "less"), Key("bar", ORANGE, "more"))
-    label = f"{metric.upper()} from {base['case']} to {name}, term by term"
+    label = f"{_spoken(metric)} from {base['case']} to {name}, term by term"
     plot = Plot(f"plot-waterfall-{place}", "", label, 80 + 26 * len(labels), data, layout, legend)
     rows = [(t["name"], t["part"], t["baseline_limit"] or MISSING, t["case_limit"] or MISSING, seconds(t["baseline_s"]),
              seconds(t["case_s"]), f"{t['difference_s'] * 1e3:+.4g} ms") for t in terms]  # fmt: skip
     heads = ("operator", "part", "limited by", "then by", "baseline", "case", "difference")
-    finding = f"{metric.upper()} goes from {seconds(base[f'{metric}_s'])} to {seconds(case[f'{metric}_s'])}."
+    finding = f"{_spoken(metric)} goes from {seconds(base[f'{metric}_s'])} to {seconds(case[f'{metric}_s'])}."
     contents = Table(heads, rows, frozenset({0, 1, 2, 3}))
     return View(f"waterfall-{place}", f"{name} against {base['case']}", finding, [plot], contents)
+
+
+def _spoken(metric: str) -> str:
+    return _HEADLINES[f"{metric}_s"]

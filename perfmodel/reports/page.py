@@ -45,6 +45,7 @@ figure { margin: 0; }
 .scroll:focus-visible, summary:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
 table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; margin: 8px 0; }
 .columns table { width: 100%; }
+.columns td { white-space: normal; overflow-wrap: anywhere; }
 caption { text-align: left; font-weight: 600; font-size: 1rem; padding: 8px 0 4px; }
 th, td { padding: 4px 12px 4px 0; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th { font-weight: 600; vertical-align: bottom; }

@@ -90,6 +90,11 @@ class Time(NamedTuple):
         return seconds(self.answers.get(band))
 
 
+def article(noun: str) -> str:
+    """Return the article of a noun: ``"an"`` image, ``"a"`` query."""
+    return "an" if noun[:1] in tuple("aeiou") else "a"
+
+
 def inputs_of(report: Report) -> Row:
     """Return what was asked."""
     return report.get("inputs") or {}
@@ -190,16 +195,26 @@ def work(report: Report) -> list[tuple[str, str]]:
     unit = unit_of(report)
     if unit.key != "sample":
         return []
-    flops, moved = number(report.get("flops_per_sample")), number(report.get("bytes_per_sample"))
     macs = number(report.get("matmul_flops_per_sample"))
     rows = [
         ("parameters", big(report.get("parameters"))),
-        (f"a {unit.one}", f"{big(macs / 2)}MAC" if macs is not None else MISSING),
-        ("arithmetic", quantity(flops, "flops")),
-        ("traffic", quantity(moved, "bytes")),
+        ("products", f"{big(macs / 2)}MAC" if macs is not None else MISSING),
+        ("arithmetic", quantity(report.get("flops_per_sample"), "flops")),
+        ("traffic", quantity(report.get("bytes_per_sample"), "bytes")),
         ("intensity", _rate(report.get("arithmetic_intensity_flops_per_byte"), "FLOP/byte")),
     ]
-    return [(name, text) for name, text in rows if text != MISSING]
+    per = {name: f" {article(unit.one)} {unit.one}" for name in ("products", "arithmetic", "traffic")}
+    return [(name, text + per.get(name, "")) for name, text in rows if text != MISSING]
+
+
+def work_line(report: Report) -> str:
+    """Return the same in one line."""
+    found, unit = dict(work(report)), unit_of(report)
+    each = f" {article(unit.one)} {unit.one}"
+    sample = [found[name].removesuffix(each) for name in ("products", "arithmetic", "traffic") if name in found]
+    said = [f"{found['parameters']} parameters"] if "parameters" in found else []
+    said += [listed(sample) + each] if sample else []
+    return ", ".join([*said, *([found["intensity"]] if "intensity" in found else [])])
 
 
 def stages_of(report: Report) -> list[Row]:

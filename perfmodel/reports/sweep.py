@@ -7,15 +7,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from perfmodel.reports.page import escape, page, section
+from perfmodel.reports.summary import plural
 from perfmodel.reports.text import MISSING, plain, seconds
 from perfmodel.reports.views.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, axis, base_layout, escaped, time_scale
 from perfmodel.reports.views.view import Key, Plot, Table, View
 
 Row = Mapping[str, Any]
 _COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, GREY)
-_TIMES = {"ttft_s": "TTFT", "tpot_s": "TPOT", "e2e_s": "E2E"}
-_METRICS = {**_TIMES, "tokens_per_s_per_device": "tokens/s a device", "joules_per_token": "J/token",
-            "usd_per_million_tokens": "USD per million tokens"}  # fmt: skip
+_TIMES = {"ttft_s": "TTFT", "tpot_s": "TPOT", "e2e_s": "E2E", "latency_s": "Latency"}
+_METRICS = {**_TIMES, "tokens_per_s_per_device": "tokens/s a device", "samples_per_s_per_device": "samples/s a device",
+            "joules_per_token": "J/token", "usd_per_million_tokens": "USD per million tokens",
+            "joules_per_sample": "J/sample", "usd_per_million_samples": "USD per million samples"}  # fmt: skip
+_SPOKEN = {**_TIMES, "latency_s": "latency"}
+_RATES = ("tokens_per_s_per_device", "samples_per_s_per_device")
 _MOST_LINES, _MOST_PANELS, _MOST_ROWS = 6, 6, 400
 _SCALE = [[0.0, "#f7fbff"], [0.5, SKY], [1.0, "#08306b"]]
 
@@ -23,10 +27,13 @@ _SCALE = [[0.0, "#f7fbff"], [0.5, SKY], [1.0, "#08306b"]]
 def sweep_html(report: Mapping[str, Any]) -> str:
     """Return the page of a sweep: ``model, device, version, axes, rows`` and ``slo`` (metric -> most seconds)."""
     rows: list[Row] = [row for row in report["rows"] if row.get("fits") is not False]
+    sample = str(report.get("sample") or "")
     slo: Mapping[str, float] = report["slo"]
     varied = [name for name, values in report["axes"].items() if len(values) > 1]
     best = best_point(rows, slo)
     plots = _plots(rows, report["axes"], varied, slo, best) if rows and varied else []
+    if sample:
+        plots = [replace(p, heading=in_words(p.heading, sample), label=in_words(p.label, sample)) for p in plots]
     title = f"{report['model']} on {report['device']}: {', '.join(varied) or 'one point'}"
     view = View(
         "sweep", "The grid", _finding(report, rows, varied, slo, best), plots, _table(rows, varied), _caption(slo)
@@ -43,8 +50,13 @@ def meets(row: Row, slo: Mapping[str, float]) -> bool:
 
 def best_point(rows: Sequence[Row], slo: Mapping[str, float]) -> Row | None:
     """Return the point of the highest throughput a device that keeps the service level, None if there is none."""
-    able = [row for row in rows if meets(row, slo) and row.get("tokens_per_s_per_device") is not None]
-    return max(able, key=lambda row: row["tokens_per_s_per_device"], default=None)
+    able = [row for row in rows if meets(row, slo) and _rate(row) is not None]
+    return max(able, key=lambda row: _rate(row) or 0.0, default=None)
+
+
+def _rate(row: Row) -> float | None:
+    """Return the throughput a device of a point, in tokens or in samples."""
+    return next((row[name] for name in _RATES if row.get(name) is not None), None)
 
 
 def _finding(
@@ -54,14 +66,15 @@ def _finding(
         return "No point of this grid can be answered."
     if not rows:
         return "No point of this grid fits in memory."
-    limits = " and ".join(f"{_TIMES[name]} within {seconds(most)}" for name, most in slo.items())
+    limits = " and ".join(f"{_SPOKEN[name]} within {seconds(most)}" for name, most in slo.items())
     if best is None:
         return f"No point keeps {limits}." if slo else "No point has a throughput."
     at = ", ".join(f"{name} {_word(best[name])}" for name in varied)
-    most = plain(best["tokens_per_s_per_device"])
+    most = plain(_rate(best))
+    made = plural(report["sample"]) if report.get("sample") else "tokens"
     able = sum(meets(row, slo) for row in rows)
     kept = f"{able} of {len(rows)} points keep {limits}; of these " if slo else ""
-    return f"{kept}{'t' if kept else 'T'}he most throughput a device, {most} tokens/s, is at {at}."
+    return f"{kept}{'t' if kept else 'T'}he most throughput a device, {most} {made}/s, is at {at}."
 
 
 def _caption(slo: Mapping[str, float]) -> str:
@@ -160,7 +173,8 @@ def _heat_maps(
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         groups.setdefault(tuple(row[n] for n in others), []).append(row)
-    metrics = [m for m in ("tokens_per_s_per_device", "tpot_s", "ttft_s") if any(r.get(m) is not None for r in rows)]
+    wanted = (*_RATES, "tpot_s", "ttft_s", "latency_s")
+    metrics = [m for m in wanted if any(r.get(m) is not None for r in rows)]
     found: list[Plot] = []
     for place, (values, members) in enumerate(list(groups.items())[:_MOST_PANELS]):
         where = ", ".join(f"{n} {_word(v)}" for n, v in zip(others, values, strict=True))
@@ -190,17 +204,17 @@ def _heat_map(
     for name, colour in zip(slo, (ORANGE, PURPLE, GREEN), strict=False):
         contour = _matrix(rows, axes, pair, name, slo[name])
         data.append(_iso_line(xs, ys, contour, colour))
-        legend.append(Key("bar", colour, f"SLO {_TIMES[name]} {seconds(slo[name])}"))
+        legend.append(Key("bar", colour, f"SLO {_SPOKEN[name]} {seconds(slo[name])}"))
     if best is not None:
         data.append(_star([_place(best[along], axes[along])], [_place(best[up], axes[up])]))
         legend.append(Key("diamond", ORANGE, "best that keeps the SLO" if slo else "best"))
     layout = base_layout(
         xaxis=_category(along, axes[along]) | {"showgrid": False}, yaxis=_category(up, axes[up]) | {"showgrid": False},
-        margin={"l": 12, "r": 16, "t": 12, "b": 48},
+        margin={"l": 12, "r": 16, "t": 34, "b": 48},
     )  # fmt: skip
     heading = _METRICS[metric] + (f", {unit}" if unit else "") + (f" ({where})" if where else "")
     label = f"{_METRICS[metric]} over {along} and {up} {where}"
-    height = 130 + max(28 * len(ys), 160)
+    height = 152 + max(28 * len(ys), 160)
     return Plot(f"plot-{metric}-{place}", heading, label, height, data, layout, tuple(legend), zoomable=True)
 
 
@@ -263,7 +277,7 @@ def _unit(metric: str, rows: Sequence[Row]) -> tuple[float, str]:
 
 
 def _table(rows: Sequence[Row], varied: Sequence[str]) -> Table:
-    metrics = [m for m in (*_METRICS, "tokens_per_s") if any(row.get(m) is not None for row in rows)]
+    metrics = [m for m in (*_METRICS, "tokens_per_s", "samples_per_s") if any(row.get(m) is not None for row in rows)]
     heads = (*varied, *(_METRICS.get(m, m) for m in metrics))
     cells = [tuple([_word(row[n]) for n in varied] + [_cell(row, m) for m in metrics]) for row in rows[:_MOST_ROWS]]
     return Table(heads, cells if varied else [], frozenset())

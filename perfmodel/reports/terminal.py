@@ -21,7 +21,7 @@ from perfmodel.reports.summary import (
     title,
     used_bytes,
     warning,
-    work,
+    work_line,
 )
 from perfmodel.reports.text import MISSING, Report, Row, number, percent, seconds, size
 
@@ -90,7 +90,7 @@ def _answer(console: Console, report: Report) -> None:
             table.add_row(time.name, *(_safe(console, time.text(band)) for band in BANDS))
         console.print(table)
         console.print()
-    pairs.append(("work", ", ".join(f"{name} {text}" for name, text in work(report))))
+    pairs.append(("work", work_line(report)))
     for name, text in pairs:
         if text:
             console.print(f"{name:<12}{_safe(console, text)}")

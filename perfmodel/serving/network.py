@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -238,8 +238,16 @@ def spilled(counts: Counts, llc_bytes: Number) -> Counts:
 _NORMS = (ops.LayerNorm, ops.GroupNorm, ops.RmsNorm, ops.Softmax)
 
 
-def kernel_class(op: ops.Operator) -> str:
-    """Return which class of kernels an operator's stretch is of: conv, gemm, attention, norm or pointwise."""
+def has_layer_norms(operators: Iterable[ops.Operator]) -> bool:
+    """Say whether a network norms over features: its residual stream is then 32 bits wide under automatic casting."""
+    return any(isinstance(part, ops.LayerNorm) for op in operators for part in getattr(op, "parts", (op,)))
+
+
+def kernel_class(op: ops.Operator, layered: bool) -> str:
+    """Return which class of kernels an operator's stretch is of: conv, gemm, attention, norm, residual or pointwise.
+
+    Sums are of class residual in networks with layer norms (:func:`has_layer_norms`).
+    """
     parts = op.parts if isinstance(op, ops.Fused) else (op,)
     for name, kinds in (
         ("conv", (Convolution, ops.BatchedMatmul)), ("gemm", (ops.Linear,)), ("attention", (ops.AttentionPrefill,)),
@@ -247,7 +255,7 @@ def kernel_class(op: ops.Operator) -> str:
     ):  # fmt: skip
         if any(isinstance(part, kinds) for part in parts):
             return name
-    return "pointwise"
+    return "residual" if layered and any(isinstance(part, ops.Add) for part in parts) else "pointwise"
 
 
 def assembled(rows: list[TimedOperator], machine: Machine) -> StepTime:
@@ -259,7 +267,8 @@ def assembled(rows: list[TimedOperator], machine: Machine) -> StepTime:
     """
     c = machine.coefficients("network", "network", "")
     parts = sum_bounds((row.bound, row.step.repeat) for row in rows)
-    busy = total(row.expected_s * c[f"{kernel_class(row.step.operator)}_stretch"] for row in rows)
+    layered = has_layer_norms(row.step.operator for row in rows)
+    busy = total(row.expected_s * c[f"{kernel_class(row.step.operator, layered)}_stretch"] for row in rows)
     expected = maximum(busy, len(rows) * c["issue_us"] * 1e-6) + c["start_us"] * 1e-6
     expected = maximum(expected, parts.time_s)
     low, high = combined_spread(rows)

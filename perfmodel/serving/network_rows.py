@@ -8,29 +8,26 @@ from perfmodel import ops
 from perfmodel.cost.machine import Machine
 from perfmodel.ops import Fused, Operator
 from perfmodel.ops.conv import Convolution
-from perfmodel.serving.network import StageTime, kernel_class
+from perfmodel.serving.network import StageTime
 from perfmodel.serving.rows import operator_rows
 
-_TIMES = ("flops", "bytes", "link_bytes", "bound_s", "expected_s", "p10_s", "p90_s", "compute_s", "memory_s", "link_s")
+_SUMS = ("flops", "bytes", "link_bytes", "bound_s", "expected_s", "p10_s", "p90_s", "compute_s", "memory_s", "link_s")
 
 
 def network_rows(stage: StageTime, machine: Machine, precision: str) -> list[dict[str, Any]]:
-    """Return one row a kernel of a network, all its runs for a batch together, as its engine runs them.
+    """Return one row a kernel of a network, all its runs for a batch together.
 
     As :func:`perfmodel.serving.rows.operator_rows`; ``phase`` is the network, ``part`` the kind of layer
     (:func:`layer_kind`), ``block`` the block of the network. ``precision`` is the dtype of kernels without products.
     """
     rows = operator_rows(stage.network.name, stage.step, machine)
     operators = [timed.step.operator for timed in stage.step.operators]
-    return [_row(row, op, stage.repeat, machine, precision) for row, op in zip(rows, operators, strict=True)]
+    return [_row(row, op, stage.repeat, precision) for row, op in zip(rows, operators, strict=True)]
 
 
-def _row(row: dict[str, Any], op: Operator, times: float, machine: Machine, precision: str) -> dict[str, Any]:
-    stretch = machine.coefficients("network", "network", "").get(f"{kernel_class(op)}_stretch", 1.0)
+def _row(row: dict[str, Any], op: Operator, times: float, precision: str) -> dict[str, Any]:
     found = {**row, "block": row["part"], "part": layer_kind(op), "dtype": matrix_dtype(op) or precision}
-    found["repeat"] = row["repeat"] * times
-    found |= {name: row[name] * times for name in _TIMES}
-    return found | {name: max(found[name] * stretch, found["bound_s"]) for name in ("p10_s", "expected_s", "p90_s")}
+    return found | {name: row[name] * times for name in ("repeat", *_SUMS)}
 
 
 def layer_kind(op: Operator) -> str:

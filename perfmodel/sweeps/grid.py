@@ -33,7 +33,7 @@ class Sweep:
 
     ``axes`` maps each axis to its values, in the order of the dimensions of every array in ``columns``. Points of
     plans that cannot be hold NaN, and arrays are read-only; ``problems`` lists those plans with their reasons.
-    ``columns`` is empty when the answers went to a file.
+    ``columns`` is empty when the answers went to a file. ``sample`` is what a network makes (empty: tokens).
     """
 
     model: str
@@ -41,6 +41,7 @@ class Sweep:
     axes: dict[str, list[Any]]
     columns: dict[str, Any] = field(default_factory=dict[str, Any])
     problems: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    sample: str = ""
 
     @property
     def plan_axes(self) -> list[str]:

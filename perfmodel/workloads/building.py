@@ -101,6 +101,28 @@ class Builder:
         self._nodes.append(Node(full, operator, tuple(v.index for v in inputs), shape, parameters, kind, block))
         return Value(len(self._nodes) - 1, shape)
 
+    def graft(
+        self, network: Network, inputs: Sequence[Value], wanted: Sequence[int] | None = None, *, learned: bool = True
+    ) -> list[Value]:
+        """Add the nodes of another network that make its values ``wanted`` (None: its outputs), and return those.
+
+        ``inputs`` stand for the network's inputs. Not ``learned``: the parameters are those of an earlier copy.
+        """
+        wanted = network.outputs if wanted is None else wanted
+        needed = {index for index in wanted if index >= 0}
+        for index in reversed(range(len(network.nodes))):
+            if index in needed:
+                needed.update(i for i in network.nodes[index].inputs if i >= 0)
+        places = {-1 - i: value for i, value in enumerate(inputs)}
+        outer = self._block
+        for index in sorted(needed):
+            node = network.nodes[index]
+            self._block = outer or ".".join((*self._scopes, node.block))
+            read, count = [places[i] for i in node.inputs], node.parameters if learned else 0
+            places[index] = self.node(node.name, node.operator, read, node.shape, count, node.kind)
+        self._block = outer
+        return [places[index] for index in wanted]
+
     def exit(self, name: str, value: Value) -> None:
         """Say that a sample may leave after ``value``, a classifier's result."""
         self._exits.append(Exit(name, value.index))
@@ -125,12 +147,16 @@ class Builder:
         groups: Number = 1,
         dilation: Sizes = 1,
         bias: bool = True,
+        parameters: Number = 0,
         name: str = "conv",
     ) -> Value:
-        """Add a convolution. ``padding`` of each end: None keeps the size at stride 1, "same" is TensorFlow's."""
+        """Add a convolution. ``padding`` of each end: None keeps the size at stride 1, "same" is TensorFlow's.
+
+        ``parameters``: learned numbers besides weights and bias, such as gains of standardised weights.
+        """
         fields = self._window(x, kernel, stride, padding, dilation)
         op = ops.Conv(1, groups, x.channels // groups, channels // groups, *fields)
-        return self._convolved(x, op, channels, bias, name)
+        return self._convolved(x, op, channels, bias, name, extra=parameters)
 
     def conv_transpose(
         self,
@@ -180,14 +206,14 @@ class Builder:
         return h, w, t, k, s, p, d
 
     def _convolved(
-        self, x: Value, op: ops.Operator, channels: Number, bias: bool, name: str, *more: Value
+        self, x: Value, op: ops.Operator, channels: Number, bias: bool, name: str, *more: Value, extra: Number = 0
     ) -> Value:  # fmt: skip
         assert isinstance(op, (ops.Conv, ops.TransposedConv, ops.DeformableConv))
         sides = tuple(_whole(n) for n in op.sides())
         shape = (channels, *sides[4 - len(x.shape) :])
         if any(isinstance(n, int) and n < 1 for n in shape):
             raise SpecError(f"{self.name}: '{name}' leaves nothing of an input of {x.shape}; is the image too small?")
-        return self.node(name, op, (x, *more), shape, op.weights + (channels if bias else 0))
+        return self.node(name, op, (x, *more), shape, op.weights + (channels if bias else 0) + extra)
 
     def linear(self, x: Value, features: Number, *, bias: bool = True, name: str = "linear") -> Value:
         """Add a dense layer over the last dimension."""

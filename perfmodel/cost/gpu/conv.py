@@ -41,33 +41,35 @@ def expected_s(op: Convolution, chip: ChipFacts, c: Coefficients, warm: bool = T
     rows = op.multiplications() / op.weights
     flow = op.counts().total_bytes()
     vector = 2.0 * op.multiplications() / (c["vector_efficiency"] * chip.vector_flops_per_s)
-    inner = _padded(op.in_per_group, c["granule"]) * op.taps
-    matrix = _waves_s(rows, op.out_per_group, inner, op.groups, op.format.compute, chip, c)
-    return _assembled(minimum(matrix, vector), flow, chip, c)
+    inner = padded(op.in_per_group, c["granule"]) * op.taps
+    matrix = waves_s(rows, op.out_per_group, inner, op.groups, op.format.compute, chip, c)
+    return assembled(minimum(matrix, vector), flow, chip, c)
 
 
 def matmul_s(op: BatchedMatmul, chip: ChipFacts, c: Coefficients, warm: bool = True) -> Number:
     """Return the seconds of a batched product of activations, as a convolution of as many groups."""
     dtype = op.dtype if op.dtype in chip.peaks else max(chip.peaks, key=lambda name: name in ("bfloat16", "float16"))
-    matrix = _waves_s(op.m, op.n, _padded(op.k, c["granule"]), op.batch, dtype, chip, c)
-    return _assembled(matrix, op.counts().total_bytes(), chip, c)
+    matrix = waves_s(op.m, op.n, padded(op.k, c["granule"]), op.batch, dtype, chip, c)
+    return assembled(matrix, op.counts().total_bytes(), chip, c)
 
 
-def _assembled(math_s: Number, moved: Number, chip: ChipFacts, c: Coefficients) -> Number:
+def assembled(math_s: Number, moved: Number, chip: ChipFacts, c: Coefficients) -> Number:
+    """Return the time of a kernel from its arithmetic and its least bytes: launch, and the smooth larger of the two."""
     memory = moved * c["passes"] / (c["memory_efficiency"] * chip.memory_bandwidth_bytes_per_s)
     launch = c["launch_us"] * 1e-6 * (REFERENCE_CLOCK_HZ / chip.clock_hz)
     return launch + smooth_maximum(math_s, memory, 2)
 
 
-def _padded(channels: Number, granule: Number) -> Number:
+def padded(channels: Number, granule: Number) -> Number:
+    """Return the channels that matrix units work on."""
     return ceil(channels / granule) * granule
 
 
-def _waves_s(
+def waves_s(
     rows: Number, columns: Number, inner: Number, groups: Number, dtype: str, chip: ChipFacts, c: Coefficients
 ) -> Number:
     """Return the time of ``groups`` products ``[rows, inner] x [inner, columns]`` in waves of tiles over the cores."""
-    width = minimum(TILE_COLUMNS, _padded(columns, c["granule"]))
+    width = minimum(TILE_COLUMNS, padded(columns, c["granule"]))
     tiles = ceil(rows / TILE_ROWS) * ceil(columns / width) * groups
     waves = ceil(tiles / chip.core_count) * chip.core_count
     peak = c["math_efficiency"] * chip.peak_flops_per_s(dtype)

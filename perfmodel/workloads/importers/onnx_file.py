@@ -68,7 +68,7 @@ def _opsets(model: ModelProto, path: Path) -> dict[str, int]:
 
 def domain_of(name: str) -> str:
     """Return a domain under the one name of its two that is used here: the standard's own is empty."""
-    return _domain(name)
+    return "" if name == "ai.onnx" else name
 
 
 def type_name(code: int) -> str:

@@ -17,8 +17,8 @@ def channel_attention(
     ``kind``: "se" (arXiv 1709.01507), "ese" (one layer, arXiv 1911.06667), "eca" (a convolution over channels,
     arXiv 1910.03151), "gca" (global context, added, arXiv 1904.11492), "bat" (bilinear attentional transform of
     ``block_size`` blocks, Chi et al., CVPR 2020). ``ratio`` of channels is what the layer in the middle has, to a
-    multiple of ``divisor``; ``whole`` is the channels before pruning, where it was pruned. Source: timm layers (SEModule, EffectiveSEModule, EcaModule, GlobalContext,
-    BatNonLocalAttn), whose defaults hold.
+    multiple of ``divisor``; ``whole`` is the channels before pruning, where it was pruned. Source: timm layers
+    (SEModule, EffectiveSEModule, EcaModule, GlobalContext, BatNonLocalAttn), whose defaults hold.
     """
     channels = int(x.channels)
     with b.scope(name):

@@ -130,6 +130,8 @@ def _down(b: Builder, x: Value, s: _Stage) -> Value:
 
 
 def _block(b: Builder, x: Value, s: _Stage) -> Value:
+    if x.channels != s.inside:
+        raise ValueError(f"a block's residual has {x.channels} channels and its result {s.inside}: see block_ratio")
     kernels = {"bottleneck": (1, 3, 1), "dark": (1, 3), "edge": (3, 1)}[s.block]
     gated = 1 if s.block == "bottleneck" else 0
     y = x

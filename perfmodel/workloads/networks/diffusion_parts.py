@@ -82,15 +82,16 @@ def normed_qk(
     return b.node("qk_norm", operator, (x,), x.shape, learned if affine else 0)
 
 
-def rotated(b: Builder, x: Value, columns: Number) -> Value:
-    """Add the rotary embedding of ``columns`` query and key elements of each token."""
-    return b.node("rope", ops.Rope(prod(x.shape[:-1], start=1), columns), (x,), x.shape)
+def rotated(b: Builder, x: Value, columns: Number, angles: Value | None = None) -> Value:
+    """Add the rotary embedding of ``columns`` query and key elements of each token, by fixed or computed ``angles``."""
+    inputs = (x,) if angles is None else (x, angles)
+    return b.node("rope", ops.Rope(prod(x.shape[:-1], start=1), columns), inputs, x.shape)
 
 
 def joint_attention(
     b: Builder, streams: Sequence[Value], heads: int, head_dim: int, *, norm: str = "", rope: Sequence[bool] = (),
     out_widths: Sequence[int] = (), bias: bool = True, out_bias: bool = True, kv_heads: int = 0, gated: bool = False,
-    affine: bool = True, name: str = "attn",
+    affine: bool = True, angles: Value | None = None, name: str = "attn",
 ) -> list[Value]:  # fmt: skip
     """Add attention of all streams' tokens over all of them; each stream has weights of its own.
 
@@ -108,7 +109,7 @@ def joint_attention(
             qkv = b.linear(stream, inner + 2 * kv_heads * head_dim, bias=bias, name=f"qkv{label}")
             qkv = normed_qk(b, qkv, heads, head_dim, norm, affine=affine)
             if index < len(rope) and rope[index]:
-                qkv = rotated(b, qkv, inner + kv_heads * head_dim)
+                qkv = rotated(b, qkv, inner + kv_heads * head_dim, angles)
             parts.append(qkv)
             if gated:
                 gates.append(b.act(b.linear(stream, inner, bias=bias, name=f"gate{label}"), "sigmoid", name="sigmoid"))

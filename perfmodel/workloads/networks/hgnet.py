@@ -40,9 +40,9 @@ def hgnet(
     image: int = 224,
     classes: int = 1000,
 ) -> Network:
-    """Return a PP-HGNet: in each of a stage's ``blocks`` ``layers`` convolutions of ``inner`` channels in a chain,
-    put together and reduced to ``widths``.
+    """Return a PP-HGNet: blocks of ``layers`` convolutions in a chain, put together and reduced.
 
+    ``inner``, ``widths`` and ``blocks`` are each stage's channels in the chains and after them, and its blocks.
     ``version`` 1 has a stem of three 3x3 convolutions and effective squeeze-excite, 2 a stem of two paths and two
     1x1 convolutions. ``light``: stages whose convolutions are a 1x1 and a depthwise one. ``affine``: learned scale
     and shift after activations. ``hidden``: of the head. Source: PaddleClas PP-HGNet (no paper); RT-DETR

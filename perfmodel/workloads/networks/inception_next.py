@@ -9,7 +9,7 @@ from perfmodel.workloads.network import Network
 from perfmodel.workloads.networks.registry import family
 
 
-@family("inception_next")
+@family("inception-next")
 def inception_next(
     name: str,
     depths: Sequence[int],
@@ -22,12 +22,12 @@ def inception_next(
     image: int = 224,
     classes: int = 1000,
 ) -> Network:
-    """Return an InceptionNeXt: ``branch_ratio`` of the channels see 3x3, as many 1x``band`` and ``band``x1, the rest
-    nothing but themselves. ``head_ratio``: the width of the head's hidden layer.
+    """Return an InceptionNeXt: ConvNeXt's blocks with a depthwise convolution in parts.
 
-    Source: Yu et al. 2023 (arXiv 2303.16900), section 3 and table 2; timm models/inception_next.py.
+    ``branch_ratio`` of the channels see 3x3, as many 1x``band`` and as many ``band``x1, the rest only themselves.
+    ``head_ratio``: the width of the head's hidden layer. Source: Yu et al. 2023 (arXiv 2303.16900), section 3 and table 2; timm models/inception_next.py.
     """
-    b = Builder(name, "inception_next", (3, image, image))
+    b = Builder(name, "inception-next", (3, image, image))
     with b.scope("stem"):
         x = b.batch_norm(b.conv(b.input(), widths[0], 4, 4, 0))
     for stage, (depth, width, ratio) in enumerate(zip(depths, widths, mlp_ratios, strict=True)):

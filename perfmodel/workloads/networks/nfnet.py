@@ -72,8 +72,7 @@ class _Conv:
         name: str = "conv",
     ) -> Value:  # fmt: skip
         padding = "same" if self.same_padding else None
-        y = b.conv(x, channels, kernel, stride, padding, groups=groups, name=name)
-        return b.view_with(y, channels)
+        return b.conv(x, channels, kernel, stride, padding, groups=groups, parameters=channels, name=name)
 
 
 def _stem(b: Builder, conv: _Conv, width: int, kind: str, act: str) -> Value:

@@ -1,4 +1,4 @@
-"""Convolutions with a norm and an activation of any kind, and what image networks do when they go to a lower resolution.
+"""Convolutions with a norm and an activation of any kind, and softened strides.
 
 Shared by the families of residual networks; :meth:`perfmodel.workloads.building.Builder.conv_bn` is the plain case.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from perfmodel import ops
 from perfmodel.workloads.building import Builder, Sizes, Value
 
-ACTIVATING = ("evonorm", "frn")
+ACTIVATING = ("evonorm", "evonorm16", "frn")
 """Norms that are an activation as well, with one learned number a channel more where they act."""
 
 
@@ -25,10 +25,11 @@ def normalise(b: Builder, x: Value, norm: str = "batch", act: str = "relu", *, n
     """Add a norm of an image and its activation (``act`` "" for none).
 
     ``norm``: "batch", "group" (32 groups), "group16" (groups of 16 channels), "layer" (over the channels of each
-    position), "rms" (the same without mean and bias), "evonorm" (EvoNorm-S0, arXiv 2004.02967) or "frn" (arXiv 1911.09737); the last two activate themselves.
+    position), "rms" (the same without mean and bias), "evonorm" (EvoNorm-S0, arXiv 2004.02967, of 32
+    groups), "evonorm16" (groups of 16 channels) or "frn" (arXiv 1911.09737); the last three activate themselves.
     """
     if norm in ACTIVATING:
-        groups = 32 if norm == "evonorm" else x.channels
+        groups = {"evonorm": 32, "evonorm16": int(x.channels) // 16, "frn": int(x.channels)}[norm]
         positions = x.shape[1] * x.shape[2]
         op = ops.GroupNorm(groups, x.channels * positions // groups)
         return b.node(name, op, (x,), x.shape, (3 if act else 2) * x.channels, norm)

@@ -92,8 +92,9 @@ def add_shortcut(b: Builder, x: Value, channels: int, stride: int, trunk: Trunk)
 
 
 def add_head(b: Builder, x: Value, classes: int, *, name: str = "fc") -> Value:
-    """Add the mean over positions and the classifier."""
-    return b.linear(b.global_pool(x, name="avgpool"), classes, name=name)
+    """Add the mean over positions and the classifier (none for no classes)."""
+    y = b.global_pool(x, name="avgpool")
+    return b.linear(y, classes, name=name) if classes else y
 
 
 def bottleneck_width(planes: int, groups: int, group_width: int) -> int:

@@ -21,8 +21,8 @@ def selecsls(
 ) -> Network:
     """Return a SelecSLS network: ``stages`` of blocks of (middle, out) channels, and a head of convolutions.
 
-    ``head`` has (channels, kernel, stride) of each. A stage's first block halves the image, and all later blocks of the stage read its result too. Source: Mehta et al.
-    2019 (arXiv 1907.00837), figure 3; timm models/selecsls.py.
+    ``head`` has (channels, kernel, stride) of each. A stage's first block halves the image, and all later blocks of the
+    stage read its result too. Source: Mehta et al. 2019 (arXiv 1907.00837), figure 3; timm models/selecsls.py.
     """
     b = Builder(name, "selecsls", (3, image, image))
     x = b.conv_bn(b.input(), stem, 3, 2, name="stem")

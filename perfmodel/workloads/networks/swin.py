@@ -16,12 +16,12 @@ from perfmodel.workloads.networks.window_blocks import Grid, cosine_norm, merge_
 
 @dataclass(frozen=True)
 class SwinStyle:
-    """What distinguishes the versions: "1", "2", or "2cr", which works out the biases of all pairs of a window.
+    """What distinguishes the versions: "v1", "v2", or "v2-cr", which works out the biases of all pairs of a window.
 
     ``key_bias``: keys have biases too. ``pads``: windows larger than the grid are kept, and the grid is padded.
     """
 
-    version: str = "1"
+    version: str = "v1"
     mlp_ratio: float = 4.0
     key_bias: bool = True
     pads: bool = False
@@ -34,7 +34,7 @@ class SwinStyle:
 @family("swin")
 def swin(
     name: str, width: int, depths: Sequence[int], heads: Sequence[int], *, window: int | Sequence[int] = 7,
-    version: str = "1", patch: int = 4, mlp_ratio: float = 4.0, key_bias: bool = True, pads: bool = False,
+    version: str = "v1", patch: int = 4, mlp_ratio: float = 4.0, key_bias: bool = True, pads: bool = False,
     norm_period: int = 0, norm_stages: bool = False, image: int | Sequence[int] = 224, classes: int = 1000,
 ) -> Network:  # fmt: skip
     """Return a Swin transformer: four stages of blocks whose windows are shifted in every second one.
@@ -53,28 +53,28 @@ def swin(
     for stage, depth in enumerate(depths):
         if stage:
             with b.scope(f"layers.{stage}"):
-                x, grid = merge_patches(b, x, grid, width * 2**stage, norm_first=version != "2")
+                x, grid = merge_patches(b, x, grid, width * 2**stage, norm_first=version != "v2")
         for index in range(depth):
             with b.block(f"layers.{stage}.{index}"):
                 x = swin_block(b, x, grid, (windows[stage],) * 2, heads[stage], style, shift=index % 2 == 1)
-                last = index + 1 == depth and (norm_stages or (version == "2cr" and stage + 1 == len(depths)))
+                last = index + 1 == depth and (norm_stages or (version == "v2-cr" and stage + 1 == len(depths)))
                 if last or (norm_period and (index + 1) % norm_period == 0):
                     x = b.layer_norm(x, name="norm3")
-    x = x if version == "2cr" else b.layer_norm(x)
+    x = x if version == "v2-cr" else b.layer_norm(x)
     return b.build(b.linear(b.token_pool(x), classes, name="head"))
 
 
 @family("swin3d")
 def swin3d(
     name: str, width: int, depths: Sequence[int], heads: Sequence[int], *, window: Sequence[int] = (8, 7, 7),
-    patch: Sequence[int] = (2, 4, 4), mlp_ratio: float = 4.0, frames: int = 32, image: int = 224, classes: int = 400,
+    patch: Sequence[int] = (2, 4, 4), mlp_ratio: float = 4.0, frames: int = 16, image: int = 224, classes: int = 400,
 ) -> Network:  # fmt: skip
     """Return a video Swin transformer: windows of ``window`` frames, rows and columns; frames are never merged.
 
     One sample is a clip of ``frames``. Source: Liu et al. 2021 (arXiv 2106.13230), section 3.3; torchvision
     models/video/swin_transformer.py.
     """
-    style = SwinStyle("1", mlp_ratio)
+    style = SwinStyle("v1", mlp_ratio)
     b = Builder(name, "swin3d", (3, frames, image, image))
     x = b.input()
     whole = tuple(-(-n // p) * p for n, p in zip((frames, image, image), patch, strict=True))
@@ -99,7 +99,7 @@ def swin_block(
 ) -> Value:  # fmt: skip
     """Add attention in (shifted) windows and a feed-forward layer; norms before them, or after them in version 2."""
     hidden = int(x.width * style.mlp_ratio)
-    if style.version == "1":
+    if style.version == "v1":
         x = b.add(x, _attention(b, b.layer_norm(x, name="norm1"), grid, window, heads, style, shift), name="add1")
         return b.add(x, b.mlp(b.layer_norm(x, name="norm2"), hidden), name="add2")
     x = b.add(x, b.layer_norm(_attention(b, x, grid, window, heads, style, shift), name="norm1"), name="add1")
@@ -109,7 +109,7 @@ def swin_block(
 def _attention(
     b: Builder, x: Value, grid: Grid, window: Grid, heads: int, style: SwinStyle, shift: bool
 ) -> Value:  # fmt: skip
-    table = prod(2 * n - 1 for n in window if style.version == "1")
+    table = prod(2 * n - 1 for n in window if style.version == "v1")
     used = style.window(grid, window)
     shift = shift and any(side > size for side, size in zip(grid, used, strict=True))
     width, head = x.width, x.width // heads
@@ -117,7 +117,7 @@ def _attention(
         x = partition(b, x, grid, used, shift=shift)
         count, area, _ = x.shape
         inputs = [dense(b, (x,), width, (count, area, 3 * width), (3 if style.key_bias else 2) * width, name="qkv")]
-        if style.version == "1":
+        if style.version == "v1":
             learned = (table if style.pads or len(window) > 2 else prod(2 * n - 1 for n in used)) * heads
         else:
             learned = 0
@@ -129,6 +129,6 @@ def _attention(
 
 
 def _position_bias(b: Builder, window: Grid, heads: int, style: SwinStyle) -> Value:
-    if style.version == "2cr":
+    if style.version == "v2-cr":
         return position_mlp(b, prod(window) ** 2, 384, heads)
     return position_mlp(b, prod(2 * n - 1 for n in window), 512, heads, bias=False)

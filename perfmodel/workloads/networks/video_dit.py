@@ -97,21 +97,23 @@ def mochi(
 
     Two streams of ``hidden`` and ``text_hidden`` features that attend to each other in ``heads`` of the wider one;
     gated feed-forward layers of 8/3 of the width; norms after attention and feed-forward too. The text is pooled by
-    attention. Source: genmoai/mochi (dit/joint_model/asymm_models_joint.py); diffusers
+    attention; the frequencies of rotary positions are learned. Source: genmoai/mochi (dit/joint_model/asymm_models_joint.py); diffusers
     models/transformers/transformer_mochi.py. Padding of the text is not left out.
     """
-    b = Builder(name, "mochi", latent_shape(latent, height, width, frames, 8, 6), (1,), (text_tokens, context))
+    shape = latent_shape(latent, height, width, frames, 8, 6)
+    tokens = shape[1] * (shape[2] // patch) * (shape[3] // patch)
+    b = Builder(name, "mochi", shape, (1,), (text_tokens, context), (tokens, 3))
     x = patches(b, b.input(), hidden, (1, patch, patch))
+    angles = b.linear(b.input(3), hidden // 2, bias=False, name="angles")
     with b.block("condition"):
         condition = b.add(embed_scalar(b, b.input(1), 256, hidden), _pooled(b, b.input(2), pool_heads, hidden))
         text = b.linear(b.input(2), text_hidden, name="text")
-    angles = 3 * hidden // 2
     for index in range(depth):
         with b.block(f"blocks.{index}"):
-            x, text = _mochi_layer(b, x, text, condition, heads, index < depth - 1)
+            x, text = _mochi_layer(b, x, text, condition, angles, heads, index < depth - 1)
     with b.block("final"):
         x = modulated_norm(b, x, modulation(b, condition, 2 * hidden))
-        x = unpatched(b, b.learned(x, angles, name="frequencies"), b.input(), (1, patch, patch), latent)
+        x = unpatched(b, x, b.input(), (1, patch, patch), latent)
     return b.build(x, sample="denoising step")
 
 
@@ -139,7 +141,7 @@ class _Stream:
 
 
 def _mochi_layer(
-    b: Builder, x: Value, text: Value, condition: Value, heads: int, text_leaves: bool
+    b: Builder, x: Value, text: Value, condition: Value, angles: Value, heads: int, text_leaves: bool
 ) -> tuple[Value, Value]:  # fmt: skip
     hidden, narrow = int(x.width), int(text.width)
     video = _Stream(x, modulation(b, condition, 4 * hidden), "")
@@ -148,6 +150,7 @@ def _mochi_layer(
     mixed = joint_attention(
         b, [modulated_norm(b, s.x, s.by, rms=True, name=f"{s.name}norm1") for s in (video, words)], heads,
         hidden // heads, norm="rms", rope=(True, False), out_widths=(hidden, narrow if text_leaves else 0), bias=False,
+        angles=angles,
     )  # fmt: skip
     left = [_mochi_rest(b, s, y) for s, y in zip((video, words), mixed, strict=False)]
     return left[0], left[1] if text_leaves else text

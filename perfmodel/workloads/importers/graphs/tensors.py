@@ -17,8 +17,12 @@ MOST_VALUES = 2**14
 SHOWN = 60
 
 
-class UnknownShape(Exception):
-    """A shape that depends on what the data are: the node is reported, and the import goes on."""
+class NotCounted(Exception):
+    """A node whose work is not counted, and why; ``shapes`` are those of its results, where they are known."""
+
+    def __init__(self, reason: str, *shapes: Shape) -> None:
+        self.reason, self.shapes = reason, shapes
+        super().__init__(reason)
 
 
 class Malformed(Exception):

@@ -7,14 +7,7 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from perfmodel import ops
-from perfmodel.workloads.importers.graphs.tensors import (
-    Malformed,
-    Shape,
-    Tensor,
-    checked,
-    rows_and_columns,
-    shape_text,
-)
+from perfmodel.workloads.importers.graphs.tensors import Shape, Tensor, checked, rows_and_columns
 from perfmodel.workloads.network import Unsupported
 
 UNSUPPORTED = "unsupported "
@@ -43,7 +36,7 @@ class Draft:
 
 
 class Writer:
-    """Collects nodes. Whatever depends on no input of the network becomes no node: it is done before the first sample.
+    """Collects nodes. Whatever depends on no input of the network, or is empty, becomes no node: nothing runs.
 
     ``at`` names the node of the file whose operators come next.
     """
@@ -88,17 +81,18 @@ class Writer:
         there = [t for t in inputs if t is not None]
         out = checked(shape, "its result")
         dtype = dtype or (there[0].dtype if there else "float32")
-        if all(t.fixed for t in there):
+        if all(t.fixed for t in there) or 0 in out:
             origins = [t.weights for t in there if t.dtype not in ("int64", "bool")]
             return Tensor(out, weights=frozenset().union(*origins), dtype=dtype)
-        if 0 in out:
-            raise Malformed(f"leaves nothing: {shape_text(out)}; is the input too small?")
         learned = self.claim(*inputs) if weights is None else self.claim(*weights, layer=True)
-        draft = Draft(
-            self._name(), operator, tuple(t.index for t in there if t.index is not None), out, learned + parameters, kind
-        )
-        self.drafts.append(draft)
-        return Tensor(out, len(self.drafts) - 1, dtype=dtype)
+        return self._draft(operator, there, out, learned + parameters, kind, dtype)
+
+    def _draft(
+        self, operator: ops.Operator | None, there: Sequence[Tensor], shape: Shape, learned: int, kind: str, dtype: str
+    ) -> Tensor:
+        inputs = tuple(t.index for t in there if t.index is not None)
+        self.drafts.append(Draft(self._name(), operator, inputs, shape, learned, kind))
+        return Tensor(shape, len(self.drafts) - 1, dtype=dtype)
 
     def view(self, tensor: Tensor, shape: Sequence[int], *, dtype: str = "") -> Tensor:
         """Return another view of a tensor; of the same shape, it is the tensor itself."""
@@ -120,6 +114,13 @@ class Writer:
                     count += weight.elements
         return count
 
+    def packed(self, tensor: Tensor | None, elements: int) -> int:
+        """Return the learned numbers that a packed weight stands for, the first time that it is read."""
+        if tensor is None or not tensor.weights - self._claimed:
+            return 0
+        self._claimed |= tensor.weights
+        return elements
+
     def miss(self, kind: str, reason: str = "") -> None:
         """Report one node whose work is not counted."""
         self._missed[kind, reason] = self._missed.get((kind, reason), 0) + 1
@@ -127,7 +128,8 @@ class Writer:
     def stand_in(self, kind: str, inputs: Sequence[Tensor], shape: Sequence[int], dtype: str = "") -> Tensor:
         """Add a node in the place of one that is not counted, so that the rest can go on."""
         operator = ops.Copy(*rows_and_columns(tuple(shape)))
-        return self.node(operator, inputs, shape, kind=f"{UNSUPPORTED}{kind}", dtype=dtype)
+        learned = self.claim(*inputs)
+        return self._draft(operator, inputs, tuple(shape), learned, f"{UNSUPPORTED}{kind}", dtype or "float32")
 
     def unsupported(self) -> tuple[Unsupported, ...]:
         """Return what was not counted, most frequent first."""

@@ -2,6 +2,7 @@
 
 from perfmodel.workloads.importers.onnx_ops import (
     attention,
+    control,
     convolutions,
     elementwise,
     indexing,
@@ -18,6 +19,7 @@ __all__ = [
     "LOWERINGS",
     "Call",
     "attention",
+    "control",
     "convolutions",
     "elementwise",
     "indexing",

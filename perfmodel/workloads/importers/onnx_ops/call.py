@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from perfmodel.workloads.importers.graphs.tensors import MOST_DIMENSIONS, AnyTensor, Malformed, Shape, Tensor, UnknownShape
+from perfmodel.workloads.importers.graphs.tensors import MOST_DIMENSIONS, AnyTensor, Malformed, NotCounted, Shape, Tensor
 from perfmodel.workloads.importers.graphs.writer import Writer
 
 if TYPE_CHECKING:
@@ -91,13 +91,13 @@ class Call:
     def numbers(self, place: int, name: str = "") -> list[int] | None:
         """Return whole numbers that are an input or, in older operator sets, an attribute; None if there are none.
 
-        Errors: :class:`UnknownShape` where they depend on the data.
+        Errors: :class:`NotCounted` where they depend on the data.
         """
         tensor = self.get(place)
         if tensor is None:
             return self.ints(name) if name else None
         if tensor.value is None:
-            raise UnknownShape(f"its shape depends on the values of input {place + 1}")
+            raise NotCounted(f"its shape depends on the values of input {place + 1}")
         if tensor.value.size > MOST_DIMENSIONS * 8:
             raise Malformed(f"input {place + 1} has {tensor.value.size} numbers")
         return [int(n) for n in tensor.value.reshape(-1)]

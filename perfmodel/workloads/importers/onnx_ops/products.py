@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
 
 from perfmodel import ops
 from perfmodel.workloads.importers.graphs.layers import activation, copied, elementwise, product
-from perfmodel.workloads.importers.graphs.tensors import Malformed, Tensor, UnknownShape
+from perfmodel.workloads.importers.graphs.tensors import Malformed, Tensor
+from perfmodel.workloads.importers.graphs.writer import Writer
 from perfmodel.workloads.importers.onnx_ops.call import MICROSOFT, Call, Result, lowers
 
 
@@ -83,29 +85,34 @@ def matmul_few_bits(c: Call) -> Result:
 
 @lowers("Einsum")
 def einsum(c: Call) -> Result:
-    """Lower a contraction of one or two operands by its letters."""
-    terms, out, sizes = _letters(c.text("equation"), c.there())
-    shape = tuple(sizes[letter] for letter in out)
+    """Lower a contraction by its letters; of more than two operands, two at a time from the left."""
+    return contracted(c.write, c.text("equation"), c.there())
+
+
+def contracted(w: Writer, equation: str, tensors: Sequence[Tensor]) -> Tensor:
+    """Add the contraction that an equation of letters says."""
+    terms, out, sizes = _letters(equation, tensors)
     if len(terms) == 1:
-        return copied(c.write, (c.x,), shape, "einsum")
-    if len(terms) > 2:
-        raise UnsupportedContraction(f"contracts {len(terms)} operands")
-    return contraction(c, c.x, c.need(1), terms, out, sizes)
+        return copied(w, tensors, tuple(sizes[letter] for letter in out), "einsum")
+    result, letters = tensors[0], terms[0]
+    for place in range(1, len(terms)):
+        later = {letter for term in terms[place + 1 :] for letter in term} | set(out)
+        left = [letter for letter in dict.fromkeys((*letters, *terms[place])) if letter in later]
+        left = out if place == len(terms) - 1 else left
+        result = _contraction(w, (result, tensors[place]), (letters, terms[place]), left, sizes)
+        letters = left
+    return result
 
 
-class UnsupportedContraction(UnknownShape):
-    """A contraction of more than two operands at once."""
-
-
-def contraction(
-    c: Call, a: Tensor, b: Tensor, terms: list[list[str]], out: list[str], sizes: dict[str, int]
-) -> Tensor:  # fmt: skip
+def _contraction(
+    w: Writer, pair: tuple[Tensor, Tensor], terms: tuple[list[str], list[str]], out: list[str], sizes: dict[str, int]
+) -> Tensor:
     """Add a contraction of two tensors: letters of both and the result are batches, of both only are summed."""
-    left, right = set(terms[0]), set(terms[1])
+    (a, b), left, right = pair, set(terms[0]), set(terms[1])
     shape = tuple(sizes[letter] for letter in out)
     summed = (left & right) - set(out)
     if not summed:
-        return elementwise(c.write, (a, b), "einsum", shape)
+        return elementwise(w, (a, b), "einsum", shape)
     both = [letter for letter in out if letter in left and letter in right]
     batch = prod(sizes[letter] for letter in both)
     m = prod(sizes[letter] for letter in out if letter in left - right)
@@ -117,10 +124,10 @@ def contraction(
         op = ops.Linear(n, m, k, ops.conv.HALF)
     else:
         op = ops.BatchedMatmul(batch, m, n, k)
-    return c.write.node(op, (a, b), shape, weights=(a, b))
+    return w.node(op, (a, b), shape, weights=(a, b))
 
 
-def _letters(equation: str, tensors: list[Tensor]) -> tuple[list[list[str]], list[str], dict[str, int]]:
+def _letters(equation: str, tensors: Sequence[Tensor]) -> tuple[list[list[str]], list[str], dict[str, int]]:
     """Return the letters of each operand and of the result, and their sizes; "..." becomes "0", "1", ... from behind."""
     left, arrow, right = equation.replace(" ", "").partition("->")
     texts = left.split(",")
