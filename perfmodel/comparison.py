@@ -225,9 +225,9 @@ def _network_terms(case: Case, key: str) -> dict[str, tuple[str, float, str]]:
 def compare(cases: Sequence[Mapping[str, Any]], baseline: int = 0, **common: Any) -> Comparison:
     """Return the answers to several questions beside the one numbered ``baseline``.
 
-    A case holds arguments of :func:`perfmodel.asking.estimate` (``model`` and ``device`` among them) that go over ``common``.
-    A case that cannot be has its reason in ``error``. Errors: :class:`InputError` if there are fewer than two or if they
-    are of language models and networks, and the baseline's own error if it cannot be.
+    A case holds arguments of :func:`perfmodel.asking.estimate` (``model`` and ``device`` among them) that go over
+    ``common``. A case that cannot be has its reason in ``error``. Errors: :class:`InputError` if there are fewer than
+    two or if they are of language models and networks, and the baseline's own error if it cannot be.
     """
     if len(cases) < 2:
         raise InputError("a comparison needs two cases at least: several models, devices, or --case and --vary")

@@ -250,7 +250,12 @@ def _print(found: Comparison) -> None:
     table: list[list[str]] = [["", *(case.name for case in found.cases)]]
     for metric, (title, factor) in _TITLES.items():
         if any(row.get(metric) is not None for row in rows):
-            table.append([of_samples(title, sample), *(_cell(row, metric, factor, row["case"] == found.base.name) for row in rows)])
+            table.append(
+                [
+                    of_samples(title, sample),
+                    *(_cell(row, metric, factor, row["case"] == found.base.name) for row in rows),
+                ]
+            )
     table.append(["fits", *("" if row["error"] else "yes" if row["fits"] else "no" for row in rows)])
     table.append(["limited by", *(row.get("bottleneck", "") for row in rows)])
     print_columns(table, numbers=range(1, len(rows) + 1))

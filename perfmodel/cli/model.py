@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from perfmodel.cli import options as o
+from perfmodel.cli.kinds import is_network
 from perfmodel.cli.output import note, print_columns, print_json, short
 from perfmodel.cli.plain import PlainCommand, examples, new_app
 from perfmodel.errors import InputError
@@ -16,20 +17,61 @@ if TYPE_CHECKING:
     from perfmodel.workloads.spec import LanguageModel
 
 app = new_app("List, show, import and check models.")
+LANGUAGE, NETWORK = "language", "network"
+Kind = Annotated[str, typer.Option("--kind", metavar="KIND", help="language, network or all.")]
 _ANY_ENGINE = frozenset({"bfloat16", "float16", "fp8", "fp4", "int8"})
 
 
-@app.command("list", cls=PlainCommand, epilog=examples("model list", "model list --json"))
-def list_(json: o.Json = False) -> None:
-    """List the models of the library and of the folders in PERFMODEL_SPECS."""
-    from perfmodel.workloads.library import list_models, load_model
+@app.command(
+    "list",
+    cls=PlainCommand,
+    epilog=examples("model list", "model list --kind network", "model list --kind network --counts --json"),
+)
+def list_(
+    kind: Kind = "all",
+    counts: Annotated[
+        bool, typer.Option("--counts", help="Count networks rather than show what is published: builds each of them.")
+    ] = False,
+    json: o.Json = False,
+) -> None:
+    """List the models of the library and of the folders in PERFMODEL_SPECS: language models, then other networks.
 
-    rows = [_summary(load_model(name)) for name in list_models()]
+    Of networks it shows what is published: their parameters and, in GMAC, multiply-accumulates.
+    """
+    kinds = _kinds(kind)
+    models = _language_models() if LANGUAGE in kinds else []
+    networks: list[dict[str, Any]] = []
+    if NETWORK in kinds:
+        from perfmodel.cli.network_model import network_rows
+
+        networks = network_rows(counts)
     if json:
-        print_json({"schema": "perfmodel/models/1", "models": rows})
+        found = {LANGUAGE: {"models": models}, NETWORK: {"networks": networks}}
+        print_json({"schema": "perfmodel/models/1", **{k: v for name in kinds for k, v in found[name].items()}})
         return
-    heading = ("model", "family", "layers", "parameters", "active/token", "KV kB/token", "context")
-    print_columns([heading, *(_cells(row) for row in rows)], numbers=range(2, 7))
+    if models:
+        heading = ("model", "family", "layers", "parameters", "active/token", "KV kB/token", "context")
+        print_columns([heading, *(_cells(row) for row in models)], numbers=range(2, 7))
+    if networks:
+        from perfmodel.cli.network_model import print_networks
+
+        print("\n" if models else "", end="")
+        print_networks(networks)
+        if not counts:
+            note("counts of networks are the published ones; --counts builds and counts them all")
+
+
+def _kinds(kind: str) -> tuple[str, ...]:
+    known = {"all": (LANGUAGE, NETWORK), LANGUAGE: (LANGUAGE,), NETWORK: (NETWORK,)}
+    if kind not in known:
+        raise InputError(f"--kind must be language, network or all, not '{kind}'")
+    return known[kind]
+
+
+def _language_models() -> list[dict[str, Any]]:
+    from perfmodel.workloads.library import load_model, model_files
+
+    return [_summary(load_model(path)) for path in model_files().values()]
 
 
 def _summary(model: LanguageModel) -> dict[str, Any]:
@@ -61,9 +103,14 @@ def _billions(count: int) -> str:
 @app.command(
     "show",
     cls=PlainCommand,
-    epilog=examples("model show llama-3.1-8b", "model show llama-3.1-8b --json --batch 1 --input 2048 --logits all"),
+    epilog=examples(
+        "model show llama-3.1-8b",
+        "model show llama-3.1-8b --json --batch 1 --input 2048 --logits all",
+        "model show resnet50 --image 288",
+    ),
 )
 def show(
+    context: typer.Context,
     model: o.Model,
     batch: Annotated[
         str, typer.Option("--batch", metavar="N", help="Sequences of one forward pass, to count its flops.")
@@ -73,11 +120,20 @@ def show(
         str, typer.Option("--logits", metavar="WHICH", help="last or all: the positions that get logits.")
     ] = "last",
     no_causal: Annotated[bool, typer.Option("--no-causal", help="Count attention as the full square.")] = False,
+    image: o.Image = "",
     json: o.Json = False,
 ) -> None:
-    """Show how big a model is, module by module, and what a forward pass of it computes."""
+    """Show how big a model is, module by module, and what a forward pass of it computes.
+
+    Of a network: its counts beside the published ones, its blocks, and the fields of its family that --set can change.
+    """
     if logits not in ("last", "all"):
         raise InputError(f"--logits must be last or all, not '{logits}'")
+    if is_network(context, model):
+        from perfmodel.cli.network_model import show_network
+
+        show_network(model, image, batch, json=json)
+        return
     from perfmodel.workloads.library import load_model
 
     found = load_model(model)
@@ -204,23 +260,40 @@ def _print(model: LanguageModel, sizes: dict[str, Any]) -> None:
     print(f"\nsource: {model.source or 'not stated'}{'' if model.verified else ' (not verified)'}")
 
 
-@app.command("families", cls=PlainCommand, epilog=examples("model families", "model families --json"))
-def families(json: o.Json = False) -> None:
-    """List the model types whose config.json is understood, with the class that each is counted as."""
+@app.command(
+    "families",
+    cls=PlainCommand,
+    epilog=examples("model families", "model families --json", "model families --kind network"),
+)
+def families(kind: Kind = "all", json: o.Json = False) -> None:
+    """List the model types whose config.json is understood, with the class that each is counted as.
+
+    Then the families of networks, with the fields that their variants state.
+    """
+    kinds = _kinds(kind)
     from perfmodel.workloads.families import ADAPTERS
 
     def architectures(adapter: Adapter) -> list[str]:
         return [adapter.architecture] if isinstance(adapter.architecture, str) else list(adapter.architecture)
 
-    adapters = [adapter for _, adapter in sorted(ADAPTERS.items())]
+    adapters = [adapter for _, adapter in sorted(ADAPTERS.items())] if LANGUAGE in kinds else []
+    networks: list[dict[str, Any]] = []
+    if NETWORK in kinds:
+        from perfmodel.cli.network_model import family_rows
+
+        networks = family_rows()
     if json:
         rows = [
             {"model_type": a.model_type, "architectures": architectures(a), "read_in": a.transformers} for a in adapters
         ]
-        print_json({"schema": "perfmodel/families/1", "families": rows})
+        print_json({"schema": "perfmodel/families/1", "families": rows, "networks": networks})
         return
-    cells = [(a.model_type, ", ".join(architectures(a)) or "our own: layers", a.transformers) for a in adapters]
-    print_columns([("model_type", "class", "transformers"), *cells])
+    if adapters:
+        cells = [(a.model_type, ", ".join(architectures(a)) or "our own: layers", a.transformers) for a in adapters]
+        print_columns([("model_type", "class", "transformers"), *cells])
+    if networks:
+        print("\n" if adapters else "", end="")
+        print_columns([("network family", "fields"), *((r["family"], ", ".join(r["fields"])) for r in networks)])
 
 
 @app.command(
@@ -263,7 +336,11 @@ def import_(
     note(f"wrote {out}")
 
 
-@app.command("check", cls=PlainCommand, epilog=examples("model check", "model check ./my-model.yaml"))
+@app.command(
+    "check",
+    cls=PlainCommand,
+    epilog=examples("model check", "model check ./my-model.yaml", "model check --kind network", "model check resnet50"),
+)
 def check(
     models: Annotated[
         list[str] | None,
@@ -271,10 +348,46 @@ def check(
             metavar="[MODEL]...", autocompletion=o.complete_model, help="Which; all of them if none is named."
         ),
     ] = None,
+    kind: Kind = "all",
     json: o.Json = False,
 ) -> None:
-    """Look for what is well formed and yet likely wrong; exit code 5 if there is an error."""
-    from perfmodel.cli.check import check_all
-    from perfmodel.workloads.library import check_model, list_models, load_model
+    """Look for what is well formed and yet likely wrong; exit code 5 if there is an error.
 
-    check_all("model", models or list_models(), load_model, check_model, json)
+    Counts are compared with the published ones. All networks are built for it, which takes a minute.
+    """
+    from perfmodel.cli.check import check_all
+
+    check_all("model", _named(models, _kinds(kind)), _load_any, _check_any, json)
+
+
+def _named(models: list[str] | None, kinds: tuple[str, ...]) -> list[str]:
+    """Return what is to be checked: what is named, or all of the kinds."""
+    if models:
+        return models
+    from perfmodel.workloads.library import model_files
+    from perfmodel.workloads.networks.library import list_networks
+
+    found = [str(path) for path in model_files().values()] if LANGUAGE in kinds else []
+    return [*found, *(list_networks() if NETWORK in kinds else ())]
+
+
+def _load_any(name: str) -> Any:
+    """Return a language model, or the variant of a network with what it builds."""
+    from perfmodel.workloads import kinds, library
+
+    if kinds.kind_of(name) == NETWORK:
+        from perfmodel.cli.network_model import checked_network
+
+        return checked_network(name)
+    return library.load_model(name)
+
+
+def _check_any(found: Any) -> Any:
+    from perfmodel.workloads.library import check_model
+    from perfmodel.workloads.spec import LanguageModel
+
+    if isinstance(found, LanguageModel):
+        return check_model(found)
+    from perfmodel.workloads.networks.summary import check_network
+
+    return check_network(*found)

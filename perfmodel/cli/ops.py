@@ -114,7 +114,8 @@ def _print(report: dict[str, Any], rows: list[dict[str, Any]]) -> None:
     table = [heading] + [
         (
             f"{row['phase']}: {row['name']}" if several else row["name"],
-            row["part"] if "block" in row else row["kind"], row["dtype"], f"{row['repeat']:g}", f"{row['flops'] / 1e9:,.3f}",
+            row["part"] if "block" in row else row["kind"], row["dtype"], f"{row['repeat']:g}",
+            f"{row['flops'] / 1e9:,.3f}",
             f"{row['bytes'] / 1e6:,.2f}", f"{row['bound_s'] * 1e6:,.1f}", f"{row['expected_s'] * 1e6:,.1f}",
             f"{100 * row['share']:.1f}%", row["bottleneck"],
         )

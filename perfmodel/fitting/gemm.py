@@ -65,6 +65,10 @@ STARTS = {("host_us", _TIMED, ("vllm", "fp8_block", "wall")): 5.5}
 BY_REASON: list[dict[str, Any]] = [
     {"when": {"device": "h20"}, "scale": {"math_efficiency": 1.12, "throttle": 0.1},
      "note": "not measured: 15 % of the H100's peak at its power budget, so neither feeds nor watts limit it"},
+    {"when": {"device": ["rtx-2080-ti", "rtx-3060", "rtx-3080", "rtx-4090", "rtx-5090"]},
+     "scale": {"math_efficiency": 1.3, "throttle": 0.2},
+     "note": "not measured as kernels: GeForce multiplies at half rate with 32-bit sums, so neither watts nor feeding "
+     "limit it, as on the measured RTX 3090; timm's transformers on the RTX 4090 agree"},
     {"when": {"architecture": ["cdna3", "cdna4"]}, "scale": {"math_efficiency": 0.75},
      "note": "not measured: public matrix benchmarks of MI300X reach about half of its peak"},
     {"when": {"kind": "tpu"}, "scale": {"fabric_bytes_per_clock": 300, "step_clocks": 0.01},

@@ -45,7 +45,7 @@ HELD_OUT = 0.5
 
 @dataclass(frozen=True)
 class Run:
-    """One measured run: the numbers of its convolutions, and what the other classes of kernels take by their own fits."""
+    """One measured run: the numbers of its convolutions, and what the other classes of kernels take by their fits."""
 
     model: str
     family: str
@@ -81,7 +81,7 @@ def _run(raw: Mapping[str, str]) -> Run:
     network, batch = timm_network(raw["model"], raw["img_size"]), float(raw["batch"])
     device = DEVICES[raw["gpu"]]
     setup = prepare_network(network, load_device(device), NetworkQuestion("float16", engine=raw["engine"]))
-    known = dict.fromkeys(CLASSES, 0.0)
+    known: dict[str, float] = dict.fromkeys(CLASSES, 0.0)
     rows: list[tuple[float, ...]] = []
     repeats: dict[int, int] = {}
     for like in setup.alike[0]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from perfmodel.reports.page import escape, page, section, table
+from perfmodel.reports.summary import one_is
 from perfmodel.reports.text import MISSING, Report, plain, seconds, size
 from perfmodel.reports.views.style import (
     BLUE,
@@ -16,6 +17,7 @@ from perfmodel.reports.views.style import (
     axis,
     base_layout,
     escaped,
+    names_axis,
     part_colour,
     time_scale,
 )
@@ -59,7 +61,9 @@ def comparison_html(report: Report) -> str:
 
 def _sentences(report: Report) -> str:
     said = [f"{name}: {'; '.join(filter(None, texts))}." for name, texts in report["explanations"].items()]
-    return " ".join(said) or "No case but the baseline could be answered."
+    samples = {str(case["inputs"]["sample"]) for case in report["cases"] if "sample" in case["inputs"]}
+    words = [f"{one_is(name).capitalize()}." for name in sorted(samples)]
+    return " ".join([*said, *words]) if said else "No case but the baseline could be answered."
 
 
 def _summary(report: Report) -> str:
@@ -119,18 +123,13 @@ def _times_plot(cases: Sequence[Mapping[str, Any]], key: str, name: str) -> Plot
         "marker": {"symbol": "diamond", "size": 8, "color": "#ffffff", "line": {"color": "#000000", "width": 1.2}},
     }  # fmt: skip
     layout = base_layout(
-        xaxis=axis(f"{name}, {unit}", rangemode="tozero", fixedrange=True), yaxis=_names([n for n, _ in shown]),
+        xaxis=axis(f"{name}, {unit}", rangemode="tozero", fixedrange=True),
+        yaxis=names_axis([escaped(n) for n, _ in shown]),
         margin={"l": 8, "r": 16, "t": 8, "b": 44},
     )  # fmt: skip
     legend = (Key("bar", BLUE, "expected"), Key("diamond", "#ffffff", "bound"))
     label = f"{name} of {len(shown)} cases"
     return Plot(f"plot-{name.lower()}", name, label, 70 + 36 * len(shown), [bars, bound], layout, legend)
-
-
-def _names(labels: Sequence[str]) -> dict[str, Any]:
-    count = len(labels)
-    rows = {"tickvals": list(range(count)), "ticktext": [escaped(t) for t in labels], "range": [count - 0.5, -0.5]}
-    return axis("", **rows, showgrid=False, fixedrange=True, ticks="outside", ticklen=8, tickcolor="rgba(0,0,0,0)")
 
 
 def _operators_view(report: Report, cases: Sequence[Mapping[str, Any]]) -> View:
@@ -162,7 +161,8 @@ def _stacked(report: Report, cases: Sequence[Mapping[str, Any]], phase: str) -> 
         for kind in used
     ]  # fmt: skip
     layout = base_layout(
-        xaxis=axis(f"{_step(phase)}, {unit}", rangemode="tozero", fixedrange=True), yaxis=_names(list(totals)),
+        xaxis=axis(f"{_step(phase)}, {unit}", rangemode="tozero", fixedrange=True),
+        yaxis=names_axis([escaped(name) for name in totals]),
         barmode="stack", margin={"l": 8, "r": 16, "t": 8, "b": 44},
     )  # fmt: skip
     legend = tuple(Key("bar", _colour(kind), kind) for kind in used)
@@ -193,10 +193,11 @@ def _waterfalls(report: Report, cases: Sequence[Mapping[str, Any]]) -> list[View
 def _waterfall(
     place: int, name: str, metric: str, base: Mapping[str, Any], case: Mapping[str, Any], terms: list[dict[str, Any]]
 ) -> View:
-    shown = [t for t in terms[:_MOST_TERMS] if t["difference_s"]]
+    least = 1e-9 * max(base[f"{metric}_s"], case[f"{metric}_s"])  # less is the rounding of sums
+    shown = [t for t in terms[:_MOST_TERMS] if abs(t["difference_s"]) > least]
     rest = sum(t["difference_s"] for t in terms[_MOST_TERMS:])
-    labels = [base["case"], *(t["name"] for t in shown), *(["others"] if rest else []), name]
-    steps = [base[f"{metric}_s"], *(t["difference_s"] for t in shown), *([rest] if rest else []), 0.0]
+    labels = [base["case"], *(t["name"] for t in shown), *(["others"] if abs(rest) > least else []), name]
+    steps = [base[f"{metric}_s"], *(t["difference_s"] for t in shown), *([rest] if abs(rest) > least else []), 0.0]
     unit_s, unit = time_scale(max(base[f"{metric}_s"], case[f"{metric}_s"]))
     data = [{
         "type": "waterfall", "orientation": "h", "y": list(range(len(labels))), "x": [s / unit_s for s in steps],
@@ -206,7 +207,8 @@ def _waterfall(
         "hovertemplate": "%{delta:.4g} " + unit + "<extra></extra>",
     }]  # fmt: skip
     layout = base_layout(
-        xaxis=axis(f"{_spoken(metric)}, {unit}", rangemode="tozero", fixedrange=True), yaxis=_names(labels),
+        xaxis=axis(f"{_spoken(metric)}, {unit}", rangemode="tozero", fixedrange=True),
+        yaxis=names_axis([escaped(text) for text in labels]),
         margin={"l": 8, "r": 16, "t": 8, "b": 44},
     )  # fmt: skip
     legend = (Key("bar", BLUE, "whole"), Key("bar", GREEN, "less"), Key("bar", ORANGE, "more"))

@@ -26,7 +26,7 @@ from perfmodel.reports.summary import (
     work,
 )
 from perfmodel.reports.text import MISSING, Report, Row, plain
-from perfmodel.reports.views import ESTIMATE_VIEWS
+from perfmodel.reports.views import views_of
 from perfmodel.reports.views.view import Table
 
 
@@ -35,7 +35,7 @@ def estimate_html(report: Report) -> str:
 
     The page holds plotly.js once and loads nothing; the same report gives the same bytes.
     """
-    views = [make(report) for make in ESTIMATE_VIEWS]
+    views = views_of(report)
     plots = [plot for view in views for plot in view.plots]
     body = _cards(report) + _tables(report) + "".join(map(section, views)) + _notes(report)
     return page(title(report), _header(report), body, _footer(report), plots)

@@ -45,6 +45,7 @@ figure { margin: 0; }
 .scroll:focus-visible, summary:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
 table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; margin: 8px 0; }
 .columns table { width: 100%; }
+.columns tbody th { vertical-align: top; }
 .columns td { white-space: normal; overflow-wrap: anywhere; }
 caption { text-align: left; font-weight: 600; font-size: 1rem; padding: 8px 0 4px; }
 th, td { padding: 4px 12px 4px 0; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
@@ -73,7 +74,13 @@ _SCRIPT = """
 const drawn = [...document.querySelectorAll("script[data-plot]")].map((source) => {
   const spec = JSON.parse(source.textContent), element = document.getElementById(source.dataset.plot);
   const notes = spec.layout.annotations || [];
-  if (innerWidth <= 640) spec.layout.annotations = notes.filter((note) => note.name !== "wide-only");
+  if (innerWidth <= 640) {
+    spec.layout.annotations = notes.filter((note) => note.name !== "wide-only");
+    spec.data.filter((trace) => trace.type === "heatmap").forEach((trace) => {
+      if (trace.x.length > 5) trace.texttemplate = "";
+      trace.colorbar.title = {text: ""};
+    });
+  }
   Plotly.newPlot(element, spec.data, spec.layout, {responsive: true, displaylogo: false,
     displayModeBar: spec.zoomable ? "hover" : false,
     modeBarButtons: [["toImage", "zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]]});

@@ -95,6 +95,11 @@ def article(noun: str) -> str:
     return "an" if noun[:1] in tuple("aeiou") else "a"
 
 
+def one_is(sample: str) -> str:
+    """Return what a sample is: ``"a sample is an image"``."""
+    return f"a sample is {article(sample)} {sample}"
+
+
 def inputs_of(report: Report) -> Row:
     """Return what was asked."""
     return report.get("inputs") or {}

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from perfmodel.reports.page import escape, page, section
-from perfmodel.reports.summary import plural
+from perfmodel.reports.summary import one_is, plural
 from perfmodel.reports.text import MISSING, plain, seconds
 from perfmodel.reports.views.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, axis, base_layout, escaped, time_scale
 from perfmodel.reports.views.view import Key, Plot, Table, View
@@ -27,18 +27,16 @@ _SCALE = [[0.0, "#f7fbff"], [0.5, SKY], [1.0, "#08306b"]]
 def sweep_html(report: Mapping[str, Any]) -> str:
     """Return the page of a sweep: ``model, device, version, axes, rows`` and ``slo`` (metric -> most seconds)."""
     rows: list[Row] = [row for row in report["rows"] if row.get("fits") is not False]
-    sample = str(report.get("sample") or "")
     slo: Mapping[str, float] = report["slo"]
     varied = [name for name, values in report["axes"].items() if len(values) > 1]
     best = best_point(rows, slo)
     plots = _plots(rows, report["axes"], varied, slo, best) if rows and varied else []
-    if sample:
-        plots = [replace(p, heading=in_words(p.heading, sample), label=in_words(p.label, sample)) for p in plots]
     title = f"{report['model']} on {report['device']}: {', '.join(varied) or 'one point'}"
     view = View(
         "sweep", "The grid", _finding(report, rows, varied, slo, best), plots, _table(rows, varied), _caption(slo)
     )
     said = [f"{len(report['rows'])} points, of which {len(rows)} fit in memory", *report.get("notes", ())]
+    said += [one_is(report["sample"])] if report.get("sample") else []
     header = f'<h1>{escape(title)}</h1>\n<p class="soft">{escape("; ".join(said))}</p>'
     return page(title, header, section(view), escape(f"perfmodel {report['version']}, {report['schema']}"), plots)
 

@@ -8,7 +8,7 @@ from perfmodel import ops
 from perfmodel.cost.machine import Machine
 from perfmodel.ops import Fused, Operator
 from perfmodel.ops.conv import Convolution
-from perfmodel.serving.network import StageTime
+from perfmodel.serving.network import NetworkAnswer, StageTime
 from perfmodel.serving.rows import operator_rows
 
 _SUMS = ("flops", "bytes", "link_bytes", "bound_s", "expected_s", "p10_s", "p90_s", "compute_s", "memory_s", "link_s")
@@ -62,3 +62,21 @@ def matrix_dtype(op: Operator) -> str:
     """Return the dtype of a kernel's matrix products, an empty text if it has none."""
     found = [key.dtype for key in op.counts().flops if key.engine == "tensor"]
     return found[0] if found else ""
+
+
+def bottlenecks(answer: NetworkAnswer, machine: Machine, count: int) -> list[str]:
+    """Return for each of ``count`` batches what most of the expected time is spent on: compute or memory."""
+    import numpy as np
+
+    bandwidth = machine.chip.memory_bandwidth_bytes_per_s
+    computing = np.zeros(count)
+    moving = np.zeros(count)
+    for stage in answer.stages:
+        for timed in stage.step.operators:
+            traffic_s = timed.step.operator.counts().total_bytes() / bandwidth
+            busy = np.asarray(timed.bound.compute_s, dtype=float)
+            waits = np.maximum(np.asarray(timed.bound.memory_s, dtype=float), np.asarray(traffic_s, dtype=float))
+            spent = np.asarray(timed.expected_s, dtype=float) * timed.step.repeat * stage.repeat
+            computing = computing + np.where(busy >= waits, spent, 0.0)
+            moving = moving + np.where(busy >= waits, 0.0, spent)
+    return ["compute" if compute >= memory else "memory" for compute, memory in zip(computing, moving, strict=True)]

@@ -138,9 +138,10 @@ def _chunks(result: Sweep, setup: NetworkSetup) -> Iterator[tuple[slice, dict[st
         place = slice(start, min(start + CHUNK_POINTS, len(batches)))
         asked = np.array(batches[place], dtype=float)
         found = columns_of(setup.answer(asked), setup.question.dp)
-        yield place, {
-            name: np.broadcast_to(np.asarray(value, dtype=float), asked.shape) for name, value in found.items()
-        }
+        yield (
+            place,
+            {name: np.broadcast_to(np.asarray(value, dtype=float), asked.shape) for name, value in found.items()},
+        )
 
 
 def _collect(

@@ -19,20 +19,13 @@ from perfmodel.formats import find_cache_encoding, find_format, runnable_format
 from perfmodel.numeric import Number
 from perfmodel.ops import OPERATORS, Operator
 from perfmodel.ops.routing import parse_routing
+from perfmodel.tables.kernel_kind import Kind, columns
+from perfmodel.tables.layer_kernels import LAYER_KINDS
 from perfmodel.tables.stream import Job, Progress, Row, Summary, number, process, word
 
 OUTPUTS = ("latency_us", "bound_us", "p10_us", "p90_us", "bottleneck", "flops", "bytes", "error")
 BACKENDS = ("", "trtllm", "vllm", "sglang", "nccl")
 TIMINGS = ("cuda_graph", "kernel", "nccl_tests", "wall")
-
-
-@dataclass(frozen=True)
-class _Kind:
-    """How a row of one op becomes an operator: its numeric columns with defaults, and a maker of the operator."""
-
-    columns: tuple[tuple[str, float | None, float], ...]
-    statics: Callable[[Row], tuple[Hashable, ...]]
-    build: Callable[[Sequence[Number], tuple[Any, ...], frozenset[str]], Operator]
 
 
 @dataclass(frozen=True)
@@ -69,7 +62,10 @@ def _prepare(row: Row) -> Job:
                 f"unknown {what} '{value}'{did_you_mean(value, known)} (known: {', '.join(filter(None, known))})"
             )
     device = load_device(word(row, "device", None)).name
-    return Job(_Key(op, device, backend, timing, word(row, "dtype", "bfloat16"), kind.statics(row)), numbers)
+    key = _Key(op, device, backend, timing, word(row, "dtype", "bfloat16"), kind.statics(row))
+    if kind.check:
+        kind.check(shape, key.statics)
+    return Job(key, numbers)
 
 
 def _check_shape(x: Mapping[str, float], causal: bool) -> None:
@@ -115,10 +111,6 @@ def _link(key: _Key) -> Any:
         return None
     ranks_per_node, topology = key.statics
     return link_for(load_device(key.device), str(topology), int(str(ranks_per_node)))
-
-
-def _columns(*names: str, **defaults: float) -> tuple[tuple[str, float | None, float], ...]:
-    return tuple((name, defaults.get(name), 0 if name == "window" else 1) for name in names)
 
 
 def _flag(row: Row, name: str, default: bool) -> bool:
@@ -207,41 +199,42 @@ RULES = ("decay", "delta", "element")
 _COLLECTIVES = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all", "send_recv")
 _ROW_WISE = ("rmsnorm", "layernorm", "activation", "gated_activation", "add", "softmax")
 _MLA_DIMS = {"kv_lora_rank": 512.0, "rope_dim": 64.0, "nope_dim": 128.0, "v_dim": 128.0}
-_KINDS: dict[str, _Kind] = {
-    "gemm": _Kind(_columns("m", "n", "k"), lambda r: (_flag(r, "includes_quantisation", False),), _linear),
-    "attention_prefill": _Kind(
-        _columns("batch", "q_tokens", "kv_tokens", "heads", "kv_heads", "head_dim", "window", window=0),
+_KINDS: dict[str, Kind] = {
+    "gemm": Kind(columns("m", "n", "k"), lambda r: (_flag(r, "includes_quantisation", False),), _linear),
+    "attention_prefill": Kind(
+        columns("batch", "q_tokens", "kv_tokens", "heads", "kv_heads", "head_dim", "window", window=0),
         lambda r: (_flag(r, "causal", True), _kv(r)), _prefill,
     ),
-    "attention_decode": _Kind(
-        _columns("batch", "kv_tokens", "heads", "kv_heads", "head_dim", "window", window=0),
+    "attention_decode": Kind(
+        columns("batch", "kv_tokens", "heads", "kv_heads", "head_dim", "window", window=0),
         lambda r: (_kv(r),), _decode,
     ),
-    "mla_prefill": _Kind(
-        _columns(
+    "mla_prefill": Kind(
+        columns(
             "batch", "q_tokens", "kv_tokens", "heads", "kv_lora_rank", "rope_dim", "nope_dim", "v_dim", **_MLA_DIMS
         ),
         lambda r: (_kv(r),), _mla_prefill,
     ),
-    "mla_decode": _Kind(
-        _columns("batch", "q_tokens", "kv_tokens", "heads", "kv_lora_rank", "rope_dim", q_tokens=1, **_MLA_DIMS),
+    "mla_decode": Kind(
+        columns("batch", "q_tokens", "kv_tokens", "heads", "kv_lora_rank", "rope_dim", q_tokens=1, **_MLA_DIMS),
         lambda r: (_kv(r),), _mla_decode,
     ),
-    "moe": _Kind(
-        _columns("tokens", "hidden", "intermediate", "topk", "experts", "tp", "ep", tp=1, ep=1),
+    "moe": Kind(
+        columns("tokens", "hidden", "intermediate", "topk", "experts", "tp", "ep", tp=1, ep=1),
         lambda r: (word(r, "distribution", "uniform"), _flag(r, "gated", True)), _experts,
     ),
-    "causal_conv": _Kind(_columns("batch", "tokens", "channels", "kernel", tokens=1, kernel=4), lambda _: (), _conv),
+    "causal_conv": Kind(columns("batch", "tokens", "channels", "kernel", tokens=1, kernel=4), lambda _: (), _conv),
     **{
-        k: _Kind(
-            _columns("batch", "tokens", "heads", "key_heads", "key_dim", "value_dim", "gates", tokens=1, gates=1),
+        k: Kind(
+            columns("batch", "tokens", "heads", "key_heads", "key_dim", "value_dim", "gates", tokens=1, gates=1),
             lambda r: (word(r, "rule", "decay"), number(r, "state_element_bytes", 4.0)), _scan(k),
         )
         for k in ("scan_prefill", "scan_decode")
     },
-    **{k: _Kind(_columns("rows", "cols"), lambda r: (int(number(r, "kernels", 1)),), _row_wise(k)) for k in _ROW_WISE},
+    **{k: Kind(columns("rows", "cols"), lambda r: (int(number(r, "kernels", 1)),), _row_wise(k)) for k in _ROW_WISE},
+    **LAYER_KINDS,
     **{
-        k: _Kind(_columns("ranks", "bytes"), lambda r: (int(number(r, "ranks_per_node", 0, 0)), word(r, "topology")),
+        k: Kind(columns("ranks", "bytes"), lambda r: (int(number(r, "ranks_per_node", 0, 0)), word(r, "topology")),
                  _collective(k))
         for k in _COLLECTIVES
     },

@@ -1,4 +1,7 @@
-"""``perfmodel run``: rows of deployments, and their predicted latency, throughput and memory."""
+"""``perfmodel run``: rows of deployments, and their predicted latency, throughput and memory.
+
+A row's model is a language model, or a network (:mod:`perfmodel.tables.networks`).
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,9 @@ from perfmodel.plan.words import PLAN_FIELDS, plan_from
 from perfmodel.serving.closed_loop import bottlenecks
 from perfmodel.serving.scenario import Answer, Pool, Question, Setup, prepare
 from perfmodel.serving.timed import Time
+from perfmodel.tables import networks
 from perfmodel.tables.stream import Job, Progress, Row, Summary, number, process, word
+from perfmodel.workloads.kinds import NETWORK, kind_of
 from perfmodel.workloads.library import load_model
 from perfmodel.workloads.spec import LanguageModel
 
@@ -25,6 +30,7 @@ OUTPUTS = (
     *(f"{m}_ms" for m in _METRICS),
     *(f"{m}_{q}_ms" for m in _METRICS for q in ("bound", "p10", "p90")),
     "tokens_per_s", "tokens_per_s_per_device", "requests_per_s", "joules_per_token", "usd_per_million_tokens",
+    *networks.OUTPUTS,
     "memory_gb_per_device", "fits", "bottleneck", "error",
 )  # fmt: skip
 
@@ -42,12 +48,17 @@ def run_scenarios(source: str, target: str, *, static: bool = False, progress: P
     Columns in and out are those of the command's contract; unknown columns are carried through. ``static`` starts all
     requests of every row together.
     """
-    for cache in (_setup_or_reason, _model, _device):
+    networks.forget()
+    for cache in (_setup_or_reason, _model, _device, _is_network):
         cache.cache_clear()  # files may have changed since the last run
     return process(source, target, OUTPUTS, lambda row: _prepare(row, static), _evaluate, progress)
 
 
 def _prepare(row: Row, static: bool) -> Job:
+    if _is_network(_model_name(word(row, "model", None))):
+        found, batch = networks.network_row(row)
+        networks.network_setup(found, _device(found.device))
+        return Job(found, batch)
     model, device, question, numbers = scenario_of(row, static=static)
     key = _Key(model, device, question)
     _setup(key)  # a model, device or plan that cannot be is this row's error
@@ -102,6 +113,11 @@ def _setup_or_reason(key: _Key) -> Setup | PerfmodelError:
 
 
 @lru_cache(maxsize=1024)
+def _is_network(name: str) -> bool:
+    return kind_of(name) == NETWORK
+
+
+@lru_cache(maxsize=1024)
 def _model(name: str) -> LanguageModel:
     """Return a model; one name in 100,000 rows is looked up once, and read anew by the next run."""
     return load_model(_model_name(name))
@@ -124,6 +140,8 @@ def _setup(key: _Key) -> Setup:
 
 
 def _evaluate(key: Hashable, numbers: Any) -> Mapping[str, Any]:
+    if isinstance(key, networks.NetworkKey):
+        return networks.network_columns(networks.network_setup(key, _device(key.device)), numbers)
     assert isinstance(key, _Key)
     setup = _setup(key)
     count = numbers.shape[1]

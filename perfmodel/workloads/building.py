@@ -155,6 +155,9 @@ class Builder:
         ``parameters``: learned numbers besides weights and bias, such as gains of standardised weights.
         """
         fields = self._window(x, kernel, stride, padding, dilation)
+        whole = all(isinstance(number, int) for number in (groups, x.channels, channels))
+        if whole and (groups < 1 or x.channels % groups or channels % groups):
+            raise SpecError(f"{self.name}: '{name}' has {groups} groups, which do not divide {x.channels} to {channels}")
         op = ops.Conv(1, groups, x.channels // groups, channels // groups, *fields)
         return self._convolved(x, op, channels, bias, name, extra=parameters)
 

@@ -7,10 +7,13 @@ from typing import Any
 
 from perfmodel.reports.ops_table import Phase, folded, label, phases, share
 from perfmodel.reports.text import MISSING, Report, Row, amount, listed, percent, plain, seconds
-from perfmodel.reports.views.style import axis, base_layout, escaped, part_colour, time_scale
+from perfmodel.reports.views.style import axis, base_layout, escaped, names_axis, part_colour, time_scale
 from perfmodel.reports.views.view import Key, Plot, Table, View
 
 _MOST_BARS = 16
+_LARGEST_OTHERS = 0.4
+"""The share of time above which the bar of all other operators is left out: it would dwarf those that have a name."""
+
 _ROW_PX = 26
 _BOUND_KEY = Key("diamond", "#ffffff", "bound")
 _CAPTION = (
@@ -43,29 +46,24 @@ def _clause(phase: Phase) -> str:
 
 def _plot(phase: Phase) -> Plot:
     shown, others = folded(phase, _MOST_BARS)
+    left_out = ""
+    if others is not None and share(others, phase) > _LARGEST_OTHERS:
+        left_out, others = f"; {others['name']} take {percent(share(others, phase))}", None
     rows = [row for row in [*shown, others] if row is not None]
     size_s, unit = time_scale(max(amount(row.get("expected_s")) for row in rows))
     layout = base_layout(
         xaxis=axis(f"expected time, {unit}", rangemode="tozero", fixedrange=True),
-        yaxis=_names_axis([f"{escaped(label(row, phase))}  {percent(share(row, phase))}" for row in rows]),
+        yaxis=names_axis([f"{escaped(label(row, phase))}  {percent(share(row, phase))}" for row in rows]),
         barmode="overlay",
         margin={"l": 8, "r": 16, "t": 8, "b": 44},
     )
     data = [*_bars(rows, size_s), _bounds(rows, size_s)]
     spoken = f"{phase.name}: expected time of {len(rows)} operators, with bound and error band"
-    heading = f"{phase.name}: {seconds(phase.expected_s)} expected, {seconds(phase.bound_s)} bound"
+    heading = f"{phase.name}: {seconds(phase.expected_s)} expected, {seconds(phase.bound_s)} bound{left_out}"
     parts = dict.fromkeys(str(row.get("part") or "other") for row in rows)
     legend = (*(Key("bar", part_colour(part), part) for part in parts), _BOUND_KEY)
     div_id = "plot-breakdown-" + re.sub(r"\W+", "-", phase.name)
     return Plot(div_id, heading, spoken, 66 + _ROW_PX * len(rows), data, layout, legend)
-
-
-def _names_axis(labels: list[str]) -> dict[str, Any]:
-    """Return an axis of rows counted from the top, so that two operators of one name stay apart."""
-    count = len(labels)
-    rows = {"tickvals": list(range(count)), "ticktext": labels, "range": [count - 0.5, -0.5]}
-    gap = {"ticks": "outside", "ticklen": 8, "tickcolor": "rgba(0,0,0,0)"}
-    return axis("", **rows, **gap, showgrid=False, fixedrange=True)
 
 
 def _bars(rows: list[Row], size_s: float) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from perfmodel.reports.text import quantity
@@ -74,6 +74,14 @@ def axis(title: str, **more: Any) -> dict[str, Any]:
         "fixedrange": False,
         **more,
     }
+
+
+def names_axis(labels: Sequence[str]) -> dict[str, Any]:
+    """Return an axis of rows counted from the top, so that two rows of one name stay apart."""
+    count = len(labels)
+    rows = {"tickvals": list(range(count)), "ticktext": list(labels), "range": [count - 0.5, -0.5]}
+    gap = {"ticks": "outside", "ticklen": 8, "tickcolor": "rgba(0,0,0,0)"}
+    return axis("", **rows, **gap, showgrid=False, fixedrange=True)
 
 
 def decades(low: float, high: float, dimension: str) -> dict[str, Any]:

@@ -108,7 +108,7 @@ def _entry(file: OnnxFile, value: ValueInfoProto) -> Input:
     dims = dims_of(value.type.tensor_type.shape, value.name)
     for dim in dims:
         if isinstance(dim, int) and dim < 1:
-            raise file.fault(f"has a dimension of {dim}; sizes are at least 1", f"input '{name}'")
+            raise file.fault(f"has a dimension of {dim}; sizes are at least 1, and one that is open has a name", f"input '{name}'")
     try:
         checked([dim for dim in dims if isinstance(dim, int)], "it")
     except Malformed as error:

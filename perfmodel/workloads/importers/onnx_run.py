@@ -42,17 +42,22 @@ class Run:
         self.shapes: dict[str, Shape] = {}
         self._before = before.shapes if before is not None else None
         self._count = 0
-        self._where = ""
+        self._at: NodeProto | None = None
 
     def drawn(self) -> Drawn:
         """Return the graph as read; :class:`SpecError` names the node that makes no sense."""
         try:
             return self._drawn()
         except Malformed as error:
-            raise self.file.fault(plain_name(str(error), 400), self._where) from None
+            raise self.file.fault(plain_name(str(error), 400), self._where()) from None
         except _FAULTS as error:
             detail = plain_name(str(error), 120)
-            raise self.file.fault(f"attributes and inputs do not fit together ({detail})", self._where) from None
+            raise self.file.fault(f"attributes and inputs do not fit together ({detail})", self._where()) from None
+
+    def _where(self) -> str:
+        if self._at is None:
+            return "the graph"
+        return f"node '{plain_name(_label(self._at), 60)}' ({plain_name(self._at.op_type, 40)})"
 
     def _drawn(self) -> Drawn:
         graph = self.file.graph
@@ -62,7 +67,7 @@ class Run:
         for place, (entry, shape) in enumerate(zip(self.inputs.entries, shapes, strict=True)):
             self._enter(scope, entry.name, Tensor(shape, -1 - place, dtype=entry.dtype))
         self._nodes(graph.node, scope)
-        self._where = "the graph's outputs"
+        self._at = None
         results = [self._find(scope, value.name) for value in graph.output]
         outputs = [t.index for t in results if isinstance(t, Tensor) and t.index is not None]
         return Drawn(shapes, self.write.drafts, tuple(outputs), self.write.unsupported())
@@ -94,18 +99,16 @@ class Run:
             self._count += 1
             if self._count > MOST_NODES:
                 raise Malformed(f"unfolds to more than {MOST_NODES} nodes: no network that can be imported")
-            label = node.name or next((name for name in node.output if name), "") or node.op_type
-            self._where = f"node '{plain_name(label, 60)}' ({plain_name(node.op_type, 40)})"
-            self.write.at(plain_name(scope.prefix + label))
+            self._at = node
+            self.write.at(plain_name(scope.prefix + _label(node)))
             found = [self._find(scope, name) if name else None for name in node.input]
             unknown = next((t for t in found if isinstance(t, Unknown)), None)
             inputs = [t for t in found if not isinstance(t, Unknown)]
-            where = self._where
             if unknown is None:
                 results = self._results(node, inputs, scope)
             else:
                 results = self._missed(node, inputs, scope, (), unknown.reason)
-            self._where = where
+            self._at = node
             for place, name in enumerate(node.output):
                 rest = Unknown(f"result {place + 1} of '{plain_name(node.op_type, 40)}' is not lowered")
                 self._enter(scope, name, results[place] if place < len(results) else rest)
@@ -126,7 +129,7 @@ class Run:
         before, after = self._then(node, scope)
         call = Call(
             node.op_type, domain, scope.opsets.get(domain, 1), inputs, attributes, len(node.output), self.write, before,
-            after,
+            after, self.inputs.batch,
         )  # fmt: skip
         if node.op_type == "If" and not domain and call.x.value is not None:
             return self._branch(node, call, scope)
@@ -213,3 +216,8 @@ class Run:
         inner.fill(graph, self.write)
         self._nodes(graph.node, inner)
         return [self._find(inner, value.name) for value in graph.output]
+
+
+def _label(node: NodeProto) -> str:
+    """Return a node's name, or that of its first result, or its kind."""
+    return node.name or next((name for name in node.output if name), "") or node.op_type

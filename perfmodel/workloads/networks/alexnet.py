@@ -46,7 +46,8 @@ def alexnet(
                 x = b.max_pool(x, pools[index], 2, ceil=ceil[index])
     if final and x.shape[1:] != (final, final):
         x = b.adaptive_pool(x, final, name="avgpool")
-    x = b.flatten(x)
-    for index, width in enumerate(hidden):
-        x = b.act(b.linear(x, width, name=f"fc{index + 6}"), name=f"fc{index + 6}_act")
-    return b.build(b.linear(x, classes, name=f"fc{len(hidden) + 6}"))
+    with b.block("classifier"):
+        x = b.flatten(x)
+        for index, width in enumerate(hidden):
+            x = b.act(b.linear(x, width, name=f"fc{index + 6}"), name=f"fc{index + 6}_act")
+        return b.build(b.linear(x, classes, name=f"fc{len(hidden) + 6}"))

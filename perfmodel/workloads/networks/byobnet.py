@@ -18,37 +18,17 @@ _HEAD_DIM = 64
 
 @family("byobnet")
 def byobnet(
-    name: str,
-    depths: Sequence[int],
-    widths: Sequence[int],
-    *,
-    kinds: str | Sequence[str] = "bottle",
-    strides: Sequence[int] = (),
-    group_widths: int | Sequence[int] = 0,
-    ratios: float | Sequence[float] = 0.25,
-    width_factor: float = 1.0,
-    stem: Sequence[int] = (24, 32, 64),
-    stem_kernel: int = 3,
-    stem_pool: str = "max",
-    stem_bare: int = 0,
-    shortcut: str = "conv",
-    wide_in: bool = False,
-    linear_out: bool = False,
-    extra_conv: bool = False,
-    attention: str = "",
-    attention_fields: Mapping[str, float] | None = None,
-    attend: Sequence[Sequence[int]] = (),
-    spatial: str | Sequence[str] = "",
+    name: str, depths: Sequence[int], widths: Sequence[int], *,
+    kinds: str | Sequence[str] = "bottle", strides: Sequence[int] = (), group_widths: int | Sequence[int] = 0,
+    ratios: float | Sequence[float] = 0.25, width_factor: float = 1.0,
+    stem: Sequence[int] = (24, 32, 64), stem_kernel: int = 3, stem_pool: str = "max", stem_bare: int = 0,
+    shortcut: str = "conv", wide_in: bool = False, linear_out: bool = False, extra_conv: bool = False,
+    attention: str = "", attention_fields: Mapping[str, float] | None = None,
+    attend: Sequence[Sequence[int]] = (), spatial: str | Sequence[str] = "",
     spatial_fields: Mapping[str, float] | Sequence[Mapping[str, float]] = (),
-    act: str = "relu",
-    norm: str = "batch",
-    antialias: str = "",
-    features: int = 0,
-    head: str = "mean",
-    head_hidden: int = 0,
-    image: int = 224,
-    classes: int = 1000,
-) -> Network:
+    act: str = "relu", norm: str = "batch", antialias: str = "",
+    features: int = 0, head: str = "mean", head_hidden: int = 0, image: int = 224, classes: int = 1000,
+) -> Network:  # fmt: skip
     """Return a residual network whose stages are lists of blocks; a field is one for all stages or one a stage.
 
     ``kinds``: "bottle" (1x1, 3x3, 1x1), "basic" (3x3, 3x3), "edge" (3x3, 1x1) or "dark" (1x1, 3x3); ``ratios``: their

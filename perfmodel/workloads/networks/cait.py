@@ -77,9 +77,7 @@ def class_attention(b: Builder, x: Value, heads: int) -> Value:
     with b.scope("attn"):
         q = b.linear(b.view(x, (1, width), name="token"), width, name="q")
         k, v = b.linear(x, width, name="k"), b.linear(x, width, name="v")
-        y = b.attend(
-            [q, k, v], (1, width), heads=heads, head_dim=width // heads, q_tokens=1, kv_tokens=tokens
-        )
+        y = b.attend([q, k, v], (1, width), heads=heads, head_dim=width // heads, q_tokens=1, kv_tokens=tokens)
         return b.linear(y, width, name="proj")
 
 

@@ -101,13 +101,13 @@ def _stem(b: Builder, x: Value, widths: Sequence[int], kernel: int, stride: int,
 
 
 def _stage(b: Builder, x: Value, s: _Stage) -> Value:
+    kept: Value | None = None
     with b.block("down"):
         x = _down(b, x, s)
-        x = x if s.kind == "dark" else b.conv_bn(x, s.expanded, 1, act="" if s.linear else s.act, name="expand")
-    kept: Value | None = None
-    if s.kind != "dark":
-        first, second = b.split(x, (s.expanded // 2, s.expanded // 2))
-        kept, x = (first, second) if s.kind == "csp" else (second, first)
+        if s.kind != "dark":
+            x = b.conv_bn(x, s.expanded, 1, act="" if s.linear else s.act, name="expand")
+            first, second = b.split(x, (s.expanded // 2, s.expanded // 2))
+            kept, x = (first, second) if s.kind == "csp" else (second, first)
     for index in range(s.depth):
         with b.block(index):
             x = _block(b, x, s)

@@ -53,8 +53,9 @@ def dla(
         with b.scope(f"level{level}"):
             below = b.max_pool(x, 2)
             x = _tree(b, x, below, channels[level], levels[level], style, 2, (below,) if level > 2 else ())
-    x = b.conv(b.global_pool(x, keep=True), classes, 1, name="fc")
-    return b.build(b.flatten(x))
+    with b.block("classifier"):
+        x = b.conv(b.global_pool(x, keep=True), classes, 1, name="fc")
+        return b.build(b.flatten(x))
 
 
 def _tree(

@@ -43,9 +43,10 @@ def dpn(
                 y = _normed(b, x, width, 1, 1, "a", act=act)
                 y = _normed(b, y, width, 3, stride, "b", groups, act)
                 x = _joined(b, y, paths, added, split_last, act)
-    x = b.act(b.batch_norm(x, name="norm"), "elu", name="norm_act")
-    x = b.conv(b.global_pool(x, keep=True), classes, 1, name="classifier")
-    return b.build(b.flatten(x))
+    with b.block("classifier"):
+        x = b.act(b.batch_norm(x, name="norm"), "elu", name="norm_act")
+        x = b.conv(b.global_pool(x, keep=True), classes, 1, name="fc")
+        return b.build(b.flatten(x))
 
 
 def _paths(b: Builder, x: Value, kept: int, added: int, stride: int, act: str) -> list[Value]:

@@ -92,7 +92,7 @@ def _cascade(b: Builder, x: Value, windows: int, heads: int, key: int, kernels: 
             query = b.scale(depthwise(b, query, kernels[head], name="dws"), name="scale")
             feature = plain_attention(
                 b, (query, rest), (each, *(int(n) for n in x.shape[1:])), heads=1, key=key, value=each,
-                q_tokens=tokens, windows=windows, biases=tokens,
+                q_tokens=tokens, windows=windows, biases=tokens, scaled=False,
             )  # fmt: skip
             done.append(feature)
     return conv_norm(b, b.act(b.concat(done), "relu"), width, bias=False, name="proj")

@@ -41,11 +41,11 @@ def googlenet(
     table 1; Caffe's bvlc_googlenet; torchvision models/googlenet.py (whose third tower is 3x3).
     """
     b = Builder(name, "googlenet", (3, image, image))
-    x = towers(b, b.input(), "64 7x7/2", norm=norm)
-    x = b.max_pool(x, 3, 2, ceil=ceil)
-    x = x if norm else b.act(x, "lrn", name="norm1")
-    x = towers(b, x, "64 1x1, 192 3x3", norm=norm)
-    x = x if norm else b.act(x, "lrn", name="norm2")
+    with b.block("stem"):
+        x = b.max_pool(towers(b, b.input(), "64 7x7/2", norm=norm), 3, 2, ceil=ceil)
+        x = x if norm else b.act(x, "lrn", name="norm1")
+        x = towers(b, x, "64 1x1, 192 3x3", norm=norm)
+        x = x if norm else b.act(x, "lrn", name="norm2")
     for stage, modules in enumerate(stages):
         x = b.max_pool(x, last_pool if stage == len(stages) - 1 else 3, 2, ceil=ceil)
         for index, (one, small, three, reduced, five, pooled) in enumerate(modules):
@@ -85,10 +85,8 @@ def bn_inception(name: str, *, stages: Sequence[Sequence[str]] = _V2, image: int
     figure 5, with the widths of the network in Caffe and the ONNX zoo (96 for 128 after the pooling of 4c and 4d).
     """
     b = Builder(name, "bn-inception", (3, image, image))
-    x = b.conv_bn(b.input(), 64, 7, 2, name="conv1")
-    x = b.max_pool(x, 3, 2, ceil=True, name="pool1")
-    x = b.conv_bn(b.conv_bn(x, 64, 1, name="conv2_reduce"), 192, 3, name="conv2")
-    x = b.max_pool(x, 3, 2, ceil=True, name="pool2")
+    with b.block("stem"):
+        x = towers(b, b.input(), "64 7x7/2, max/2c, 64 1x1, 192 3x3, max/2c")
     for stage, modules in enumerate(stages):
         for index, text in enumerate(modules):
             with b.block(f"inception{stage + 3}{chr(ord('a') + index)}"):

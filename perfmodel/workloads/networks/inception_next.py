@@ -25,7 +25,8 @@ def inception_next(
     """Return an InceptionNeXt: ConvNeXt's blocks with a depthwise convolution in parts.
 
     ``branch_ratio`` of the channels see 3x3, as many 1x``band`` and as many ``band``x1, the rest only themselves.
-    ``head_ratio``: the width of the head's hidden layer. Source: Yu et al. 2023 (arXiv 2303.16900), section 3 and table 2; timm models/inception_next.py.
+    ``head_ratio``: the width of the head's hidden layer. Source: Yu et al. 2023 (arXiv 2303.16900), section 3 and
+    table 2; timm models/inception_next.py.
     """
     b = Builder(name, "inception-next", (3, image, image))
     with b.scope("stem"):

@@ -64,18 +64,24 @@ def list_networks() -> tuple[str, ...]:
 
 
 def find_variant(name: str) -> Variant | None:
-    """Return a network by its name, an alias, or timm's name with a tag ("resnet50.a1_in1k"); None if there is none."""
+    """Return a network by its name, an alias, or timm's name with a tag ("resnet50.a1_in1k"); None if there is none.
+
+    A name spelled alike goes before one that differs in punctuation: regnet_y_1_6gf is not regnet_y_16gf.
+    """
     for spelled in dict.fromkeys((name, _TAG.sub("", name) if name.count(".") == 1 else name)):
-        key = normalise(spelled, KIND)
-        for path in _files():
-            variants, aliases = _names(path, _stamp(path))
-            for variant in variants:
-                if normalise(variant, KIND) == key:
-                    return load_variants(path)[variant]
-            for alias, variant in aliases.items():
-                if normalise(alias, KIND) == key:
-                    return load_variants(path)[variant]
+        for key in (str.lower, _plain):
+            wanted = key(spelled)
+            for path in _files():
+                variants, aliases = _names(path, _stamp(path))
+                for known, variant in (*((v, v) for v in variants), *aliases.items()):
+                    if key(known) == wanted:
+                        return load_variants(path)[variant]
     return None
+
+
+@lru_cache(maxsize=16384)
+def _plain(name: str) -> str:
+    return normalise(name, KIND)
 
 
 def load_network(name: str, **changes: Any) -> AnyNetwork:
@@ -175,6 +181,11 @@ def _load(path: Path, stamp: int) -> dict[str, Variant]:
             if name not in found:
                 raise SpecError(f"{place} names '{name}', which is no variant of this file", str(path))
     return found
+
+
+def variant_files() -> list[Path]:
+    """Return the files of networks, the user's first."""
+    return _files()
 
 
 def _files() -> list[Path]:

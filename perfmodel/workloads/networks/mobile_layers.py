@@ -44,9 +44,10 @@ def conv_mlp(b: Builder, x: Value, hidden: int, *, act: str = "gelu", norm: bool
 
 def plain_attention(
     b: Builder, inputs: Sequence[Value], shape: tuple[int, ...], *, heads: int, key: int, value: int, q_tokens: int,
-    kv_tokens: int | None = None, windows: int = 1, biases: int = 0, mixes: bool = False, name: str = "attend",
+    kv_tokens: int | None = None, windows: int = 1, biases: int = 0, mixes: bool = False, scaled: bool = True,
+    name: str = "attend",
 ) -> Value:  # fmt: skip
-    """Add attention as its steps: scores, their scale, learned ``biases``, softmax, the weighted sum.
+    """Add attention as its steps: scores, their scale (``scaled``), learned ``biases``, softmax, the weighted sum.
 
     Heads of ``key`` features compare and of ``value`` features are summed; ``mixes`` adds 1x1 convolutions over the
     heads before and after the softmax (talking heads). ``shape`` is the result's.
@@ -57,7 +58,8 @@ def plain_attention(
         scores = b.matmul(
             inputs[0], inputs[-1], (batch, q_tokens, kv), batch=batch, m=q_tokens, n=kv, k=key, name="scores"
         )
-        scores = b.scale(scores)
+        if scaled:
+            scores = b.scale(scores)
         if biases:
             scores = b.scale(scores, parameters=biases, name="biases")
         if mixes:

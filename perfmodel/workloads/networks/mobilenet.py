@@ -10,6 +10,7 @@ from perfmodel.workloads.network import Network
 from perfmodel.workloads.networks.mobile_blocks import BLOCKS, Style, conv, norm_act
 from perfmodel.workloads.networks.mobile_stages import Item, divisible, parse_stage, unroll
 from perfmodel.workloads.networks.registry import family
+from perfmodel.workloads.networks.vit_tokens import sides
 
 
 @family("mobilenet")
@@ -41,7 +42,7 @@ def mobilenet(
     se_divisor: int = 0,
     se_expanded: bool = False,
     layer_scale: bool = False,
-    image: int = 224,
+    image: int | Sequence[int] = 224,
     classes: int = 1000,
 ) -> Network:
     """Return a network of a strided stem, ``stages`` in the notation of ``mobile_stages``, a head and a classifier.
@@ -60,16 +61,14 @@ def mobilenet(
     style = Style(
         act, norm, padding, blur, se, se_act, se_gate, se_divisor, se_expanded, round_limit, layer_scale, group
     )
-    b = Builder(name, "mobilenet", (3, image, image))
+    b = Builder(name, "mobilenet", (3, *sides(image)))
     x = conv(b, style, b.input(), _wide(stem, width if scale_stem else 0.0, divisor, round_limit), (stem_kernel,), 2,
              name="conv_stem")  # fmt: skip
     x = norm_act(b, style, x, act, name="conv_stem_bn")
     depths = [depth] * len(stages) if isinstance(depth, (int, float)) else list(depth)
     if not scale_ends:
         depths[0] = depths[-1] = 1.0
-    blocks = [
-        unroll(parse_stage(stage), factor, depth_rounding) for stage, factor in zip(stages, depths, strict=True)
-    ]
+    blocks = [unroll(parse_stage(stage), factor, depth_rounding) for stage, factor in zip(stages, depths, strict=True)]
     x = add_stages(b, style, x, blocks, width=width, divisor=divisor, experts=experts)
     features = _wide(head, _head_factor(width, scale_head), divisor, round_limit) if head else 0
     return b.build(_classified(b, style, x, features, head_kind, classes))

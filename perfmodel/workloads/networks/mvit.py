@@ -93,7 +93,9 @@ def _pooled_shortcut(b: Builder, x: Value, grid: Grid, stride: Grid, prefix: int
     """Return tokens pooled by maxima to a smaller grid; the class token stays."""
     with b.scope("shortcut"):
         y = b.copy(x, (x.width, *grid), name="image")
-        y = b.max_pool(y, [s + 1 if s > 1 else s for s in stride], stride, [(s + 1) // 2 if s > 1 else 0 for s in stride])
+        y = b.max_pool(
+            y, [s + 1 if s > 1 else s for s in stride], stride, [(s + 1) // 2 if s > 1 else 0 for s in stride]
+        )
         y = b.tokens(y)
         return b.copy(y, (y.shape[0] + prefix, y.width), name="concat") if prefix else y
 
@@ -141,9 +143,7 @@ def _pool(
 
 def _reach(grid: Grid, block: _Block) -> Grid:
     """Return the sides of the grids that tables of relative positions are made for."""
-    return tuple(
-        max(side // q, side // kv) for side, q, kv in zip(grid, block.q_stride, block.kv_stride, strict=True)
-    )
+    return tuple(max(side // q, side // kv) for side, q, kv in zip(grid, block.q_stride, block.kv_stride, strict=True))
 
 
 def relative_biases(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from math import log
@@ -11,6 +12,7 @@ from perfmodel.workloads.network import Network
 from perfmodel.workloads.networks.normed import conv_norm, divisible, normalise
 from perfmodel.workloads.networks.registry import family
 from perfmodel.workloads.networks.residual import add_head
+from perfmodel.workloads.networks.vit_tokens import sides
 
 
 @family("regnet")
@@ -32,7 +34,7 @@ def regnet(
     stem: int = 32,
     act: str = "relu",
     norm: str = "batch",
-    image: int = 224,
+    image: int | Sequence[int] = 224,
     classes: int = 1000,
 ) -> Network:
     """Return a RegNet: block j of ``depth`` has the width ``w0 + wa*j``, in steps of ``wm``, in multiples of 8.
@@ -45,7 +47,7 @@ def regnet(
     Source: Radosavovic et al. 2020 (arXiv 2003.13678), section 3.3, equations 2 to 4; RegNetZ: Dollar et al. 2021
     (arXiv 2103.06877); torchvision models/regnet.py (rounding 0.9); timm models/regnet.py.
     """
-    b = Builder(name, "regnet", (3, image, image))
+    b = Builder(name, "regnet", (3, *sides(image)))
     block = _Block(bottle_ratio, squeeze, shortcut, linear_out, act, norm)
     if preact:
         x = b.conv(b.input(), stem, 3, 2, bias=False, name="stem")

@@ -14,12 +14,16 @@ Branch = Callable[[Builder, Value, int, int, int], Value]
 
 @dataclass(frozen=True)
 class Stage:
-    """Blocks of one width: how many, the planes they are named by, the channels they leave, and their branch."""
+    """Blocks of one width: how many, the planes they are named by, the channels they leave, and their branch.
+
+    ``stride`` is that of the first one (0: 2, but 1 in the first stage).
+    """
 
     depth: int
     planes: int
     channels: int
     branch: Branch
+    stride: int = 0
 
 
 @dataclass(frozen=True)
@@ -67,11 +71,12 @@ def _stem_pool(b: Builder, x: Value, trunk: Trunk) -> Value:
 
 
 def add_stages(b: Builder, x: Value, stages: Sequence[Stage], trunk: Trunk) -> list[Value]:
-    """Add stages of residual blocks, each but the first at half the resolution; return what each stage leaves."""
+    """Add stages of residual blocks and return what each leaves; all but the first halve, unless they say otherwise."""
     left: list[Value] = []
     for number, stage in enumerate(stages, 1):
+        first = stage.stride or (2 if number > 1 else 1)
         for index in range(stage.depth):
-            stride = 2 if number > 1 and index == 0 else 1
+            stride = 1 if index else first
             with b.block(f"layer{number}.{index}"):
                 changes = stride != 1 or x.channels != stage.channels
                 y = stage.branch(b, x, stage.planes, stride, index)

@@ -49,9 +49,7 @@ def _block(b: Builder, x: Value, grid: Grid, heads: int, window: Grid) -> Value:
     with b.scope("attn"):
         qkv = b.linear(y, 3 * width, name="qkv")
         biases = relative_biases(b, qkv, window, window, heads * int(count), head, window)
-        y = b.attend(
-            [qkv, *biases], y.shape, heads=heads, head_dim=head, q_tokens=area, windows=count, fused=False
-        )
+        y = b.attend([qkv, *biases], y.shape, heads=heads, head_dim=head, q_tokens=area, windows=count, fused=False)
         y = b.linear(y, width, name="proj")
     x = b.add(x, restore(b, y, grid, window), name="add1")
     return b.add(x, b.mlp(b.layer_norm(x, name="norm2"), 4 * width), name="add2")

@@ -30,9 +30,10 @@ def shufflenet(
     Source: Zhang et al. 2017 (arXiv 1707.01083), table 1 and figure 2; Caffe2's network in the ONNX zoo.
     """
     b = Builder(name, "shufflenet", (3, image, image))
-    x = b.conv(b.input(), stem, 3, 2, bias=stem_bias, name="conv1")
-    x = b.act(b.batch_norm(x, name="conv1_bn"), name="conv1_act")
-    x = b.max_pool(x, 3, 2, 1)
+    with b.block("stem"):
+        x = b.conv(b.input(), stem, 3, 2, bias=stem_bias, name="conv1")
+        x = b.act(b.batch_norm(x, name="conv1_bn"), name="conv1_act")
+        x = b.max_pool(x, 3, 2, 1)
     for stage, (depth, width) in enumerate(zip(depths, widths, strict=True)):
         for index in range(depth):
             first = first_groups if stage == index == 0 else groups
@@ -69,8 +70,9 @@ def shufflenet_v2(
     Source: Ma et al. 2018 (arXiv 1807.11164), table 5 and figure 3; torchvision models/shufflenetv2.py.
     """
     b = Builder(name, "shufflenet-v2", (3, image, image))
-    x = b.conv_bn(b.input(), stem, 3, 2, name="conv1")
-    x = b.max_pool(x, 3, 2, 1, name="maxpool")
+    with b.block("stem"):
+        x = b.conv_bn(b.input(), stem, 3, 2, name="conv1")
+        x = b.max_pool(x, 3, 2, 1)
     for stage, (depth, width) in enumerate(zip(depths, widths, strict=True)):
         for index in range(depth):
             with b.block(f"stage{stage + 2}.{index}"):

@@ -28,14 +28,16 @@ def squeezenet(
     version 1.1 of its authors' repository; torchvision models/squeezenet.py.
     """
     b = Builder(name, "squeezenet", (3, image, image))
-    x = b.act(b.conv(b.input(), stem, stem_kernel, 2, 0, name="conv1"), name="conv1_act")
+    with b.block("stem"):
+        x = b.act(b.conv(b.input(), stem, stem_kernel, 2, 0, name="conv1"), name="conv1_act")
     for index, width in enumerate(squeeze):
         with b.block(f"fire{index + 2}"):
             if index in pools:
                 x = b.max_pool(x, 3, 2, ceil=True)
             x = _fire(b, x, width, round(width * expand))
-    x = b.act(b.conv(x, classes, 1, name="conv10"), name="conv10_act")
-    return b.build(b.global_pool(x))
+    with b.block("classifier"):
+        x = b.act(b.conv(x, classes, 1, name="conv10"), name="conv10_act")
+        return b.build(b.global_pool(x))
 
 
 def _fire(b: Builder, x: Value, squeeze: int, expand: int) -> Value:

@@ -114,13 +114,20 @@ class _Decoder:
         doubled = 2 * t - 1 if time else t
         out = channels // 2 if self.halve else channels
         y = x
-        if self.upsampler == "time_conv" and time and t > 1:
-            rest = b.view(x, (channels, t - 1, h, w), name="rest")
-            rest = b.conv(rest, 2 * channels, (3, 1, 1), name="time_conv")
-            rest = b.view(rest, (channels, 2 * (t - 1), h, w), name="frames")
-            y = b.concat((b.view(x, (channels, 1, h, w), name="first"), rest), axis=1)
+        if self.upsampler == "time_conv" and time:
+            y = self._time_conv(x, channels, t, h, w)
         y = b.resize(y, (doubled, 2 * h, 2 * w), "nearest")
         y = b.conv(y, out, 3 if self.upsampler == "conv3d" else (1, 3, 3))
         if self.shortcuts:
             y = b.add(y, b.copy(start, y.shape, name="shortcut"))
         return y
+
+    def _time_conv(self, x: Value, channels: int, t: int, h: int, w: int) -> Value:
+        """Add the convolution that makes two frames of each but the first; of an image it is held and does not run."""
+        b = self.b
+        if t == 1:
+            return b.node("time_conv", None, (x,), x.shape, 2 * channels * (3 * channels + 1))
+        rest = b.view(x, (channels, t - 1, h, w), name="rest")
+        rest = b.conv(rest, 2 * channels, (3, 1, 1), name="time_conv")
+        rest = b.view(rest, (channels, 2 * (t - 1), h, w), name="frames")
+        return b.concat((b.view(x, (channels, 1, h, w), name="first"), rest), axis=1)

@@ -18,13 +18,13 @@ class BlockStyle:
     """What the blocks of a plain vision transformer are made of.
 
     ``mlp`` is the width inside the feed-forward layer; ``gate`` "" has one layer before the activation, "packed" has
-    gate and value in one layer, "separate" in two. ``norm`` is "layer" or "rms". ``bias`` names those of queries, keys
+    gate and value in one layer, "separate" in two, "normed" in two after a norm of their own. ``norm`` is "layer" or "rms". ``bias`` names those of queries, keys
     and values that have biases; ``separate`` gives each a layer of its own. ``inner_norm`` ("attention", "mlp", "both")
     are norms before the layers that lead back to the residual stream, ``layer_scale`` ("", "both", "attention") the
     gains after them. ``order`` is "pre" (norms first), "post" (norms of what is added), "parallel" (attention and
     feed-forward layer side by side), "pairs" (two of each side by side). ``rope`` rotates queries and keys: "fixed", or
     "mixed" with learned frequencies. ``differential`` attends twice with half the
-    query width and subtracts.
+    query width and subtracts. ``fused``: scores do not reach memory.
     """
 
     heads: int
@@ -42,6 +42,7 @@ class BlockStyle:
     rope: str = ""
     differential: bool = False
     kv_heads: int = 0
+    fused: bool = True
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def attended(b: Builder, qkv: list[Value], shape: Shape, style: BlockStyle, bias
         return _differential(b, qkv, shape, style)
     return b.attend(
         qkv if bias is None or bias.value is None else [*qkv, bias.value], shape, heads=style.heads, head_dim=head,
-        q_tokens=tokens // windows, windows=windows, kv_heads=kv_heads, fused=bias is None,
+        q_tokens=tokens // windows, windows=windows, kv_heads=kv_heads, fused=style.fused and bias is None,
         parameters=0 if bias is None else bias.parameters,
     )  # fmt: skip
 
@@ -154,6 +155,7 @@ def feed_forward(b: Builder, x: Value, style: BlockStyle) -> Value:
     """Add the feed-forward layer, with a gate if ``style`` has one."""
     with b.scope("mlp"):
         if style.gate:
+            x = norm(b, x, style.norm, name="gate_norm") if style.gate == "normed" else x
             y = gated(b, x, style.mlp, packed=style.gate == "packed", bias=style.out_bias, act=style.act)
         else:
             y = b.act(b.linear(x, style.mlp, bias=style.out_bias, name="fc1"), style.act)

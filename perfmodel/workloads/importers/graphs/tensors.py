@@ -118,5 +118,7 @@ def rows_and_columns(shape: Shape) -> tuple[int, int]:
 
 def plain_name(text: str, most: int = 200) -> str:
     """Return a name from a stranger's file without what a terminal would act on, and not too long."""
+    if len(text) <= most and text.isprintable():
+        return text
     clean = "".join(c if c.isprintable() else "?" for c in text[: most + 1])
     return clean if len(clean) <= most else f"{clean[: most - 3]}..."

@@ -137,7 +137,10 @@ def position_bias(c: Call) -> Result:
 @lowers("LinearAttention")
 def linear(c: Call) -> Result:
     """Report linear attention: its state's work is not known from the graph, the shape of its result is."""
-    q, v = c.x, c.need(2)
-    if q.rank == v.rank == 4:
-        raise NotCounted("linear attention is not lowered", (*q.shape[:3], v.shape[3]))
-    raise NotCounted("linear attention is not lowered", (*q.shape[:-1], v.shape[-1]))
+    q, k, v = c.x, c.need(1), c.need(2)
+    heads, kv_heads = c.int("q_num_heads", 1), c.int("kv_num_heads", 1)
+    if q.rank != 3 or v.rank != 3 or min(heads, kv_heads) < 1:
+        raise Malformed(f"attends with {shape_text(q.shape)} in {heads} heads over {kv_heads}")
+    wide = v.shape[2] // kv_heads
+    state = (q.shape[0], kv_heads, k.shape[-1] // kv_heads, wide)
+    raise NotCounted("linear attention is not lowered", (*q.shape[:2], heads * wide), state)

@@ -21,7 +21,8 @@ _MOST_INTS = 2**16
 class Call:
     """A node: its inputs (None where one is left out), attributes and the number of its outputs.
 
-    ``before`` are the same inputs at the file's own batch, where the graph is being read at twice that.
+    ``before`` are the same inputs at the file's own ``batch``, where the graph is being read at twice that, and
+    ``before_out`` is the first result there.
     """
 
     op: str
@@ -33,6 +34,7 @@ class Call:
     write: Writer
     before: Sequence[Shape | None] | None = None
     before_out: Shape | None = None
+    batch: int = 1
 
     @property
     def x(self) -> Tensor:

@@ -99,5 +99,5 @@ def causal_conv(c: Call) -> Result:
     kernel = weight.shape[2]
     place = Window((kernel,), (1,), (kernel - 1,), (1,), x.shape[1] // weight.shape[1])
     y = convolution(c.write, x, weight, c.get(2), place)
-    state = c.write.view(x, (*x.shape[:2], kernel - 1)) if kernel > 1 else x
+    state = c.write.view(x, (*x.shape[:2], kernel - 1))
     return [y, state][: max(c.outputs, 1)]

@@ -31,26 +31,33 @@ def _filled(c: Call, x: Tensor, wanted: Sequence[int]) -> Shape:
     before = c.before[0] if c.before else None
     stale = before is not None and c.before_out is not None and prod(shape) != x.elements
     if stale and before is not None and c.before_out is not None:
-        return regrown(before, x.shape, c.before_out)
+        return regrown(before, x.shape, c.before_out, c.batch)
     if prod(shape) != x.elements:
         raise Malformed(f"reshapes {shape_text(x.shape)} to {shape_text(wanted)}, which has other elements")
     return shape
 
 
-def regrown(before: Shape, now: Shape, out: Shape) -> Shape:
+def regrown(before: Shape, now: Shape, out: Shape, batch: int) -> Shape:
     """Return the shape of a view at another batch, where ``out`` was written into the graph at the file's own.
 
-    The batch stands where what stands before it has as many elements as in the input.
+    The batch stands in a dimension of its own, if there is one where the input has it. Else it joins what begins there,
+    heads or windows, or the rows before it, if all that is left is the features.
     """
     places = [i for i, (a, b) in enumerate(zip(before, now, strict=True)) if a != b]
     if len(before) != len(now) or len(places) != 1 or now[places[0]] % before[places[0]]:
         raise Malformed(f"reshapes to {shape_text(out)}, and its batch cannot be found")
     place = places[0]
     outside, factor = prod(before[:place]), now[place] // before[place]
-    for axis in range(len(out)):
-        if prod(out[:axis]) == outside:
-            return (*out[:axis], out[axis] * factor, *out[axis + 1 :])
-    raise Malformed(f"reshapes to {shape_text(out)}, which tears the batch apart")
+    last = outside * before[place] // batch
+    outer = [prod(out[:axis]) for axis in range(len(out))]
+    own = [axis for axis, count in enumerate(outer) if out[axis] == batch and outside <= count <= last]
+    fitting = [axis for axis, count in enumerate(outer) if count == outside]
+    if not own and not fitting:
+        raise Malformed(f"reshapes to {shape_text(out)}, which tears the batch apart")
+    axis = (own or fitting)[0]
+    if not own and axis and axis == len(out) - 1:
+        axis -= 1
+    return (*out[:axis], out[axis] * factor, *out[axis + 1 :])
 
 
 @lowers("Flatten")

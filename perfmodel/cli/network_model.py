@@ -1,0 +1,209 @@
+"""Networks in ``perfmodel model``: lists, one with its blocks, checks, families, and imported graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from perfmodel.cli.output import note, print_columns, print_json
+from perfmodel.cli.progress import progress
+from perfmodel.errors import InputError, PerfmodelError
+
+if TYPE_CHECKING:
+    from perfmodel.workloads.network import AnyNetwork
+    from perfmodel.workloads.networks.library import Variant
+
+GRAPH_SUFFIXES = (".onnx", "graph.json")
+"""Files that ``model import`` reads as a graph of operators."""
+
+
+def network_rows(counts: bool) -> list[dict[str, Any]]:
+    """Return a row for each network: what is published of it, or with ``counts`` what is computed, built one by one."""
+    from perfmodel.workloads.networks.library import built
+    from perfmodel.workloads.networks.summary import all_variants, counts_of, variant_row
+
+    variants = list(all_variants())
+    rows = [variant_row(variant) for variant in variants]
+    if not counts:
+        return rows
+    with progress("networks") as update:
+        for done, (row, variant) in enumerate(zip(rows, variants, strict=True), 1):
+            try:
+                row |= counts_of(built(variant, {}))
+            except PerfmodelError as error:
+                note(f"{variant.name}: {error}")
+            if update:
+                update(done, len(rows))
+    return rows
+
+
+def print_networks(rows: Sequence[dict[str, Any]]) -> None:
+    """Print the list of networks; what is not published is empty."""
+    heading = ("network", "family", "parameters", "GMAC", "image")
+    cells = [(row["name"], row["family"], _millions(row["parameters"]), _giga(row["macs"]), _image(row["image"]))
+             for row in rows]  # fmt: skip
+    print_columns([heading, *cells], numbers=range(2, 5))
+
+
+def _millions(count: float | None) -> str:
+    return "" if count is None else f"{count / 1e6:,.2f} M"
+
+
+def _giga(count: float | None) -> str:
+    return "" if count is None else f"{count / 1e9:,.3f}"
+
+
+def _image(size: Any) -> str:
+    if isinstance(size, (list, tuple)):
+        return "x".join(str(side) for side in size)
+    return "" if size in (None, 0) or not isinstance(size, (int, float)) else str(size)
+
+
+def network_object(name: str, image: str, batch: str) -> dict[str, Any]:
+    """Return what ``model show`` says of a network, as one JSON object."""
+    from perfmodel.arguments import whole
+    from perfmodel.workloads.network import as_pipeline
+    from perfmodel.workloads.networks.summary import block_rows, counts_of, field_values, variant_of
+    from perfmodel.workloads.networks.what_if import find_network
+
+    fields = {"image": whole("--image", image)} if image else None
+    network = find_network(name, fields)
+    variant = variant_of(name)
+    samples = whole("--batch", batch or 1)
+    pipeline = as_pipeline(network)
+    stages = [
+        {
+            "network": stage.network.name, "repeat": stage.repeat, "copies": stage.copies, **counts_of(stage.network),
+            "inputs": [list(shape) for shape in stage.network.inputs], "blocks": block_rows(stage.network),
+        }
+        for stage in pipeline.stages
+    ]  # fmt: skip
+    return {
+        "schema": "perfmodel/network/1",
+        "name": network.name,
+        "family": network.family,
+        "sample": network.sample,
+        **counts_of(network),
+        **({"batch": samples, "batch_flops": float(network.flops) * samples} if batch else {}),
+        "published": dict(variant.published) if variant and not fields else {},
+        "fields": {**field_values(variant), **(fields or {})} if variant else {},
+        "stages": stages,
+        "source": network.source,
+        "verified": network.verified,
+        "notes": list(network.notes),
+        "unsupported": [
+            {"kind": u.kind, "count": u.count, "reason": u.reason} for s in pipeline.stages for u in s.network.unsupported
+        ],
+        "spec_hash": network.spec_hash,
+        "path": network.path,
+    }  # fmt: skip
+
+
+def show_network(name: str, image: str, batch: str, *, json: bool) -> None:
+    """Print how big a network is, block by block, and what its family's fields are."""
+    found = network_object(name, image, batch)
+    if json:
+        print_json(found)
+        return
+    from perfmodel.reports.summary import article, plural
+
+    sample = found["sample"]
+    print(f"{found['name']} ({found['family']}): counts of {article(sample)} {sample}\n")
+    _print_counts(found)
+    for stage in found["stages"]:
+        if len(found["stages"]) > 1:
+            print(f"\n{stage['network']}: runs {stage['repeat']:g} times on {stage['copies']:g} a request, "
+                  f"{stage['parameters']:,} parameters, {stage['macs'] / 1e9:,.2f} GMAC a run")  # fmt: skip
+        _print_blocks(stage)
+    if found["fields"]:
+        print("\nfields of its family (--set model.FIELD=VALUE changes one)")
+        print_columns([(name, _plain(value)) for name, value in found["fields"].items()], indent="  ")
+    for missing in found["unsupported"]:
+        note(f"not counted: {missing['count']} x {missing['kind']} {missing['reason']}".rstrip())
+    for text in found["notes"]:
+        print(f"\nnote: {text}")
+    print(f"\nsource: {found['source'] or 'not stated'}{'' if found['verified'] else ' (not verified)'}")
+    if found.get("batch", 1) > 1:
+        print(f"{found['batch']} {plural(sample)}: {found['batch_flops']:.4g} flops")
+
+
+def _print_counts(found: dict[str, Any]) -> None:
+    published = found["published"]
+    names = {"parameters": "parameters", "macs": "multiply-accumulates", "flops": "flops",
+             "activation_elements": "activation elements"}  # fmt: skip
+    rows = [("", "computed", "published", "difference")]
+    for key, title in names.items():
+        if found.get(key) is None:
+            continue
+        stated = published.get(key)
+        off = "" if not stated else f"{100 * (found[key] / stated - 1):+.2f} %"
+        rows.append((title, f"{found[key]:,.0f}", f"{stated:,.0f}" if stated else "", off))
+    print_columns(rows, numbers=(1, 2, 3), indent="  ")
+    if published.get("source"):
+        print(f"  published by {published['source']}")
+
+
+def _print_blocks(stage: dict[str, Any]) -> None:
+    print()
+    heading = ("block", "layers", "leaves", "parameters", "MMAC")
+    rows = [
+        (
+            row["block"], _kinds(row["kinds"]), "x".join(str(side) for side in row["shape"]),
+            f"{row['parameters']:,}", f"{row['macs'] / 1e6:,.2f}",
+        )
+        for row in stage["blocks"]
+    ]  # fmt: skip
+    print_columns([heading, *rows], numbers=(3, 4), indent="  ")
+
+
+def _kinds(kinds: dict[str, int]) -> str:
+    """Return the commonest layers of a block: ``3 conv2d, 3 batchnorm, ...``."""
+    ordered = sorted(kinds.items(), key=lambda pair: -pair[1])
+    said = [kind if count == 1 else f"{count} {kind}" for kind, count in ordered[:3]]
+    return ", ".join([*said, "..."] if len(ordered) > 3 else said)
+
+
+def _plain(value: Any) -> str:
+    """Return the value of a field as ``--set`` would take it."""
+    if value is None or value == "":
+        return "-"
+    text = str(value).lower() if isinstance(value, bool) else str(list(value) if isinstance(value, tuple) else value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def checked_network(name: str) -> tuple[Variant | None, AnyNetwork]:
+    """Return a network with the variant that it is of; graphs are of none."""
+    from perfmodel.workloads.networks.library import built
+    from perfmodel.workloads.networks.summary import variant_of
+    from perfmodel.workloads.networks.what_if import find_network
+
+    variant = variant_of(name)
+    return variant, find_network(name) if variant is None else built(variant, {})
+
+
+def import_graph(path: str, sizes: Sequence[str] | None, json: bool) -> None:
+    """Print what a graph of operators was imported as, and how much of it is understood."""
+    from perfmodel.workloads.importers.graph_file import load_graph
+
+    network = load_graph(path, sizes=_sizes(sizes) or None)
+    print(network, json)
+
+
+def _sizes(words: Sequence[str] | None) -> dict[str, int]:
+    from perfmodel.arguments import whole
+
+    found: dict[str, int] = {}
+    for text in words or ():
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise InputError(f"--size: '{text}' is not NAME=N, such as height=640")
+        found[name.strip()] = whole(f"--size {name.strip()}", value.strip())
+    return found
+
+
+def family_rows() -> list[dict[str, Any]]:
+    """Return the families of networks with the fields that their variants state."""
+    from perfmodel.workloads.networks.library import family_fields
+    from perfmodel.workloads.networks.registry import FAMILIES
+
+    return [{"family": name, "fields": list(family_fields(FAMILIES[name]))} for name in sorted(FAMILIES)]
