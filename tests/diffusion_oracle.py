@@ -168,4 +168,8 @@ def text_encoder(network: Network, config: Mapping[str, Any]) -> Call:
     options = dict(config)
     kind, settings = options.pop("kind"), options.pop("config")
     module = meta(getattr(transformers, kind), getattr(transformers, settings)(**options))
-    return Call(module, {"input_ids": whole(*network.inputs[0])})
+    arguments = {"input_ids": whole(*network.inputs[0])}
+    if not options.get("use_cache", True):  # a mask of four dimensions is used as it is: no numbers are read from it
+        (tokens,) = network.inputs[0]
+        arguments["attention_mask"] = empty(1, tokens, tokens)
+    return Call(module, arguments)

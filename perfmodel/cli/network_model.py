@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from perfmodel.workloads.network import AnyNetwork
     from perfmodel.workloads.networks.library import Variant
 
-GRAPH_SUFFIXES = (".onnx", "graph.json")
-"""Files that ``model import`` reads as a graph of operators."""
-
 
 def network_rows(counts: bool) -> list[dict[str, Any]]:
     """Return a row for each network: what is published of it, or with ``counts`` what is computed, built one by one."""
@@ -29,7 +26,7 @@ def network_rows(counts: bool) -> list[dict[str, Any]]:
     with progress("networks") as update:
         for done, (row, variant) in enumerate(zip(rows, variants, strict=True), 1):
             try:
-                row |= counts_of(built(variant, {}))
+                row.update(counts_of(built(variant, {})))
             except PerfmodelError as error:
                 note(f"{variant.name}: {error}")
             if update:
@@ -91,9 +88,7 @@ def network_object(name: str, image: str, batch: str) -> dict[str, Any]:
         "source": network.source,
         "verified": network.verified,
         "notes": list(network.notes),
-        "unsupported": [
-            {"kind": u.kind, "count": u.count, "reason": u.reason} for s in pipeline.stages for u in s.network.unsupported
-        ],
+        "unsupported": [vars(missing) for stage in pipeline.stages for missing in stage.network.unsupported],
         "spec_hash": network.spec_hash,
         "path": network.path,
     }  # fmt: skip
@@ -181,12 +176,64 @@ def checked_network(name: str) -> tuple[Variant | None, AnyNetwork]:
     return variant, find_network(name) if variant is None else built(variant, {})
 
 
-def import_graph(path: str, sizes: Sequence[str] | None, json: bool) -> None:
+def is_graph(path: str) -> bool:
+    """Say whether ``model import`` reads a file as a graph of operators, rather than as a config."""
+    from perfmodel.workloads.networks.what_if import GRAPH_SUFFIXES
+
+    return path.endswith(GRAPH_SUFFIXES) or path.rpartition("/")[2] == "graph.json"
+
+
+def import_graph(path: str, sizes: Sequence[str] | None, *, json: bool) -> None:
     """Print what a graph of operators was imported as, and how much of it is understood."""
     from perfmodel.workloads.importers.graph_file import load_graph
+    from perfmodel.workloads.importers.graphs.coverage import coverage
+    from perfmodel.workloads.networks.summary import counts_of
 
     network = load_graph(path, sizes=_sizes(sizes) or None)
-    print(network, json)
+    covered = coverage(network)
+    found = {
+        "schema": "perfmodel/imported/1",
+        "name": network.name,
+        "inputs": [list(shape) for shape in network.inputs],
+        "outputs": [list(network.shape_of(value)) for value in network.outputs],
+        "nodes": len(network.nodes),
+        **counts_of(network),
+        "coverage": {
+            "supported": covered.supported, "unsupported": covered.unsupported, "flops_share_at_most": covered.share,
+            "missing": [vars(missing) for missing in covered.missing],
+        },
+        "notes": list(network.notes),
+        "spec_hash": network.spec_hash,
+        "path": network.path,
+    }  # fmt: skip
+    if json:
+        print_json(found)
+        return
+    _print_import(found)
+
+
+def _print_import(found: dict[str, Any]) -> None:
+    covered = found["coverage"]
+    print(
+        f"{found['name']}: {_shapes(found['inputs'])} in, {_shapes(found['outputs'])} out, {found['nodes']:,} nodes\n"
+    )
+    _print_counts({**found, "published": {}})
+    print(f"\ncoverage: {covered['supported']:,} nodes counted, {covered['unsupported']:,} not", end="")
+    share = covered["flops_share_at_most"]
+    print(f"; at most {100 * share:.1f} % of the flops" if covered["unsupported"] else ": all of it")
+    if covered["missing"]:
+        heading = ("not counted", "nodes", "flops at least", "why")
+        rows = [
+            (m["kind"], str(m["count"]), f"{m['flops']:,.0f}", m["reason"] or "not known") for m in covered["missing"]
+        ]
+        print_columns([heading, *rows], numbers=(1, 2), indent="  ")
+    for text in found["notes"]:
+        print(f"note: {text}")
+    print(f"\nestimate it with `perfmodel estimate {found['path']} --on DEVICE`")
+
+
+def _shapes(shapes: Sequence[Sequence[Any]]) -> str:
+    return ", ".join("x".join(str(side) for side in shape) or "one number" for shape in shapes)
 
 
 def _sizes(words: Sequence[str] | None) -> dict[str, int]:

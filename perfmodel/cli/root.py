@@ -27,6 +27,7 @@ COMMANDS = {
     "model": "model",
     "device": "device",
     "usecase": "usecase",
+    "network": "network_tools",
 }
 """The sub-commands in the order of the help, each with the module of this package that has it."""
 

@@ -22,10 +22,10 @@ from perfmodel.cost.operator_cost import expected_s
 from perfmodel.devices import load_device
 from perfmodel.errors import PerfmodelError
 from perfmodel.fitting.common import write_calibration
+from perfmodel.fitting.timm import COLUMNS, DEVICES, read_frame, timm_engine, timm_network
 from perfmodel.ops import BatchedMatmul
 from perfmodel.ops.conv import Convolution
 from perfmodel.serving.network import NetworkQuestion, has_layer_norms, kernel_class, prepare_network
-from perfmodel.validation.vision import COLUMNS, DEVICES, read_frame, timm_engine, timm_network
 
 CLASSES = ("gemm", "attention", "norm", "residual", "pointwise")
 """Classes of kernels whose times come from their own fits, times a stretch."""

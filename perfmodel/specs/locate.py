@@ -64,6 +64,7 @@ def _user_roots(kind: str) -> Iterator[Path]:
             yield folder
 
 
+@lru_cache(maxsize=16384)
 def normalise(name: str, kind: str = "hardware_specs") -> str:
     """Return a name's key: lower case, without punctuation, and (for hardware) without vendor words.
 

@@ -97,6 +97,8 @@ class Builder:
             number += 1
             full = f"{plain}_{number}"
         self._taken.add(full)
+        if any(isinstance(n, int) and n < 1 for n in shape):
+            raise SpecError(f"{self.name}: '{full}' leaves {shape}: nothing; is the image too small?")
         block = self._block or (self._scopes[0] if self._scopes else full)
         self._nodes.append(Node(full, operator, tuple(v.index for v in inputs), shape, parameters, kind, block))
         return Value(len(self._nodes) - 1, shape)
@@ -157,7 +159,7 @@ class Builder:
         fields = self._window(x, kernel, stride, padding, dilation)
         whole = all(isinstance(number, int) for number in (groups, x.channels, channels))
         if whole and (groups < 1 or x.channels % groups or channels % groups):
-            raise SpecError(f"{self.name}: '{name}' has {groups} groups, which do not divide {x.channels} to {channels}")
+            raise SpecError(f"{self.name}: '{name}': {groups} groups do not divide {x.channels} to {channels} channels")
         op = ops.Conv(1, groups, x.channels // groups, channels // groups, *fields)
         return self._convolved(x, op, channels, bias, name, extra=parameters)
 
@@ -219,7 +221,9 @@ class Builder:
         return self.node(name, op, (x, *more), shape, op.weights + (channels if bias else 0) + extra)
 
     def linear(self, x: Value, features: Number, *, bias: bool = True, name: str = "linear") -> Value:
-        """Add a dense layer over the last dimension."""
+        """Add a dense layer over the last dimension; one without features (``classes`` 0) is left out."""
+        if isinstance(features, int) and features == 0:
+            return x
         op = ops.Linear(prod(x.shape[:-1], start=1), features, x.width, HALF)
         count = x.width * features + (features if bias else 0)
         return self.node(name, op, (x,), (*x.shape[:-1], features), count)

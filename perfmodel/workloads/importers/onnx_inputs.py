@@ -95,20 +95,26 @@ def _check_sizes(file: OnnxFile, sizes: Mapping[str, int], names: set[str]) -> N
                 f"{did_you_mean(str(name), sorted(names)) or f'; those without a size are: {known}'}"
             )
         if isinstance(size, bool) or not isinstance(size, int) or not 0 < size < _MOST_SIZE:
-            raise InputError(f"{file.path}: the size of '{plain_name(str(name), 40)}' must be a whole number of at least 1")
+            raise InputError(
+                f"{file.path}: the size of '{plain_name(str(name), 40)}' must be a whole number of at least 1"
+            )
 
 
 def _entry(file: OnnxFile, value: ValueInfoProto) -> Input:
     name = plain_name(value.name, 60)
     kind = value.type.WhichOneof("value")
     if kind != "tensor_type":
-        raise ImportRefused(f"{file.path}: input '{name}' is {(kind or 'of no type').replace('_type', '')}, not a tensor")
+        raise ImportRefused(
+            f"{file.path}: input '{name}' is {(kind or 'of no type').replace('_type', '')}, not a tensor"
+        )
     if not value.type.tensor_type.HasField("shape"):
         raise file.fault("says no shape: save the file with one, even if its sizes are names", f"input '{name}'")
     dims = dims_of(value.type.tensor_type.shape, value.name)
     for dim in dims:
         if isinstance(dim, int) and dim < 1:
-            raise file.fault(f"has a dimension of {dim}; sizes are at least 1, and one that is open has a name", f"input '{name}'")
+            raise file.fault(
+                f"has a dimension of {dim}; sizes are at least 1, and one that is open has a name", f"input '{name}'"
+            )
     try:
         checked([dim for dim in dims if isinstance(dim, int)], "it")
     except Malformed as error:

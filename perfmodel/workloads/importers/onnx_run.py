@@ -125,7 +125,9 @@ class Run:
             return [constant(attributes, name, self.write)]
         if node.op_type == "ConstantOfShape" and not domain and inputs and inputs[0] is not None:
             made = filled(attributes, inputs[0], name, self.write)
-            return [made] if made is not None else self._missed(node, inputs, scope, (), "its shape depends on the data")
+            return (
+                [made] if made is not None else self._missed(node, inputs, scope, (), "its shape depends on the data")
+            )
         before, after = self._then(node, scope)
         call = Call(
             node.op_type, domain, scope.opsets.get(domain, 1), inputs, attributes, len(node.output), self.write, before,

@@ -109,7 +109,9 @@ class _Walk:
     def _keep(self, part: bytes, at: int) -> bytes:
         self.left += len(part)
         if self.left > MOST_LEFT:
-            raise self.fault(at, f"has more than {MOST_LEFT >> 20} MiB beside its weights: no network that can be imported")
+            raise self.fault(
+                at, f"has more than {MOST_LEFT >> 20} MiB beside its weights: no network that can be imported"
+            )
         return part
 
     def _fields(self, start: int, end: int, kind: str) -> Iterator[tuple[int, int, int, int, int]]:
@@ -134,7 +136,8 @@ class _Walk:
                 at += 8 if wire == _FIXED64 else 4
             if at > end:
                 raise self.fault(
-                    tag, f"field {number} of the {kind} ends {at - end} bytes behind it: the file is cut short or damaged"
+                    tag,
+                    f"field {number} of the {kind} ends {at - end} bytes behind it: the file is cut short or damaged",
                 )
             yield number, wire, tag, begin, at
 

@@ -7,7 +7,7 @@ from perfmodel.workloads.building import Builder, Value
 from perfmodel.workloads.network import Network
 from perfmodel.workloads.networks.registry import family
 from perfmodel.workloads.networks.vit_blocks import scaled
-from perfmodel.workloads.networks.vit_tokens import add_tokens
+from perfmodel.workloads.networks.vit_tokens import add_tokens, classifier
 
 
 @family("cait")
@@ -38,7 +38,7 @@ def cait(
             y = b.mlp(b.layer_norm(token, name="norm2"), hidden)
             token = b.add(token, scaled(b, y, True, "ls2"), name="add2")
     x = b.layer_norm(b.concat([token, x]))
-    return b.build(b.linear(b.view(x, (width,), name="token"), classes, name="head"))
+    return b.build(classifier(b, b.view(x, (width,), name="token"), classes))
 
 
 @family("xcit")
@@ -48,8 +48,8 @@ def xcit(
 ) -> Network:  # fmt: skip
     """Return an XCiT: patches of 16 or 8 by strided convolutions, attention between channels, local convolutions.
 
-    ``tokens_norm``: the second norm of a class-attention block is of all tokens, not of the class only. Source: El-Nouby
-    et al. 2021 (arXiv 2106.09681), table 1 and section 3; timm models/xcit.py.
+    ``tokens_norm``: the second norm of a class-attention block is of all tokens, not of the class only. Source:
+    El-Nouby et al. 2021 (arXiv 2106.09681), table 1 and section 3; timm models/xcit.py.
     """
     b = Builder(name, "xcit", (3, image, image))
     x = b.input()
@@ -68,7 +68,7 @@ def xcit(
     for index in range(class_depth):
         with b.block(f"cls_attn_blocks.{index}"):
             x = _class_block(b, x, heads, int(width * mlp_ratio), tokens_norm)
-    return b.build(b.linear(b.view(b.layer_norm(x), (width,), name="token"), classes, name="head"))
+    return b.build(classifier(b, b.view(b.layer_norm(x), (width,), name="token"), classes))
 
 
 def class_attention(b: Builder, x: Value, heads: int) -> Value:

@@ -9,7 +9,7 @@ from perfmodel.workloads.building import Builder, Value
 from perfmodel.workloads.network import Network
 from perfmodel.workloads.networks.registry import family
 from perfmodel.workloads.networks.vit_blocks import BlockStyle, block
-from perfmodel.workloads.networks.vit_tokens import add_tokens
+from perfmodel.workloads.networks.vit_tokens import add_tokens, classifier
 
 
 @family("crossvit")
@@ -108,7 +108,7 @@ def tnt(
     for index in range(depth):
         with b.block(f"blocks.{index}"):
             x, y = _tnt_block(b, x, y, (inner_heads, heads), legacy)
-    return b.build(b.linear(b.view(b.layer_norm(y), (width,)), classes, name="head"))
+    return b.build(classifier(b, b.view(b.layer_norm(y), (width,)), classes))
 
 
 def _tnt_block(b: Builder, x: Value, y: Value, heads: tuple[int, int], legacy: bool) -> tuple[Value, Value]:

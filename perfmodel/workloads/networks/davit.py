@@ -16,10 +16,10 @@ def davit(
     name: str, width: int, depths: Sequence[int], heads: int, *, window: int = 7, down_kernel: int = 2,
     mlp_ratio: float = 4.0, image: int = 224, classes: int = 1000,
 ) -> Network:  # fmt: skip
-    """Return a DaViT: four stages of twice the width and ``heads`` each, whose blocks are one of each kind of attention.
+    """Return a DaViT: four stages of twice the width and ``heads`` each; a block has one of each kind of attention.
 
-    ``down_kernel`` is the side of the convolutions between stages. Source: Ding et al. 2022 (arXiv 2204.03645), table 9;
-    timm models/davit.py.
+    ``down_kernel`` is the side of the convolutions between stages. Source: Ding et al. 2022 (arXiv 2204.03645), table
+    9; timm models/davit.py.
     """
     b = Builder(name, "davit", (3, image, image))
     x = b.input()

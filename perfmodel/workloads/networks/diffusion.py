@@ -38,10 +38,10 @@ def diffusion(
     ``encoders`` run once, the ``denoiser`` ``steps`` times, the ``decoder`` once. ``guidance`` without a classifier:
     the denoiser sees two copies, with and without the prompt, and two prompts are encoded (models whose guidance is
     distilled or that need none: false). The ``refiner`` takes over the last ``refiner_share`` of the steps.
-    ``text_tokens`` are what the encoders read (CLIP always its own 77) and, with ``more_text_tokens``, what the denoiser
-    sees; an encoder's ``more_tokens`` are those of a template around the prompt. ``tile`` and ``tile_stride`` of
-    (frames, height, width): the decoder works on overlapping tiles. Source: Ho and Salimans 2022 (arXiv 2207.12598),
-    algorithm 2; diffusers' pipelines. Omits samplers, tokenizers, safety checkers and schedulers' arithmetic.
+    ``text_tokens`` are what the encoders read (CLIP always its own 77) and, with ``more_text_tokens``, what the
+    denoiser sees; an encoder's ``more_tokens`` are those of a template around the prompt. ``tile`` and ``tile_stride``
+    of (frames, height, width): the decoder works on overlapping tiles. Source: Ho and Salimans 2022 (arXiv 2207.12598),
+    algorithm 2; diffusers' pipelines. Omits tokenizers, safety checkers and the arithmetic of samplers.
     """
     copies = 2.0 if guidance else 1.0
     sizes = {"height": height, "width": width} | ({"frames": frames} if frames else {})
@@ -83,7 +83,7 @@ def _decoder(part: Part, sizes: Mapping[str, int], tile: Sequence[int], stride: 
     """Return the decoder's stage: the whole latent at once, or as many tiles as cover it and their overlaps."""
     if not tile:
         return Stage(_part(part, sizes))
-    steps = tile if not stride else stride
+    steps = stride or tile
     sides = (sizes.get("frames", 1), sizes["height"], sizes["width"])
     cut = tuple(min(t, n) for t, n in zip(tile, sides, strict=True))
     repeat = 1.0

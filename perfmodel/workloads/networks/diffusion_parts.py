@@ -67,9 +67,7 @@ def join(b: Builder, values: Sequence[Value], *, name: str = "concat") -> Value:
     return b.node(name, ops.Copy(tokens, values[0].width), values, (tokens, values[0].width))
 
 
-def normed_qk(
-    b: Builder, x: Value, heads: int, head_dim: int, kind: str, *, parts: int = 2, affine: bool = True
-) -> Value:  # fmt: skip
+def normed_qk(b: Builder, x: Value, heads: int, head_dim: int, kind: str, *, parts: int = 2) -> Value:
     """Add the norm of ``parts`` of queries and keys inside ``x``, as :data:`QK_NORMS` names it."""
     if kind not in QK_NORMS:
         raise ValueError(f"a norm of queries and keys is one of {', '.join(map(repr, QK_NORMS))}, not {kind!r}")
@@ -79,7 +77,7 @@ def normed_qk(
     rows, width = (parts * tokens, heads * head_dim) if kind.endswith("_all") else (parts * tokens * heads, head_dim)
     operator = ops.LayerNorm(rows, width) if kind.startswith("layer") else ops.RmsNorm(rows, width)
     learned = parts * width * (2 if kind.startswith("layer") else 1)
-    return b.node("qk_norm", operator, (x,), x.shape, learned if affine else 0)
+    return b.node("qk_norm", operator, (x,), x.shape, learned)
 
 
 def rotated(b: Builder, x: Value, columns: Number, angles: Value | None = None) -> Value:
@@ -90,40 +88,30 @@ def rotated(b: Builder, x: Value, columns: Number, angles: Value | None = None) 
 
 def joint_attention(
     b: Builder, streams: Sequence[Value], heads: int, head_dim: int, *, norm: str = "", rope: Sequence[bool] = (),
-    out_widths: Sequence[int] = (), bias: bool = True, out_bias: bool = True, kv_heads: int = 0, gated: bool = False,
-    affine: bool = True, angles: Value | None = None, name: str = "attn",
+    angles: Value | None = None, out_widths: Sequence[int] = (), bias: bool = True, out_bias: bool = True,
+    name: str = "attn",
 ) -> list[Value]:  # fmt: skip
     """Add attention of all streams' tokens over all of them; each stream has weights of its own.
 
-    ``rope`` says which streams are rotated; ``out_widths`` the width that each is projected to (0: its tokens leave
-    unused); by default the stream's own. Query, key and value of a stream are one product. Returns the streams that
-    leave. ``gated`` multiplies the result with the sigmoid of one more projection.
+    ``rope`` says which streams are rotated (by ``angles``, if they are computed); ``out_widths`` the width that each is
+    projected to (0: its tokens are not used), by default the stream's own. Query, key and value of a stream are one
+    product. Returns the streams that leave.
     """
-    kv_heads = kv_heads or heads
     inner, widths = heads * head_dim, out_widths or [int(s.width) for s in streams]
+    labels = [f"_{index}" for index in range(len(streams))] if len(streams) > 1 else [""]
     parts: list[Value] = []
-    gates: list[Value] = []
     with b.scope(name):
-        for index, stream in enumerate(streams):
-            label = f"_{index}" if len(streams) > 1 else ""
-            qkv = b.linear(stream, inner + 2 * kv_heads * head_dim, bias=bias, name=f"qkv{label}")
-            qkv = normed_qk(b, qkv, heads, head_dim, norm, affine=affine)
-            if index < len(rope) and rope[index]:
-                qkv = rotated(b, qkv, inner + kv_heads * head_dim, angles)
-            parts.append(qkv)
-            if gated:
-                gates.append(b.act(b.linear(stream, inner, bias=bias, name=f"gate{label}"), "sigmoid", name="sigmoid"))
+        for index, (stream, label) in enumerate(zip(streams, labels, strict=True)):
+            qkv = b.linear(stream, 3 * inner, bias=bias, name=f"qkv{label}")
+            qkv = normed_qk(b, qkv, heads, head_dim, norm)
+            parts.append(rotated(b, qkv, 2 * inner, angles) if any(rope[index : index + 1]) else qkv)
         tokens = sum(p.shape[0] for p in parts)
-        mixed = b.attend(
-            parts, (tokens, inner), heads=heads, head_dim=head_dim, q_tokens=tokens, kv_heads=kv_heads
-        )  # fmt: skip
+        mixed = b.attend(parts, (tokens, inner), heads=heads, head_dim=head_dim, q_tokens=tokens)
         found = b.split(mixed, [p.shape[0] for p in parts]) if len(parts) > 1 else [mixed]
-        found = [b.multiply(v, g, name="gated") for v, g in zip(found, gates, strict=True)] if gated else found
-        label = "_{}" if len(parts) > 1 else ""
         return [
-            b.linear(v, w, bias=out_bias, name=f"proj{label.format(i)}")
-            for i, (v, w) in enumerate(zip(found, widths, strict=True))
-            if w
+            b.linear(value, width, bias=out_bias, name=f"proj{label}")
+            for value, width, label in zip(found, widths, labels, strict=True)
+            if width
         ]
 
 

@@ -32,9 +32,10 @@ def dit(
 ) -> Network:
     """Return a diffusion transformer for one latent of an image of ``height`` pixels (``width`` as many, by default).
 
-    ``hidden`` features of a token of ``patch`` latent positions a side, ``learned_variance`` doubles the channels that leave. A class (or
-    none) and the time step modulate each layer (adaLN-Zero). Source: Peebles and Xie 2022 (arXiv 2212.09748), table 1
-    and section 3.2; facebookresearch/DiT models.py, which embeds time and class once. Fixed positions are not learned.
+    ``hidden`` features of a token of ``patch`` latent positions a side, ``learned_variance`` doubles the channels that
+    leave. A class (or none) and the time step modulate each layer (adaLN-Zero). Source: Peebles and Xie 2022 (arXiv
+    2212.09748), table 1 and section 3.2; facebookresearch/DiT models.py, which embeds time and class once. Fixed
+    positions are not learned.
     """
     b = Builder(name, "dit", (latent, height // 8, (width or height) // 8), (1,), (1,))
     x = b.learned(patches(b, b.input(), hidden, (patch, patch)), 0)

@@ -39,10 +39,7 @@ def fastdepth(
             x = _separable(b, x, width, 3, stride, "relu6")
     for index, width in enumerate(decoder, 1):
         with b.block(f"decode_conv{index}"):
-            if depthwise:
-                x = _separable(b, x, width, kernel, 1, "relu")
-            else:
-                x = b.conv_bn(x, width, kernel, name="conv")
+            x = _separable(b, x, width, kernel, 1, "relu") if depthwise else b.conv_bn(x, width, kernel)
             x = b.resize(x, [2 * int(n) for n in x.shape[1:]], "nearest", name="upsample")
             if skips and 2 <= index <= 4:
                 x = b.add(x, kept[4 - index], name="skip")

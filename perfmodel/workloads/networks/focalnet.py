@@ -9,6 +9,7 @@ from perfmodel import ops
 from perfmodel.workloads.building import Builder, Value
 from perfmodel.workloads.network import Network
 from perfmodel.workloads.networks.registry import family
+from perfmodel.workloads.networks.vit_tokens import classifier
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def focalnet(
             with b.block(f"layers.{stage}.blocks.{index}"):
                 x = _block(b, x, style)
     x = b.global_pool(b.layer_norm(x, channels_first=True))
-    return b.build(b.linear(x, classes, name="head"))
+    return b.build(classifier(b, x, classes))
 
 
 def _block(b: Builder, x: Value, style: _Style) -> Value:

@@ -9,6 +9,7 @@ from perfmodel.workloads.building import Builder, Value
 from perfmodel.workloads.network import Network
 from perfmodel.workloads.networks.registry import family
 from perfmodel.workloads.networks.vit_blocks import scaled
+from perfmodel.workloads.networks.vit_tokens import classifier
 from perfmodel.workloads.networks.window_blocks import Grid, partition, restore
 
 
@@ -43,7 +44,7 @@ def gcvit(
         if stage + 1 == len(depths):
             x = b.layer_norm(x)
         x = b.image(b.copy(x, name=f"stages.{stage}.channels_first"), *grid)
-    return b.build(b.linear(b.global_pool(x), classes, name="head"))
+    return b.build(classifier(b, b.global_pool(x), classes))
 
 
 def _mbconv(b: Builder, x: Value, name: str) -> Value:

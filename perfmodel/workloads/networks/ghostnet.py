@@ -45,8 +45,9 @@ def ghostnet(
 ) -> Network:
     """Return a GhostNet of a ``version`` (1, 2, 3, or 0 for RepGhostNet), ``width`` scales its channels.
 
-    ``blocks`` are (kernel, expanded channels, channels, squeeze, stride); ``fused`` merges the parallel branches of version 3 and of RepGhostNet, as for deployment. Sources: arXiv 1911.11907,
-    2211.12905, 2404.11202, 2211.06088 (RepGhost); timm 1.0 models/ghostnet.py, repghost.py.
+    ``blocks`` are (kernel, expanded channels, channels, squeeze, stride). ``fused`` merges the parallel branches of
+    version 3 and of RepGhostNet, as for deployment. Sources: arXiv 1911.11907, 2211.12905, 2404.11202, 2211.06088
+    (RepGhost); timm 1.0 models/ghostnet.py, repghost.py.
     """
     b = Builder(name, "ghostnet", (3, image, image))
     kind = _Kind(version, fused)

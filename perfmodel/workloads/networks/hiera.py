@@ -113,10 +113,7 @@ def _attention(b: Builder, x: Value, grid: Grid, block: _Block, unrolled: bool) 
     smaller = tuple(side // block.stride for side in grid)
     features, area = block.features, prod(window)
     with b.scope("attn"):
-        if unrolled:
-            x = b.view(x, (prod(grid) // area, area, x.width))
-        else:
-            x = partition(b, x, grid, window)
+        x = b.view(x, (prod(grid) // area, area, x.width)) if unrolled else partition(b, x, grid, window)
         count = int(x.shape[0])
         qkv = b.linear(x, 3 * features, name="qkv")
         inputs = [qkv]

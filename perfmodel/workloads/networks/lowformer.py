@@ -102,9 +102,7 @@ def _attend(b: Builder, x: Value, stride: int, fused: bool) -> Value:
     with b.scope("attn"):
         y = depthwise(b, x, 5 if stride > 1 else 3, stride, name="conv_proj")
         qkv = b.conv(y, 3 * heads * head_dim, bias=False, name="pwise")
-        y = b.attend(
-            (qkv,), (heads * head_dim, *y.shape[1:]), heads=heads, head_dim=head_dim, q_tokens=positions(y)
-        )
+        y = b.attend((qkv,), (heads * head_dim, *y.shape[1:]), heads=heads, head_dim=head_dim, q_tokens=positions(y))
         if not fused:
             y = b.conv(y, width, name="o_proj")
         kernel, padding = (2 * stride, stride // 2) if stride > 1 else (3, 1)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 
 from perfmodel import ops
 from perfmodel.workloads.building import Builder, Value
-from perfmodel.workloads.network import Network
+from perfmodel.workloads.network import Network, Shape
 from perfmodel.workloads.networks.maxxvit_conv import ConvStyle, conv_block, downsample, normed
 from perfmodel.workloads.networks.registry import family
 from perfmodel.workloads.networks.vit_blocks import position_mlp, scaled
+from perfmodel.workloads.networks.vit_tokens import classifier
 from perfmodel.workloads.networks.window_blocks import Grid, partition, restore
 
 
@@ -70,10 +71,10 @@ def maxxvit(
                 x = _block(b, x, width, 2 if index == 0 else 1, letter, convs, attention)
     if not head:
         x = normed(b, x, attention_norm)
-        return b.build(b.linear(b.global_pool(x), classes, bias=head_bias, name="head"))
+        return b.build(classifier(b, b.global_pool(x), classes, bias=head_bias))
     x = b.layer_norm(b.global_pool(x), name="head_norm")
     x = b.act(b.linear(x, head, name="pre_logits"), "tanh")
-    return b.build(b.linear(x, classes, bias=head_bias, name="head"))
+    return b.build(classifier(b, x, classes, bias=head_bias))
 
 
 def _stem(b: Builder, widths: Sequence[int], bias: str, style: ConvStyle) -> Value:
@@ -113,7 +114,7 @@ def _partitioned(b: Builder, x: Value, grid: Grid, style: AttentionStyle, names:
     for name in names:
         with b.scope(name):
             z = partition(b, y, grid, style.window)
-            z = _attend(b, z, b.linear(z, 3 * x.width, name="qkv"), style.window, style)
+            z = _attend(b, z.shape, b.linear(z, 3 * x.width, name="qkv"), style.window, style)
             z = b.linear(z, int(x.width) // len(names), name="proj")
             parts.append(restore(b, z, grid, style.window))
     y = parts[0] if len(parts) == 1 else b.concat(parts, axis=-1)
@@ -122,8 +123,8 @@ def _partitioned(b: Builder, x: Value, grid: Grid, style: AttentionStyle, names:
     return b.add(x, scaled(b, y, style.layer_scale, "ls2"), name="add2")
 
 
-def _attend(b: Builder, x: Value, qkv: Value, window: Grid, style: AttentionStyle) -> Value:
-    count, area, width = (int(n) for n in x.shape)
+def _attend(b: Builder, shape: Shape, qkv: Value, window: Grid, style: AttentionStyle) -> Value:
+    count, area, width = (int(n) for n in shape)
     heads = width // 32
     distances = [2 * side - 1 for side in window]
     inputs = [qkv]
@@ -158,8 +159,7 @@ def _global_block(b: Builder, x: Value, width: int, stride: int, style: Attentio
     inner = channels if style.expand_late else width
     with b.scope("attn"):
         qkv = b.copy(b.conv(y, 3 * inner, name="qkv"), name="heads_last")
-        tokens = b.view(qkv, (1, prod(grid), inner))
-        y = _attend(b, tokens, qkv, grid, replace(style, window=grid))
+        y = _attend(b, (1, prod(grid), inner), qkv, grid, style)
         y = b.conv(b.image(b.copy(y, (prod(grid), inner), name="channels_first"), *grid), width, name="proj")
     x = b.add(_gain(b, y, style, "ls1"), skip, name="add1")
     with b.scope("mlp"):

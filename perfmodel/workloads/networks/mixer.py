@@ -9,6 +9,7 @@ from perfmodel.workloads.building import Builder, Value
 from perfmodel.workloads.network import Network
 from perfmodel.workloads.networks.registry import family
 from perfmodel.workloads.networks.vit_blocks import dense, gated
+from perfmodel.workloads.networks.vit_tokens import classifier
 
 
 @family("mixer")
@@ -35,7 +36,7 @@ def mixer(
             else:
                 x = _gmlp_block(b, x, hidden)
     x = _affine(b, x, "norm") if block == "resmlp" else b.layer_norm(x)
-    return b.build(b.linear(b.token_pool(x), classes, name="head"))
+    return b.build(classifier(b, b.token_pool(x), classes))
 
 
 def _mixer_block(b: Builder, x: Value, over_tokens: int, over_channels: int, gate: bool) -> Value:
@@ -81,13 +82,13 @@ def _gmlp_block(b: Builder, x: Value, hidden: int) -> Value:
 
 @family("sequencer")
 def sequencer(
-    name: str, widths: Sequence[int], depths: Sequence[int], hidden: Sequence[int], *, patches: Sequence[int] = (7, 2, 1, 1),
-    mlp_ratio: float = 3.0, image: int = 224, classes: int = 1000,
+    name: str, widths: Sequence[int], depths: Sequence[int], hidden: Sequence[int], *,
+    patches: Sequence[int] = (7, 2, 1, 1), mlp_ratio: float = 3.0, image: int = 224, classes: int = 1000,
 ) -> Network:  # fmt: skip
     """Return a Sequencer: LSTMs along rows and columns, both ways, mix the tokens of each stage.
 
-    ``patches`` are the sides of the patches of each stage, ``hidden`` the widths of its LSTMs. Omits that the steps of a
-    recurrence wait for each other. Source: Tatsunami and Taki 2022 (arXiv 2205.01972), table 7; timm
+    ``patches`` are the sides of the patches of each stage, ``hidden`` the widths of its LSTMs. Omits that the steps of
+    a recurrence wait for each other. Source: Tatsunami and Taki 2022 (arXiv 2205.01972), table 7; timm
     models/sequencer.py.
     """
     b = Builder(name, "sequencer", (3, image, image))
@@ -103,7 +104,7 @@ def sequencer(
                 x = b.add(x, y, name="add2")
         if stage + 1 < len(widths):
             x = b.image(x, rows, columns)
-    return b.build(b.linear(b.token_pool(b.layer_norm(x)), classes, name="head"))
+    return b.build(classifier(b, b.token_pool(b.layer_norm(x)), classes))
 
 
 def _lstm2d(b: Builder, x: Value, hidden: int) -> Value:
@@ -118,7 +119,7 @@ def _lstm2d(b: Builder, x: Value, hidden: int) -> Value:
             with b.scope(name):
                 y = b.copy(x, name="order") if name == "rnn_v" else x
                 y = dense(b, (y,), width, (tokens, 8 * hidden), 16 * hidden, name="input")
-                op_states = dense(b, (y,), hidden, (tokens, 8 * hidden), 0, name="recurrence")
-                gates = b.node("gates", ops.GatedActivation(tokens, 4 * hidden), (op_states,), (tokens, 2 * hidden))
+                states = dense(b, (y,), hidden, (tokens, 8 * hidden), 0, name="recurrence")
+                gates = b.node("gates", ops.GatedActivation(tokens, 4 * hidden), (states,), (tokens, 2 * hidden))
                 both.append(gates)
         return b.linear(b.concat(both, axis=-1), width, name="fc")

@@ -62,10 +62,11 @@ def mmdit(
     attention and feed-forward side by side. ``extra_attention``: so many first layers attend over the image alone too;
     ``text_leaves`` False: the last double layer drops the text; ``rope`` of image and text; ``shared_modulation``: all
     layers share one; ``refiner`` layers over the text first; ``pooled`` width of the pooled text (0: none);
-    ``guidance``: its strength is embedded (distilled models); ``in_channels`` where they are not ``latent``. ``scale`` and ``frame_scale`` pixels and frames a latent
-    one. Source: SD3 (arXiv 2403.03206), figure 2; FLUX.1 (black-forest-labs/flux, model.py); HunyuanVideo (arXiv
-    2412.03603), section 4.2; Qwen-Image (arXiv 2508.02324); diffusers models/transformers/transformer_{sd3,flux,
-    flux2,hunyuan_video,qwenimage}.py. Fixed positions are not learned.
+    ``guidance``: its strength is embedded (distilled models); ``in_channels`` where they are not ``latent``; ``scale``
+    and ``frame_scale`` pixels and frames a latent one. Source: SD3 (arXiv 2403.03206), figure 2; FLUX.1
+    (black-forest-labs/flux, model.py); HunyuanVideo (arXiv 2412.03603), section 4.2; Qwen-Image (arXiv 2508.02324);
+    diffusers models/transformers/transformer_{sd3,flux,flux2,hunyuan_video,qwenimage}.py. Fixed positions are not
+    learned; one sample's text has no padding.
     """
     channels = latent if in_channels is None else in_channels
     shapes = [latent_shape(channels, height, width, frames, scale, frame_scale), (1,), (text_tokens, context)]

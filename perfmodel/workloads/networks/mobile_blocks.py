@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from perfmodel import ops
+from perfmodel.ops.conv import HALF
 from perfmodel.workloads.building import Builder, Value
 from perfmodel.workloads.networks.mobile_stages import Item, divisible
 
@@ -17,7 +18,7 @@ class Style:
 
     ``norm`` is "batch", "layer", "rms", or "groupN"/"evoN" of groups of N channels. ``padding`` "same" is TensorFlow's:
     a strided convolution's input is padded first, a pass of its own. ``blur`` is what strides instead of a convolution:
-    "avg" (a mean) or "blur" (a fixed depthwise 3x3).
+    "avg" (a mean) or "blur" (a fixed depthwise 3x3). Widths inside blocks are multiples of ``mid_divisor``.
     """
 
     act: str = "relu"
@@ -32,6 +33,7 @@ class Style:
     round_limit: float = 0.9
     layer_scale: bool = False
     group: int = 0
+    mid_divisor: int = 8
 
 
 def norm_act(b: Builder, style: Style, x: Value, act: str, name: str = "bn") -> Value:
@@ -69,19 +71,30 @@ def conv(
         ]
         return b.concat(done, name=f"{name}_concat")
     kernel = kernels[0]
-    padding = style.padding or None
+    padding = 0 if style.padding == "valid" else style.padding or None
     if padding == "same" and (stride > 1 or kernel % 2 == 0):
         x, padding = _pad_same(b, x, kernel, stride, name), 0
     if mix is None:
         return b.conv(x, channels, kernel, stride, padding, groups=groups, bias=bias, name=name)
-    count = channels * x.channels // groups * kernel**2
-    kernels_of_image = b.node(
-        f"{name}_experts", ops.Linear(1, count, experts, ops.conv.HALF), (mix,), (count,), experts * count
-    )
-    plain = Builder("", "", x.shape)
-    shape = plain.conv(plain.input(), channels, kernel, stride, padding, groups=groups, bias=bias)
-    operator = plain.build(shape).nodes[-1].operator
-    return b.node(name, operator, (x, kernels_of_image), shape.shape)
+    edges = 0 if padding == 0 else kernel - 1
+    operator = _plain_conv(x, groups, channels, kernel, stride, edges)
+    count = operator.weights
+    mixed = b.node(f"{name}_experts", ops.Linear(1, count, experts, HALF), (mix,), (count,), experts * count)
+    return b.node(name, operator, (x, mixed), (channels, *_positions(operator)))
+
+
+def _plain_conv(x: Value, groups: int, channels: int, kernel: int, stride: int, edges: int) -> ops.Conv:
+    """Return a convolution of an image, padded by ``edges`` on both ends together."""
+    _, height, width = x.shape
+    return ops.Conv(
+        1, groups, x.channels // groups, channels // groups, height, width, kernel=(1, kernel, kernel),
+        stride=(1, stride, stride), padding=(0, edges, edges),
+    )  # fmt: skip
+
+
+def _positions(operator: ops.Conv) -> tuple[int, int]:
+    _, height, width = operator.sides()
+    return int(height), int(width)
 
 
 def _shares(channels: int, parts: int) -> list[int]:
@@ -102,22 +115,21 @@ def strided(
 ) -> Value:  # fmt: skip
     """Add a convolution, its norm and activation, and what strides behind them where the style blurs."""
     blur = style.blur if stride > 1 and blurs else ""
-    y = conv(
-        b, style, x, channels, kernels, 1 if blur else stride, groups=groups, mix=mix, experts=experts, name=name
-    )
+    y = conv(b, style, x, channels, kernels, 1 if blur else stride, groups=groups, mix=mix, experts=experts, name=name)
     y = norm_act(b, style, y, act, name=f"{name}_bn")
     if blur == "avg":
         return b.avg_pool(y, 2, 2, name=f"{name}_blur")
     if blur:
         y = b.copy(y, (y.channels, y.shape[1] + 2, y.shape[2] + 2), name=f"{name}_blur_pad")
-        sides = ((y.shape[1] - 3) // 2 + 1, (y.shape[2] - 3) // 2 + 1)
-        operator = ops.Conv(1, y.channels, 1, 1, y.shape[1], y.shape[2], stride=(1, 2, 2), padding=(0, 0, 0))
-        return b.node(f"{name}_blur", operator, (y,), (y.channels, *sides), kind="blur")
+        operator = _plain_conv(y, int(y.channels), int(y.channels), 3, 2, 0)
+        return b.node(f"{name}_blur", operator, (y,), (y.channels, *_positions(operator)), kind="blur")
     return y
 
 
 def squeeze(b: Builder, style: Style, x: Value, item: Item, expand: float, act: str, scale: float = 1.0) -> Value:
     """Add the block's squeeze-and-excitation, of its input's width or the expanded one."""
+    if item.squeezed:
+        return b.squeeze_excite(x, item.squeezed, act=style.se_act or act, gate=style.se_gate)
     if not item.squeeze:
         return x
     wanted = x.channels * item.squeeze / (1.0 if style.se_expanded else expand) / scale
@@ -155,7 +167,7 @@ def separable(b: Builder, style: Style, x: Value, item: Item, out: int) -> Value
     if item.s2d:
         x, kernels, narrowed = _to_depth(b, style, x, act), tuple((k + 1) // 2 for k in kernels), 4.0
     groups = groups_of(item.group or style.group or 1, int(x.channels))
-    inner = Style(**{**vars(style), "padding": "same"}) if item.s2d and kernels[0] == 2 else style
+    inner = replace(style, padding="same") if item.s2d and kernels[0] == 2 else style
     y = strided(
         b, inner, x, int(x.channels), kernels, item.stride, act, groups=groups, blurs=not item.s2d, name="conv_dw"
     )
@@ -166,7 +178,7 @@ def separable(b: Builder, style: Style, x: Value, item: Item, out: int) -> Value
 
 
 def _to_depth(b: Builder, style: Style, x: Value, act: str) -> Value:
-    same = Style(**{**vars(style), "padding": "same"})
+    same = replace(style, padding="same")
     y = conv(b, same, x, int(x.channels) * 4, (2,), 2, name="conv_s2d")
     return norm_act(b, style, y, act, name="conv_s2d_bn")
 
@@ -176,7 +188,7 @@ def inverted(b: Builder, style: Style, x: Value, item: Item, out: int) -> Value:
     act, mix, experts = item.act or style.act, None, item.experts
     if experts:
         mix = b.act(b.linear(b.global_pool(x, name="routing_pool"), experts, name="routing"), "sigmoid")
-    mid = divisible(x.channels * item.expand)
+    mid = item.expanded(int(x.channels), style.mid_divisor)
     y = conv(b, style, x, mid, item.start or (1,), mix=mix, experts=experts, name="conv_pw")
     y = norm_act(b, style, y, act, name="conv_pw_bn")
     groups = groups_of(item.group or style.group or 1, mid)
@@ -192,9 +204,10 @@ def inverted(b: Builder, style: Style, x: Value, item: Item, out: int) -> Value:
 def fused_inverted(b: Builder, style: Style, x: Value, item: Item, out: int) -> Value:
     """Add an "er" block: one expanding convolution, squeeze, pointwise projection."""
     act = item.act or style.act
-    mid = divisible((item.counted_from or x.channels) * item.expand)
+    mid = item.expanded(int(x.channels), style.mid_divisor)
     groups = groups_of(item.group or style.group, mid)
-    y = strided(b, style, x, mid, item.kernels, item.stride, act, groups=groups, name="conv_exp")
+    inner = replace(style, padding="valid") if item.valid else style
+    y = strided(b, inner, x, mid, item.kernels, item.stride, act, groups=groups, name="conv_exp")
     y = squeeze(b, style, y, item, item.expand, act)
     y = conv(b, style, y, out, item.end or (1,), name="conv_pwl")
     y = norm_act(b, style, y, "", name="conv_pwl_bn")
@@ -206,7 +219,7 @@ def universal(b: Builder, style: Style, x: Value, item: Item, out: int) -> Value
     act, size = item.act or style.act, item.group or style.group or 1
     first = item.stride if not item.kernels else 1
     last = item.stride if not item.kernels and not item.start else 1
-    y, mid = x, divisible(x.channels * item.expand)
+    y, mid = x, item.expanded(int(x.channels), style.mid_divisor)
     if item.start:
         groups = groups_of(size, int(x.channels))
         y = strided(b, style, y, int(x.channels), item.start, first, "", groups=groups, name="dw_start")

@@ -1,7 +1,7 @@
 """A notation for stages of mobile blocks, and how they are scaled in width and depth.
 
-A stage is a text of blocks with commas between: ``"ir k5 s2 e6 c40 q.25, ir x3 k5 e3 c40"``. The first word of a block
-is its kind, the others say in any order:
+A stage is a text of blocks with commas between, ``"ir k5 s2 e6 c40 q.25, ir x3 k5 e3 c40"``; ``"4*(mq c80, ui c80)"``
+repeats several. The first word of a block is its kind, the others say in any order:
 
 ====  ====================================  ====  ====================================================================
 cN    channels that leave                   aN    ir: kernels of the expansion; ui: the depthwise one before it
@@ -9,12 +9,14 @@ xN    how often (the stride only once)      pN    ir, ds: kernels of the project
 kN    depthwise kernel (ir, ds, ui),        gN    channels a group (1: depthwise)
       expanding (er) or only kernel (cn)    mN    experts whose kernels are mixed for each image (CondConv)
 sN    stride                                iN    er: the expansion counts from these channels
-eN    expansion                             h, d  mq: heads and their width
-qN    squeeze-and-excitation to this part   vN    mq: stride of keys and values
+eN    expansion                             wN    expanded channels, instead of eN
+qN    squeeze-and-excitation to this part   rN    channels that it squeezes to, instead of qN
+hN    mq: heads                             vN    mq: stride of keys and values
+dN    mq: features of a head
 ====  ====================================  ====  ====================================================================
 
 Kernels may be several, "k3.5.7": a share of the channels for each. Other words: an activation for this block ("relu"),
-"noskip", "skip" (cn), "s2d" (a 2x2 convolution of stride 2 to four times the channels first).
+"noskip", "skip" (cn), "valid" (er: no padding), "s2d" (a 2x2 convolution of stride 2 to four times the channels first).
 
 Kinds: "cn" convolution; "ds" depthwise separable; "dsa" the same with an activation at its end and no residual; "ir"
 inverted residual (MobileNetV2); "er" the same with expansion and depthwise fused to one convolution; "ui" universal
@@ -32,7 +34,8 @@ from perfmodel.errors import InputError
 
 ACTIVATIONS = ("relu", "relu6", "silu", "hard_swish", "gelu", "mish")
 KINDS = ("cn", "ds", "dsa", "ir", "er", "ui", "mq")
-_NUMBER = re.compile(r"([acdeghikmpqsvx])(\d*\.?\d+(?:\.\d+)*)")
+_REPEATED = re.compile(r"(\d+)\*\(([^()]*)\)")
+_NUMBER = re.compile(r"([acdeghikmpqrsvwx])(\d*\.?\d+(?:\.\d+)*)")
 
 
 @dataclass(frozen=True)
@@ -54,20 +57,29 @@ class Item:
     heads: int = 0
     head_dim: int = 0
     kv_stride: int = 1
+    wide: int = 0
+    squeezed: int = 0
     act: str = ""
     skip: bool = True
     s2d: bool = False
+    valid: bool = False
+
+    def expanded(self, channels: int, divisor: int = 8) -> int:
+        """Return the width between expansion and projection."""
+        return self.wide or divisible((self.counted_from or channels) * self.expand, divisor)
 
 
 _FIELDS = {
     "c": "channels", "x": "repeat", "k": "kernels", "s": "stride", "e": "expand", "q": "squeeze", "a": "start",
     "p": "end", "g": "group", "m": "experts", "i": "counted_from", "h": "heads", "d": "head_dim", "v": "kv_stride",
+    "w": "wide", "r": "squeezed",
 }  # fmt: skip
 
 
 def parse_stage(text: str) -> list[Item]:
     """Return the blocks that a stage's text names, not yet repeated."""
-    return [_parse_item(part.split(), text) for part in text.split(",")]
+    flat = _REPEATED.sub(lambda match: ", ".join([match[2]] * int(match[1])), text)
+    return [_parse_item(part.split(), text) for part in flat.split(",")]
 
 
 def _parse_item(words: Sequence[str], text: str) -> Item:
@@ -84,8 +96,8 @@ def _parse_item(words: Sequence[str], text: str) -> Item:
             fields["act"] = word
         elif word in {"skip", "noskip"}:
             fields["skip"] = word == "skip"
-        elif word == "s2d":
-            fields["s2d"] = True
+        elif word in {"s2d", "valid"}:
+            fields[word] = True
         else:
             raise InputError(f"'{text}': '{word}' is no word of the notation")
     item = Item(words[0], **fields)  # type: ignore[arg-type]

@@ -15,52 +15,32 @@ from perfmodel.workloads.networks.vit_tokens import sides
 
 @family("mobilenet")
 def mobilenet(
-    name: str,
-    stages: Sequence[str],
-    *,
-    width: float = 1.0,
-    depth: float | Sequence[float] = 1.0,
-    depth_rounding: str = "ceil",
-    scale_ends: bool = True,
-    divisor: int = 8,
-    round_limit: float = 0.9,
-    stem: int = 32,
-    stem_kernel: int = 3,
-    scale_stem: bool = True,
-    head: int = 1280,
-    head_kind: str = "conv",
-    scale_head: str = "fixed",
-    act: str = "relu",
-    norm: str = "batch",
-    padding: str = "",
-    blur: str = "",
-    group: int = 0,
-    experts: int = 1,
-    se: str = "se",
-    se_act: str = "",
-    se_gate: str = "sigmoid",
-    se_divisor: int = 0,
-    se_expanded: bool = False,
-    layer_scale: bool = False,
-    image: int | Sequence[int] = 224,
-    classes: int = 1000,
-) -> Network:
+    name: str, stages: Sequence[str], *, width: float = 1.0, depth: float | Sequence[float] = 1.0,
+    depth_rounding: str = "ceil", scale_ends: bool = True, divisor: int = 8, mid_divisor: int = 8,
+    round_limit: float = 0.9, stem: int = 32, stem_kernel: int = 3, scale_stem: bool = True, head: int = 1280,
+    head_kind: str = "conv", scale_head: str = "fixed", act: str = "relu", head_act: str = "", norm: str = "batch",
+    padding: str = "", blur: str = "", group: int = 0, experts: int = 1, se: str = "se", se_act: str = "",
+    se_gate: str = "sigmoid", se_divisor: int = 0, se_expanded: bool = False, layer_scale: bool = False,
+    image: int | Sequence[int] = 224, classes: int = 1000,
+) -> Network:  # fmt: skip
     """Return a network of a strided stem, ``stages`` in the notation of ``mobile_stages``, a head and a classifier.
 
-    ``width`` scales channels (to multiples of ``divisor``, no less than ``round_limit`` of what is wanted; not the stem
-    unless ``scale_stem``, the head if ``scale_head`` is "scaled", or only upwards if "up"), ``depth`` the repeats (of
-    all stages or of each; not of the first and last unless ``scale_ends``). ``head_kind``: "conv" is a 1x1 convolution
-    before the mean, "pooled" one after it with a bias, "pooled-plain" without, "pooled-norm" with a norm. ``se_*`` say
-    activation, gate, rounding (0: to the nearest) and base of squeeze-and-excitation. ``norm``, ``padding`` and
-    ``blur``: see ``mobile_blocks.Style``. ``group`` is the channels of a group of depthwise convolutions, ``experts``
-    multiplies the experts of the stages.
+    ``width`` scales channels, to multiples of ``divisor`` (inside blocks of ``mid_divisor``), no less than
+    ``round_limit`` of what is wanted; not the stem unless ``scale_stem``, the head if ``scale_head`` is "scaled", or
+    only upwards if it is "up". ``depth`` scales the repeats of all stages or of each, not of the first and last unless
+    ``scale_ends``. ``head_kind``: "conv" is a 1x1 convolution before the mean, "pooled" one after it with a bias,
+    "pooled-plain" without, "pooled-norm" with a norm (and ``head_act``, if it is not ``act``). ``se_*`` say activation,
+    gate, rounding (0: to the nearest) and base of squeeze-and-excitation. ``norm``, ``padding`` and ``blur``: see
+    ``mobile_blocks.Style``. ``group`` is the channels of a group of depthwise convolutions, ``experts`` multiplies the
+    experts of the stages.
 
     Sources: MobileNet v1 to v4 (arXiv 1704.04861, 1801.04381, 1905.02244, 2404.10518), EfficientNet v1 and v2 (arXiv
     1905.11946, 2104.00298), MnasNet (arXiv 1807.11626); timm 1.0 models/efficientnet.py, mobilenetv3.py.
     """
     style = Style(
-        act, norm, padding, blur, se, se_act, se_gate, se_divisor, se_expanded, round_limit, layer_scale, group
-    )
+        act, norm, padding, blur, se, se_act, se_gate, se_divisor, se_expanded, round_limit, layer_scale, group,
+        mid_divisor,
+    )  # fmt: skip
     b = Builder(name, "mobilenet", (3, *sides(image)))
     x = conv(b, style, b.input(), _wide(stem, width if scale_stem else 0.0, divisor, round_limit), (stem_kernel,), 2,
              name="conv_stem")  # fmt: skip
@@ -71,7 +51,7 @@ def mobilenet(
     blocks = [unroll(parse_stage(stage), factor, depth_rounding) for stage, factor in zip(stages, depths, strict=True)]
     x = add_stages(b, style, x, blocks, width=width, divisor=divisor, experts=experts)
     features = _wide(head, _head_factor(width, scale_head), divisor, round_limit) if head else 0
-    return b.build(_classified(b, style, x, features, head_kind, classes))
+    return b.build(_classified(b, style, x, features, head_kind, head_act or act, classes))
 
 
 def add_stages(
@@ -114,14 +94,14 @@ def _head_factor(width: float, scaling: str) -> float:
     return factors[scaling]
 
 
-def _classified(b: Builder, style: Style, x: Value, features: int, kind: str, classes: int) -> Value:
+def _classified(b: Builder, style: Style, x: Value, features: int, kind: str, act: str, classes: int) -> Value:
     if kind not in {"conv", "pooled", "pooled-plain", "pooled-norm"}:
         raise ValueError(f"head_kind '{kind}' is none of conv, pooled, pooled-plain and pooled-norm")
     if not features or kind == "conv":
         if features:
             x = conv(b, style, x, features, name="conv_head")
-            x = norm_act(b, style, x, style.act, name="conv_head_bn")
+            x = norm_act(b, style, x, act, name="conv_head_bn")
         return b.linear(b.global_pool(x), classes, name="classifier")
     x = conv(b, style, b.global_pool(x, keep=True), features, bias=kind == "pooled", name="conv_head")
-    x = norm_act(b, style, x, style.act, name="norm_head") if kind == "pooled-norm" else b.act(x, style.act)
+    x = norm_act(b, style, x, act, name="norm_head") if kind == "pooled-norm" else b.act(x, act)
     return b.linear(b.flatten(x), classes, name="classifier")

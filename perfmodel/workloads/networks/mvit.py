@@ -10,7 +10,7 @@ from perfmodel import ops
 from perfmodel.workloads.building import Builder, Value
 from perfmodel.workloads.network import Network
 from perfmodel.workloads.networks.registry import family
-from perfmodel.workloads.networks.vit_tokens import add_tokens
+from perfmodel.workloads.networks.vit_tokens import add_tokens, classifier
 from perfmodel.workloads.networks.window_blocks import Grid
 
 
@@ -37,9 +37,10 @@ class _Block:
 
 @family("mvit")
 def mvit(
-    name: str, width: int, depths: Sequence[int], heads: Sequence[int], *, kv_stride: int = 4, expand: str = "attention",
-    pool_queries: bool = True, relative: bool = True, residual_pool: bool = True, class_token: bool = False,
-    position: bool = False, mlp_ratio: float = 4.0, frames: int = 0, image: int = 224, classes: int = 1000,
+    name: str, width: int, depths: Sequence[int], heads: Sequence[int], *, kv_stride: int = 4,
+    expand: str = "attention", pool_queries: bool = True, relative: bool = True, residual_pool: bool = True,
+    class_token: bool = False, position: bool = False, mlp_ratio: float = 4.0, frames: int = 0, image: int = 224,
+    classes: int = 1000,
 ) -> Network:  # fmt: skip
     """Return a multiscale vision transformer: four stages, each of half the side and twice the width of the last.
 
@@ -61,16 +62,16 @@ def mvit(
         learned = prod(grid[-2:]) + (grid[0] if frames else 0) + style.prefix
         x = b.learned(x, learned * width, name="pos_embed")
     for stage, depth in enumerate(depths):
-        kv = tuple([*video, *[max(kv_stride // 2**stage, 1)] * 2])
+        kv = (*video, *[max(kv_stride // 2**stage, 1)] * 2)
         here, after = width * 2**stage, width * 2 ** min(stage + 1, len(depths) - 1)
         for index in range(depth):
-            q = tuple([*video, *[2 if stage and not index else 1] * 2])
+            q = (*video, *[2 if stage and not index else 1] * 2)
             out = after if expand == "mlp" and index + 1 == depth else here
             with b.block(f"stages.{stage}.blocks.{index}"):
                 x, grid = _block(b, x, grid, _Block(here, out, heads[stage], q, kv), style)
     x = b.layer_norm(x)
     x = b.view(x, (x.width,), name="token") if class_token else b.token_pool(x)
-    return b.build(b.linear(x, classes, name="head"), sample="clip" if frames else "image")
+    return b.build(classifier(b, x, classes), sample="clip" if frames else "image")
 
 
 def _block(b: Builder, x: Value, grid: Grid, block: _Block, style: _Style) -> tuple[Value, Grid]:
@@ -129,7 +130,7 @@ def _pool(
     head = block.features // block.heads
     t, h, w = (1,) * (3 - len(grid)) + grid
     kernel, pad = (1 if len(grid) < 3 else 3, 3, 3), (0 if len(grid) < 3 else 2, 2, 2)
-    strides = (1, *stride) if len(grid) < 3 else (stride[0], stride[1], stride[2])
+    strides = (1 if len(grid) < 3 else stride[0], stride[-2], stride[-1])
     op = ops.Conv(block.heads, head, 1, 1, h, w, t, kernel, strides, pad)
     left = tuple(int(n) for n in op.sides()[3 - len(grid) :])
     with b.scope(f"pool_{part}"):

@@ -40,7 +40,7 @@ def nest(
         x = restore(b, x, grid, (side, side))
         x = b.image(b.copy(x, name=f"levels.{level}.channels_first"), *grid)
     x = b.global_pool(b.layer_norm(x, channels_first=True))
-    return b.build(b.linear(x, classes, name="head"))
+    return b.build(classifier(b, x, classes))
 
 
 @family("pit")
@@ -101,7 +101,7 @@ def convit(
             x = b.add(x, b.mlp(b.layer_norm(x, name="norm2"), style.mlp), name="add2")
     if depth == local:
         x = add_tokens(b, x, 1)
-    return b.build(b.linear(b.view(b.layer_norm(x), (width,)), classes, name="head"))
+    return b.build(classifier(b, b.view(b.layer_norm(x), (width,)), classes))
 
 
 def _positional(b: Builder, x: Value, heads: int) -> Value:

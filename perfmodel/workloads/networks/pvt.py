@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from perfmodel.workloads.building import Builder, Value
 from perfmodel.workloads.network import Network
 from perfmodel.workloads.networks.registry import family
+from perfmodel.workloads.networks.vit_tokens import classifier
 from perfmodel.workloads.networks.window_blocks import Grid, partition, restore
 
 
@@ -37,7 +38,7 @@ def pvt(
                 x = b.add(x, _conv_mlp(b, y, grid, int(width * mlp_ratios[stage]), pooled > 0), name="add2")
         x = b.layer_norm(x, name=f"stages.{stage}.norm")
         x = b.image(b.copy(x, name=f"stages.{stage}.channels_first"), *grid)
-    return b.build(b.linear(b.global_pool(x), classes, name="head"))
+    return b.build(classifier(b, b.global_pool(x), classes))
 
 
 @family("twins")
@@ -48,8 +49,8 @@ def twins(
 ) -> Network:  # fmt: skip
     """Return a Twins: positions by a depthwise convolution after a stage's first block.
 
-    ``window`` 0 (PCPVT): every block attends to a reduced image; otherwise (SVT) every first one attends within windows.
-    Source: Chu et al. 2021 (arXiv 2104.13840), tables 8 and 9; timm models/twins.py.
+    ``window`` 0 (PCPVT): every block attends to a reduced image; otherwise (SVT) every first one attends within
+    windows. Source: Chu et al. 2021 (arXiv 2104.13840), tables 8 and 9; timm models/twins.py.
     """
     b = Builder(name, "twins", (3, image, image))
     x = b.input()
@@ -74,7 +75,7 @@ def twins(
                     x = b.tokens(b.add(b.conv(y, width, 3, groups=width, name="proj"), y))
         if stage + 1 < len(widths):
             x = b.image(b.copy(x, name=f"stages.{stage}.channels_first"), *grid)
-    return b.build(b.linear(b.token_pool(b.layer_norm(x)), classes, name="head"))
+    return b.build(classifier(b, b.token_pool(b.layer_norm(x)), classes))
 
 
 def reduced_attention(b: Builder, x: Value, grid: Grid, heads: int, reduction: int, pooled: int = 0) -> Value:

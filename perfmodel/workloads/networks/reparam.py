@@ -26,8 +26,10 @@ def one_block(
             parts: list[Value] = []
             if scale and kernel > 1:
                 parts.append(conv_norm(b, x, out, 1, stride, 0, groups=groups, bias=False, name="conv_scale"))
-            for index in range(branches):
-                parts.append(conv_norm(b, x, out, kernel, stride, groups=groups, bias=False, name=f"conv.{index}"))
+            parts += [
+                conv_norm(b, x, out, kernel, stride, groups=groups, bias=False, name=f"conv.{index}")
+                for index in range(branches)
+            ]
             if x.channels == out and stride == 1:
                 parts.append(b.batch_norm(x, name="identity"))
             y = parts[0]
@@ -173,9 +175,7 @@ def fastvit(
                 y = b.act(b.conv(y, int(width * expand), name="fc1"), "gelu")
                 x = b.add(x, layer_scale(b, b.conv(y, width, name="fc2")))
     out = 2 * widths[-1]
-    x = one_block(
-        b, x, out, 3, groups=widths[-1], reduced=out // 16, act="gelu", fused=fused, name="final_conv"
-    )
+    x = one_block(b, x, out, 3, groups=widths[-1], reduced=out // 16, act="gelu", fused=fused, name="final_conv")
     return b.build(b.linear(b.global_pool(x), classes, name="head"))
 
 

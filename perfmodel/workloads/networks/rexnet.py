@@ -29,7 +29,7 @@ def rexnet(
     image: int = 224,
     classes: int = 1000,
 ) -> Network:
-    """Return a ReXNet: channels grow from ``first`` by ``last`` in equal steps, times ``width``, over ``depths`` blocks.
+    """Return a ReXNet: channels grow from ``first`` by ``last`` in equal steps of ``depths`` blocks, times ``width``.
 
     ``divisor`` rounds channels, ``squeeze`` is the part that squeeze-and-excitation keeps (from the third stage on),
     ``expand`` the widening of blocks (none in the first stage). Source: Han et al. 2020 (arXiv 2007.00992); timm 1.0

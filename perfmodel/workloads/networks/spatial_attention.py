@@ -73,6 +73,8 @@ class SpatialAttention:
 
     def _halo(self, b: Builder, x: Value, stride: int) -> Value:
         channels, height, width = int(x.channels), int(x.shape[1]), int(x.shape[2])
+        if height % self.block or width % self.block:
+            raise ValueError(f"blocks of {self.block} positions a side do not cover {height} by {width}")
         keys, values = self._dims(channels)
         pooled = stride > 1 and self.block % stride != 0
         step = 1 if pooled else stride

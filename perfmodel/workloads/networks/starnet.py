@@ -46,8 +46,8 @@ def fasternet(
 ) -> Network:  # fmt: skip
     """Return a FasterNet: 3x3 convolutions of one of ``parts`` of the channels, then an MLP of 1x1 convolutions.
 
-    ``width`` is of the first stage, each next one is twice as wide; ``expand`` widens the MLPs. Source: Chen et al. 2023
-    (arXiv 2303.03667), table 1; timm 1.0 models/fasternet.py.
+    ``width`` is of the first stage, each next one is twice as wide; ``expand`` widens the MLPs. Source: Chen et al.
+    2023 (arXiv 2303.03667), table 1; timm 1.0 models/fasternet.py.
     """
     b = Builder(name, "fasternet", (3, image, image))
     x = conv_norm(b, b.input(), width, patch, patch, 0, bias=False, name="patch_embed")

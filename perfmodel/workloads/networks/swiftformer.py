@@ -18,8 +18,8 @@ def swiftformer(
 ) -> Network:  # fmt: skip
     """Return a SwiftFormer: stages of depthwise blocks, the last block of each with additive attention.
 
-    ``expand`` widens blocks; ``distilled``: two classifiers, whose mean is the answer. Source: Shaker et al. 2023 (arXiv
-    2303.15446); timm 1.0 models/swiftformer.py.
+    ``expand`` widens blocks; ``distilled``: two classifiers, whose mean is the answer. Source: Shaker et al. 2023
+    (arXiv 2303.15446); timm 1.0 models/swiftformer.py.
     """
     b = Builder(name, "swiftformer", (3, image, image))
     x = conv_norm(b, b.input(), widths[0] // 2, 3, 2, act="relu", name="stem.0")

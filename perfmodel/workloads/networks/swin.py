@@ -10,7 +10,7 @@ from perfmodel.workloads.building import Builder, Value
 from perfmodel.workloads.network import Network
 from perfmodel.workloads.networks.registry import family
 from perfmodel.workloads.networks.vit_blocks import dense, position_mlp
-from perfmodel.workloads.networks.vit_tokens import sides
+from perfmodel.workloads.networks.vit_tokens import classifier, sides
 from perfmodel.workloads.networks.window_blocks import Grid, cosine_norm, merge_patches, partition, restore
 
 
@@ -61,7 +61,7 @@ def swin(
                 if last or (norm_period and (index + 1) % norm_period == 0):
                     x = b.layer_norm(x, name="norm3")
     x = x if version == "v2-cr" else b.layer_norm(x)
-    return b.build(b.linear(b.token_pool(x), classes, name="head"))
+    return b.build(classifier(b, b.token_pool(x), classes))
 
 
 @family("swin3d")
@@ -91,7 +91,7 @@ def swin3d(
             with b.block(f"features.{stage}.{index}"):
                 x = swin_block(b, x, grid, tuple(window), heads[stage], style, shift=index % 2 == 1)
     x = b.token_pool(b.layer_norm(x))
-    return b.build(b.linear(x, classes, name="head"), sample="clip")
+    return b.build(classifier(b, x, classes), sample="clip")
 
 
 def swin_block(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from perfmodel import ops
 from perfmodel.workloads.building import Builder, Value
 from perfmodel.workloads.network import Network
+from perfmodel.workloads.networks.diffusion_parts import gated_mlp
 from perfmodel.workloads.networks.registry import family
 
 
@@ -72,7 +73,7 @@ def t5_encoder(
             y = b.self_attention(y, heads, head_dim=head_dim, qkv_bias=False, bias=False, parameters=bias)
             x = b.add(x, y, name="add1")
             y = b.rms_norm(x, name="norm2")
-            y = _gated_mlp(b, y, mlp, "gelu") if gated else b.mlp(y, mlp, act="relu", bias=False)
+            y = gated_mlp(b, y, mlp, act="gelu") if gated else b.mlp(y, mlp, act="relu", bias=False)
             x = b.add(x, y, name="add2")
     return b.build(b.rms_norm(x, name="final_norm"), sample="prompt")
 
@@ -109,7 +110,7 @@ def causal_text_encoder(
             y = b.rms_norm(x, name="norm1")
             y = _causal_attention(b, y, heads, kv_heads, head_dim, qkv_bias, qk_norm)
             x = b.add(x, b.rms_norm(y, name="norm1_after") if post_norms else y, name="add1")
-            y = _gated_mlp(b, b.rms_norm(x, name="norm2"), mlp, act)
+            y = gated_mlp(b, b.rms_norm(x, name="norm2"), mlp, act=act)
             x = b.add(x, b.rms_norm(y, name="norm2_after") if post_norms else y, name="add2")
     return b.build(b.rms_norm(x, name="final_norm") if final_norm else x, sample="prompt")
 
@@ -128,11 +129,3 @@ def _causal_attention(
             (qkv,), (tokens, inner), heads=heads, head_dim=head_dim, q_tokens=tokens, kv_heads=kv_heads, causal=True
         )
         return b.linear(y, x.width, bias=False, name="proj")
-
-
-def _gated_mlp(b: Builder, x: Value, hidden: int, act: str) -> Value:
-    """Add a gate and an up projection (one product), their product through ``act``, and a down projection."""
-    with b.scope("mlp"):
-        y = b.linear(x, 2 * hidden, bias=False, name="gate_up")
-        y = b.node("gated", ops.GatedActivation(x.shape[0], hidden), (y,), (x.shape[0], hidden), kind=act)
-        return b.linear(y, x.width, bias=False, name="down")

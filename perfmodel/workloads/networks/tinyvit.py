@@ -22,7 +22,7 @@ def tinyvit(
     image: int = 224,
     classes: int = 1000,
 ) -> Network:
-    """Return a TinyViT: a stage of inverted residuals and three of attention in ``windows`` of so many positions a side.
+    """Return a TinyViT: a stage of inverted residuals and three of attention in ``windows`` of a side.
 
     ``widths`` and ``depths`` are of the stages; ``expand`` widens both kinds of blocks. An image that is no multiple of
     a window is padded. Source: Wu et al. 2022 (arXiv 2207.10666); timm 1.0 models/tiny_vit.py.

@@ -74,8 +74,6 @@ def cogvideox(
     return b.build(x, sample="denoising step")
 
 
-
-
 @family("mochi")
 def mochi(
     name: str,
@@ -97,8 +95,9 @@ def mochi(
 
     Two streams of ``hidden`` and ``text_hidden`` features that attend to each other in ``heads`` of the wider one;
     gated feed-forward layers of 8/3 of the width; norms after attention and feed-forward too. The text is pooled by
-    attention; the frequencies of rotary positions are learned. Source: genmoai/mochi (dit/joint_model/asymm_models_joint.py); diffusers
-    models/transformers/transformer_mochi.py. Padding of the text is not left out.
+    attention; the frequencies of rotary positions are learned. Source: genmoai/mochi
+    (dit/joint_model/asymm_models_joint.py); diffusers models/transformers/transformer_mochi.py. Padding of the text is
+    not left out.
     """
     shape = latent_shape(latent, height, width, frames, 8, 6)
     tokens = shape[1] * (shape[2] // patch) * (shape[3] // patch)

@@ -43,10 +43,11 @@ def vit(
     """Return a plain vision transformer: patches as tokens, ``depth`` blocks, a pooled vector and a classifier.
 
     ``mlp`` is the width of the feed-forward layer (0: four times ``width``), ``normed`` the kind of norms; the fields
-    from ``gate`` to ``differential`` are those of :class:`BlockStyle`, ``kv_heads`` are runs of [blocks, key
-    and value heads]. ``rope`` is "", "fixed" or "mixed" (learned frequencies), ``relative`` as in :class:`Relative`, ``position``
-    and ``pool`` as in :mod:`vit_tokens`. ``distilled`` adds a token and a classifier. ``pre_norm`` adds a norm before
-    the blocks and drops the bias of the patches; ``final_norm`` is of "tokens", "pooled" or "".
+    from ``gate`` to ``differential`` are those of :class:`BlockStyle`, ``kv_heads`` are runs of [blocks, key and
+    value heads]. ``rope`` is "", "fixed" or "mixed" (learned frequencies), ``relative`` as in :class:`Relative`,
+    ``position`` and ``pool`` as in :func:`positions` and :func:`pooled`. ``distilled`` adds a token and a classifier.
+    ``pre_norm`` adds a norm before the blocks and drops the bias of the patches; ``final_norm`` is of "tokens",
+    "pooled" or "".
 
     Source: Dosovitskiy et al. 2020 (arXiv 2010.11929), table 1; timm models/vision_transformer.py, deit.py, beit.py,
     eva.py, vision_transformer_relpos.py, naflexvit.py; torchvision models/vision_transformer.py.

@@ -18,13 +18,13 @@ class BlockStyle:
     """What the blocks of a plain vision transformer are made of.
 
     ``mlp`` is the width inside the feed-forward layer; ``gate`` "" has one layer before the activation, "packed" has
-    gate and value in one layer, "separate" in two, "normed" in two after a norm of their own. ``norm`` is "layer" or "rms". ``bias`` names those of queries, keys
-    and values that have biases; ``separate`` gives each a layer of its own. ``inner_norm`` ("attention", "mlp", "both")
-    are norms before the layers that lead back to the residual stream, ``layer_scale`` ("", "both", "attention") the
-    gains after them. ``order`` is "pre" (norms first), "post" (norms of what is added), "parallel" (attention and
-    feed-forward layer side by side), "pairs" (two of each side by side). ``rope`` rotates queries and keys: "fixed", or
-    "mixed" with learned frequencies. ``differential`` attends twice with half the
-    query width and subtracts. ``fused``: scores do not reach memory.
+    gate and value in one layer, "separate" in two, "normed" in two after a norm of their own. ``norm`` is "layer" or
+    "rms". ``bias`` names those of queries, keys and values that have biases; ``separate`` gives each a layer of its
+    own. ``inner_norm`` ("attention", "mlp", "both") are norms before the layers that lead back to the residual stream,
+    ``layer_scale`` ("", "both", "attention") the gains after them. ``order`` is "pre" (norms first), "post" (norms of
+    what is added), "parallel" (attention and feed-forward layer side by side), "pairs" (two of each side by side).
+    ``rope`` rotates queries and keys: "fixed", or "mixed" with learned frequencies. ``differential`` attends twice with
+    half the query width and subtracts. ``fused``: scores do not reach memory.
     """
 
     heads: int

@@ -12,7 +12,7 @@ from perfmodel.workloads.networks.vit_blocks import BlockStyle
 from perfmodel.workloads.networks.vit_tokens import classifier, pooled, positions
 
 
-@family("vit_hybrid")
+@family("vit-hybrid")
 def vit_hybrid(
     name: str, width: int, depth: int, heads: int, *, stem: str = "resnetv2", stem_depths: Sequence[int] = (),
     patch: int = 1, mlp: int = 0, position: str = "tokens", image: int = 224, classes: int = 1000,
@@ -24,7 +24,7 @@ def vit_hybrid(
     the side of the patches of its features. Source: Dosovitskiy et al. 2020 (arXiv 2010.11929), section 3.1; How to
     train your ViT (arXiv 2106.10270); MobileCLIP (arXiv 2311.17049); timm models/vision_transformer_hybrid.py.
     """
-    b = Builder(name, "vit_hybrid", (3, image, image))
+    b = Builder(name, "vit-hybrid", (3, image, image))
     x = {"resnetv2": _resnetv2, "resnetd": _resnetd}[stem](b, stem_depths) if stem != "conv" else _convs(b, width)
     if stem != "conv":
         x = b.conv(x, width, patch, patch, 0, name="patch_embed.proj")
@@ -92,7 +92,8 @@ def vitamin(
 ) -> Network:  # fmt: skip
     """Return a ViTamin: two stages of inverted bottlenecks of widths ``stem``, then blocks with gated layers.
 
-    ``position`` is "tokens" (learned) or "none". Source: Chen et al. 2024 (arXiv 2404.02132), table 11; timm models/vitamin.py.
+    ``position`` is "tokens" (learned) or "none". Source: Chen et al. 2024 (arXiv 2404.02132), table 11; timm
+    models/vitamin.py.
     """
     b = Builder(name, "vitamin", (3, image, image))
     with b.block("stem"):

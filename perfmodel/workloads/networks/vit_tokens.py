@@ -58,11 +58,11 @@ def pooled(b: Builder, x: Value, kind: str, prefix: int, heads: int, mlp: int, n
     return attention_pool(b, x, heads, mlp, kind=norm)
 
 
-def classifier(b: Builder, x: Value, classes: int, *, twice: bool = False) -> Value:
-    """Add the classifier; ``twice`` adds one for a distillation token and takes the mean."""
+def classifier(b: Builder, x: Value, classes: int, *, bias: bool = True, twice: bool = False) -> Value:
+    """Add a classifier unless there are no classes; ``twice`` adds one for a distillation token and takes the mean."""
     if not classes:
         return x
-    y = b.linear(x, classes, name="head")
+    y = b.linear(x, classes, bias=bias, name="head")
     if not twice:
         return y
     return b.add(y, b.linear(x, classes, name="head_dist"), name="mean")

@@ -69,8 +69,12 @@ def changed_network(
         if split["model"]:
             raise InputError("a network that is given as an object has its fields already; change them there")
         return network, device
-    fields = {name: _value(name, text) for name, text in split["model"].items()}
-    return find_network(network, fields), device
+    return find_network(network, field_values(split["model"])), device
+
+
+def field_values(words: Mapping[str, str]) -> dict[str, Any]:
+    """Return fields of a family, such as ``{"image": "288", "depths": "[2, 2]"}``, as the values that they write."""
+    return {name: _value(name, text) for name, text in words.items()}
 
 
 def _value(name: str, text: str) -> Any:

@@ -45,7 +45,7 @@ def restore(b: Builder, x: Value, grid: Grid, window: Grid, *, shift: bool = Fal
 
 
 def cosine_norm(b: Builder, qkv: Value, heads: int, head_dim: Number) -> Value:
-    """Add the scaling of queries and keys to unit length, and a learned temperature a head (arXiv 2111.09883, eq. 2)."""
+    """Scale queries and keys to unit length, with a learned temperature a head (arXiv 2111.09883, equation 2)."""
     rows = 2 * heads * prod(qkv.shape[:-1], start=1)
     return b.node("cosine", ops.RmsNorm(rows, head_dim), (qkv,), qkv.shape, heads)
 

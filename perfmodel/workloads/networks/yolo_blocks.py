@@ -46,8 +46,24 @@ def bottleneck(
 
 
 def plain(b: Builder, x: Value, step: Step) -> Value:
-    """Add a convolution."""
-    return conv(b, x, step.channels, step.kernel, step.stride, act=step.act)
+    """Add a convolution, ``repeat`` times; the first has the stride."""
+    for index in range(step.repeat):
+        x = conv(b, x, step.channels, step.kernel, 1 if index else step.stride, act=step.act, name=f"conv{index or ''}")
+    return x
+
+
+def up_conv(b: Builder, x: Value, step: Step) -> Value:
+    """Add a transposed convolution to twice the resolution."""
+    return b.conv_transpose(x, step.channels, 2, 2)
+
+
+def fuse(b: Builder, reads: Sequence[Value], step: Step) -> Value:
+    """Add the fusion of a coarser, a like and a finer feature map (YOLOv6's BiFusion)."""
+    coarse = b.conv_transpose(reads[0], step.channels, 2, 2, name="up")
+    like = conv(b, reads[1], step.channels, act=step.act, name="cv1")
+    fine = conv(b, conv(b, reads[2], step.channels, act=step.act, name="cv2"), step.channels, 3, 2, act=step.act,
+                name="down")  # fmt: skip
+    return conv(b, b.concat([coarse, like, fine]), step.channels, act=step.act, name="cv3")
 
 
 def depthwise(b: Builder, x: Value, step: Step) -> Value:
@@ -231,11 +247,7 @@ Block = Callable[[Builder, Value, Step], Value]
 BLOCKS: dict[str, Block] = {
     "conv": plain, "dwsep": depthwise, "focus": focus, "dark": dark, "dark3": dark3, "c3": c3, "c3dw": c3_depthwise,
     "csp": csp, "c2f": c2f, "c3k2": c2f, "cib": c2f, "spp": spp, "sppf": sppf, "sppcspc": sppcspc, "elan": elan,
-    "mp": pool_down, "scdown": separate_down, "psa": self_attention,
+    "mp": pool_down, "scdown": separate_down, "psa": self_attention, "upconv": up_conv,
 }  # fmt: skip
 """The function that adds a layer of each kind."""
 
-
-def joined(b: Builder, values: Sequence[Value]) -> Value:
-    """Add the concatenation of feature maps."""
-    return b.concat(values)

@@ -12,6 +12,9 @@ from perfmodel.workloads.importers.graphs.writer import Draft
 from perfmodel.workloads.network import Network, Node, Unsupported
 
 
+_BLOCKS = frozenset({"blocks", "block", "layers", "layer", "resnets", "resblocks", "transformer_blocks", "units"})
+
+
 @dataclass(frozen=True)
 class Drawn:
     """A graph as read once, at one batch: its inputs' shapes, its nodes and which values leave it."""
@@ -126,23 +129,37 @@ def _without_batch(shape: Shape, doubled: Shape | None, batch: int) -> Shape:
 
 
 def _blocks(drafts: Sequence[Draft]) -> list[str]:
-    """Return the block of each node: its name up to the first numbered part, without what all names begin with."""
-    paths = [d.name.strip("/").replace("::", "/").split("/") for d in drafts]
+    """Return the block of each node: its name up to its first numbers, without what all names begin with."""
+    paths = [_path(d.name) for d in drafts]
     while paths and all(len(path) > 1 and path[0] == paths[0][0] for path in paths):
         paths = [path[1:] for path in paths]
-    return [_block(path) for path in paths]
+    return [block_of(path) for path in paths]
 
 
-def _block(path: Sequence[str]) -> str:
-    if len(path) == 1:
+def _path(name: str) -> list[str]:
+    """Return a name's parts; "/layer1/layer1.0/conv1" has layer1, 0 and conv1."""
+    found: list[str] = []
+    before = ""
+    for part in name.strip("/").replace("::", "/").split("/"):
+        found.append(part[len(before) + 1 :] if before and part.startswith(f"{before}.") else part)
+        before = part
+    return found
+
+
+def block_of(path: Sequence[str]) -> str:
+    """Return the block of a node by its name's parts: layer1.0, features.1, stages.2.blocks.0; else its first part."""
+    inner = path[:-1]
+    first = next((i for i, part in enumerate(inner) if part[-1:].isdigit()), None)
+    if first is None:
         return path[0]
-    for count, part in enumerate(path[:-1], 1):
-        if part[-1:].isdigit():
-            return ".".join(path[:count]) if count < 3 else part
-    return path[0]
+    end = first + 1
+    while end < len(inner) and inner[end].isdigit():
+        end += 1
+    if end + 1 < len(inner) and inner[end] in _BLOCKS and inner[end + 1].isdigit():
+        end += 2
+    return ".".join(inner[:end])
 
 
 def _sample(inputs: Sequence[Shape]) -> str:
     images = [shape for shape in inputs if len(shape) == 3 and (shape[0] in (1, 3, 4) or shape[2] in (1, 3, 4))]
     return "image" if images else "sample"
-

@@ -195,7 +195,9 @@ def group_norm(w: Writer, x: Tensor, groups: int, weights: Sequence[Tensor | Non
     return w.node(ops.GroupNorm(rows, x.elements // rows), (x, *weights), x.shape, weights=weights)
 
 
-def batch_norm(w: Writer, x: Tensor, scale: Tensor | None, shift: Tensor | None, rest: Sequence[Tensor | None]) -> Tensor:
+def batch_norm(
+    w: Writer, x: Tensor, scale: Tensor | None, shift: Tensor | None, rest: Sequence[Tensor | None]
+) -> Tensor:
     """Add a batch norm; its running statistics (``rest``) are not learned."""
     columns = x.shape[1] if x.rank > 1 else 1
     op = ops.BatchNorm(x.elements // columns, columns)

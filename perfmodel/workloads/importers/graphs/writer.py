@@ -147,4 +147,3 @@ class Writer:
                 name = f"{self._label}_{number}"
             self._taken[self._label], self._taken[name] = number, 1
         return name
-

@@ -107,7 +107,9 @@ def grouped(c: Call) -> Result:
     if c.flag("do_rotary"):
         q = c.write.node(ops.Rope(batch * tokens, (heads + kv_heads) * head), (q, k), q.shape)
     y = attention(c.write, (q, k, v, past, c.get(4)), (batch, tokens, heads * head), sizes)
-    caches = [c.write.node(None, (a or q, b), (batch, kv_heads, kv_tokens, head)) for a, b in ((k, past), (v, c.get(4)))]
+    caches = [
+        c.write.node(None, (a or q, b), (batch, kv_heads, kv_tokens, head)) for a, b in ((k, past), (v, c.get(4)))
+    ]
     return [y, *caches][: max(c.outputs, 1)]
 
 

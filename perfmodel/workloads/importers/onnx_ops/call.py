@@ -6,7 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from perfmodel.workloads.importers.graphs.tensors import MOST_DIMENSIONS, AnyTensor, Malformed, NotCounted, Shape, Tensor
+from perfmodel.workloads.importers.graphs.tensors import (
+    MOST_DIMENSIONS,
+    AnyTensor,
+    Malformed,
+    NotCounted,
+    Shape,
+    Tensor,
+)
 from perfmodel.workloads.importers.graphs.writer import Writer
 
 if TYPE_CHECKING:

@@ -90,4 +90,3 @@ def embed_norm(c: Call) -> Result:
         total = elementwise(c.write, (total, looked_up(c.write, kinds, segments, shape)), "add")
     y = layer_norm(c.write, total, width, (c.get(5), c.get(6)))
     return [y, c.write.view(ids, ids.shape[:1], dtype="int32"), total][: max(c.outputs, 1)]
-

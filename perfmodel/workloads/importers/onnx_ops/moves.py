@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from math import prod
 
 from perfmodel.workloads.importers.graphs.layers import copied, transposed
-from perfmodel.workloads.importers.graphs.tensors import Malformed, Shape, Tensor, axis_of, broadcast, checked, shape_text
+from perfmodel.workloads.importers.graphs.tensors import (
+    Malformed,
+    Shape,
+    Tensor,
+    axis_of,
+    broadcast,
+    checked,
+    shape_text,
+)
 from perfmodel.workloads.importers.onnx_ops.call import Call, Result, lowers
 
 
@@ -23,15 +31,15 @@ def reshape(c: Call) -> Result:
 
 
 def _filled(c: Call, x: Tensor, wanted: Sequence[int]) -> Shape:
-    known = prod(n for n in wanted if n != -1)
     if list(wanted).count(-1) > 1 or any(n < -1 for n in wanted):
         raise Malformed(f"reshapes to {shape_text(wanted)}")
+    before, out = c.before[0] if c.before else None, c.before_out
+    if before is not None and out is not None and before != x.shape and len(out) == len(wanted):
+        if all(n in (-1, size) for n, size in zip(wanted, out, strict=True)):  # a shape that the batch did not change
+            return regrown(before, x.shape, out, c.batch)
+    known = prod(n for n in wanted if n != -1)
     left = x.elements // known if known and x.elements % known == 0 else 0
     shape = tuple(left if n == -1 else n for n in wanted)
-    before = c.before[0] if c.before else None
-    stale = before is not None and c.before_out is not None and prod(shape) != x.elements
-    if stale and before is not None and c.before_out is not None:
-        return regrown(before, x.shape, c.before_out, c.batch)
     if prod(shape) != x.elements:
         raise Malformed(f"reshapes {shape_text(x.shape)} to {shape_text(wanted)}, which has other elements")
     return shape
@@ -52,10 +60,11 @@ def regrown(before: Shape, now: Shape, out: Shape, batch: int) -> Shape:
     outer = [prod(out[:axis]) for axis in range(len(out))]
     own = [axis for axis, count in enumerate(outer) if out[axis] == batch and outside <= count <= last]
     fitting = [axis for axis, count in enumerate(outer) if count == outside]
-    if not own and not fitting:
+    around = [axis for axis, count in enumerate(outer) if count <= outside and count * out[axis] >= outside * batch]
+    if not (own or fitting or around):
         raise Malformed(f"reshapes to {shape_text(out)}, which tears the batch apart")
-    axis = (own or fitting)[0]
-    if not own and axis and axis == len(out) - 1:
+    axis = (own or fitting or around)[0]
+    if not own and fitting and axis and axis == len(out) - 1:
         axis -= 1
     return (*out[:axis], out[axis] * factor, *out[axis + 1 :])
 

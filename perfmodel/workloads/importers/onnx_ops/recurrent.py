@@ -24,14 +24,18 @@ def recurrent(c: Call) -> Result:
     directions, width, features = weight.shape
     hidden = again.shape[2]
     if width != gates * hidden or again.shape[:2] != weight.shape[:2] or x.shape[2] != features:
-        raise Malformed(f"has weights {shape_text(weight.shape)} and {shape_text(again.shape)} for {shape_text(x.shape)}")
+        raise Malformed(
+            f"has weights {shape_text(weight.shape)} and {shape_text(again.shape)} for {shape_text(x.shape)}"
+        )
     batch_first = c.flag("layout")
     batch, steps = x.shape[:2] if batch_first else (x.shape[1], x.shape[0])
     rows, shape = batch * steps, (steps, directions, batch, hidden)
     if batch_first:
         shape = (batch, steps, directions, hidden)
     inside = (*shape[:-1], width)
-    projected = c.write.node(ops.Linear(rows, directions * width, features, HALF), (x, weight), inside, weights=(weight,))
+    projected = c.write.node(
+        ops.Linear(rows, directions * width, features, HALF), (x, weight), inside, weights=(weight,)
+    )
     op = ops.Linear(rows * directions, width, hidden, HALF)
     states = c.write.node(op, (projected, again, bias, *c.inputs[5:8]), inside, weights=(again, bias, c.get(7)))
     y = c.write.node(

@@ -35,7 +35,11 @@ def pool_sides(c: Call, sizes: Shape, kernel: Shape, stride: Shape, dilation: Sh
     for i, n in enumerate(sizes):
         span = n + pads[i] - dilation[i] * (kernel[i] - 1) - 1
         count = (-(-span // stride[i]) if c.flag("ceil_mode") else span // stride[i]) + 1
-        if c.flag("ceil_mode") and c.text("auto_pad", "NOTSET") in ("NOTSET", "") and (count - 1) * stride[i] >= n + begins[i]:
+        if (
+            c.flag("ceil_mode")
+            and c.text("auto_pad", "NOTSET") in ("NOTSET", "")
+            and (count - 1) * stride[i] >= n + begins[i]
+        ):
             count -= 1  # the last window would begin in the padding
         if span < 0 or count < 1:
             raise Malformed(f"leaves nothing: a window of {kernel[i]} over {n} positions; is the input too small?")

@@ -1,4 +1,4 @@
-"""How a number comes about: the closed form of a metric in chosen symbols, and its steps in words."""
+"""How a time of a language model comes about: the closed form of a metric in chosen symbols, and its steps in words."""
 
 from __future__ import annotations
 

@@ -1,0 +1,9 @@
+"""``perfmodel network``: the arithmetic of deploying a network."""
+
+from __future__ import annotations
+
+from perfmodel.cli import network_memory
+from perfmodel.cli.plain import PlainCommand, new_app
+
+app = new_app("Deploy a network: memory, blocks, cuts, exits, cascades, formats, pruning.")
+app.command("memory", cls=PlainCommand, epilog=network_memory.EXAMPLES)(network_memory.memory)

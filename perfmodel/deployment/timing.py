@@ -1,0 +1,181 @@
+"""The kernels of a network's answer with their own times and joules, which add up to the answer's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from perfmodel.cost.energy import clock_loss, dynamic_energy, overload
+from perfmodel.cost.machine import Machine
+from perfmodel.numeric import total
+from perfmodel.ops import Operator
+from perfmodel.plan.network import Kernel
+from perfmodel.serving.decode_bound import sum_bounds
+from perfmodel.serving.network import (
+    NetworkAnswer,
+    NetworkSetup,
+    StageTime,
+    has_layer_norms,
+    kernel_class,
+    spilled,
+)
+from perfmodel.serving.spread import CROSS_CLASS_CORRELATION, combined_spread
+from perfmodel.serving.timed import Time, TimedOperator
+from perfmodel.workloads.network import Network
+
+
+@dataclass(frozen=True)
+class TimedKernel:
+    """A kernel of a batch: ``expected_s`` is its part of the answer's latency, all ``repeat`` runs together.
+
+    ``joules`` are those of all runs of the batch, static power included; None for a device of unknown power.
+    """
+
+    network: Network
+    kernel: Kernel
+    row: TimedOperator
+    repeat: float
+    expected_s: float
+    joules: float | None
+
+    @property
+    def operator(self) -> Operator:
+        """Return the operator of the whole batch."""
+        return self.row.step.operator
+
+
+@dataclass(frozen=True)
+class TimedNetwork:
+    """All kernels of an answer; what the engine needs to start is in none of them."""
+
+    kernels: tuple[TimedKernel, ...]
+    start_s: float
+    start_joules: float | None
+    latency: Time
+    joules: float | None
+
+
+def timed_network(setup: NetworkSetup, batch: int) -> TimedNetwork:
+    """Return the kernels of an answer with their parts of its expected latency and energy.
+
+    Where the device decides, a kernel's part is its own time, stretched like its class; where the host that issues the
+    kernels does (:func:`perfmodel.serving.network.assembled`), each takes the time to issue one. Energy: each kernel's
+    own work, and static power for its part of the time. All of it sums to the answer's latency and energy.
+    """
+    answer = setup.answer(float(batch))
+    machine, latency = setup.machine, float(answer.latency.expected)
+    start = _start_s(machine) * sum(stage.repeat for stage in answer.stages)
+    weights = [weight for stage in answer.stages for weight in _weights(stage, machine)]
+    start_s = min(start * _slow_down(answer), latency)
+    scale = (latency - start_s) / sum(weights) if sum(weights) else 0.0
+    times = [weight * scale for weight in weights]
+    found = [
+        (stage, kernel, row)
+        for stage, schedule in zip(answer.stages, setup.schedules, strict=True)
+        for kernel, row in zip(schedule, stage.step.operators, strict=True)
+    ]
+    joules = _joules(setup, answer, [(row, stage.repeat) for stage, _, row in found], [*times, start_s], batch)
+    rows = tuple(
+        TimedKernel(stage.network, kernel, row, stage.repeat, times[i], None if joules is None else joules[i])
+        for i, (stage, kernel, row) in enumerate(found)
+    )
+    return TimedNetwork(
+        rows, start_s, None if joules is None else joules[-1], answer.latency,
+        None if joules is None else sum(joules),
+    )  # fmt: skip
+
+
+def _start_s(machine: Machine) -> float:
+    return float(machine.coefficients("network", "network", "")["start_us"]) * 1e-6
+
+
+def _slow_down(answer: NetworkAnswer) -> float:
+    """Return how much a power limit stretches the answer."""
+    plain = sum(float(stage.step.time.expected) * stage.repeat for stage in answer.stages)
+    return float(answer.latency.expected) / plain if plain else 1.0
+
+
+def _weights(stage: StageTime, machine: Machine) -> list[float]:
+    """Return what a stage's kernels take, before any power limit: their own times, or the host's time to issue them."""
+    c = machine.coefficients("network", "network", "")
+    rows = stage.step.operators
+    layered = has_layer_norms(row.step.operator for row in rows)
+    busy = [
+        float(row.expected_s) * float(c[f"{kernel_class(row.step.operator, layered)}_stretch"]) * stage.repeat
+        for row in rows
+    ]
+    issue = float(c["issue_us"]) * 1e-6 * stage.repeat
+    return busy if sum(busy) >= issue * len(rows) else [issue for _ in rows]
+
+
+def _joules(
+    setup: NetworkSetup, answer: NetworkAnswer, rows: Sequence[tuple[TimedOperator, float]], times: Sequence[float],
+    batch: int,
+) -> list[float] | None:  # fmt: skip
+    """Return the joules of each kernel and, last, of the engine's start."""
+    facts, each = setup.energy_facts, answer.joules_per_sample
+    if facts is None or each is None:
+        return None
+    known: dict[Operator, float] = {}
+    work = [work_joules(setup, row.step.operator, known) * repeat for row, repeat in rows]
+    seconds, limit = sum(times), setup.question.power_limit_w
+    over = float(overload(sum(work) / seconds, facts, facts.limit_w if limit is None else limit)) if seconds else 1.0
+    slower = float(clock_loss(over))
+    shares = [
+        w * slower / over + facts.static_w * t * slower for w, t in zip([*work, 0.0], times, strict=True)
+    ]  # fmt: skip
+    scale = float(each) * batch / sum(shares) if sum(shares) else 0.0
+    return [share * scale for share in shares]
+
+
+def work_joules(setup: NetworkSetup, op: Operator, known: dict[Operator, float] | None = None) -> float:
+    """Return the energy of an operator's flops and bytes, without static power."""
+    assert setup.energy_facts is not None
+    if known is not None and op in known:
+        return known[op]
+    counts = spilled(op.counts(), setup.machine.chip.on_chip_bytes)
+    found = float(dynamic_energy(counts, setup.energy_facts).total_j)
+    if known is not None:
+        known[op] = found
+    return found
+
+
+def time_of(kernels: Iterable[TimedKernel]) -> Time:
+    """Return the time of some kernels one after the other, with the bound and the band of these alone.
+
+    Expected times add up; bounds do not (the whole's resources overlap), nor do bands (errors go together only partly).
+    """
+    rows = list(kernels)
+    if not rows:
+        return Time(0.0, 0.0, 0.0, 0.0)
+    bound = float(sum_bounds((k.row.bound, k.row.step.repeat * k.repeat) for k in rows).time_s)
+    expected = sum(k.expected_s for k in rows)
+    low, high = combined_spread([k.row for k in rows])
+    return Time(min(bound, expected), expected, max(expected * float(low), min(bound, expected)), expected * float(high))
+
+
+def times_in_turn(times: Sequence[Time]) -> Time:
+    """Return the time of parts on different machines, one after the other.
+
+    Bounds and expected times add up; of the deviations half of the variance is shared (as between classes of kernels).
+    """
+    expected, bound = sum(float(t.expected) for t in times), sum(float(t.bound) for t in times)
+    low = together([float(t.expected - t.p10) for t in times])
+    high = together([float(t.p90 - t.expected) for t in times])
+    return Time(bound, expected, max(expected - low, bound), expected + high)
+
+
+def together(deviations: Sequence[float]) -> float:
+    """Return the deviation of a sum of parts with these, of which half of the variance is shared."""
+    rho = CROSS_CLASS_CORRELATION
+    return float((rho * total(deviations) ** 2 + (1.0 - rho) * total(d * d for d in deviations)) ** 0.5)
+
+
+def certain(seconds: float) -> Time:
+    """Return a duration that is known."""
+    return Time(seconds, seconds, seconds, seconds)
+
+
+def plain_time(time: Time) -> dict[str, float]:
+    """Return a time as reports have it."""
+    return {name: float(getattr(time, name)) for name in ("expected", "bound", "p10", "p90")}

@@ -1,0 +1,198 @@
+"""The order of kernels that needs the least memory at once: a search that proves what it finds, or how far it may be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from typing import NamedTuple
+
+from perfmodel.plan.ordering import KernelSets, Timeline, greedy_order, order_in_file, timeline
+from perfmodel.plan.tensors import KernelGraph
+
+MOST_STATES = 5_000
+"""Sets of kernels that a search looks at before it gives up on proving the best order."""
+
+SLACK = 0.002
+"""Share of the peak that a search may give away to leave out orders that differ only in small tensors."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """An order that was searched for: no order has a peak below ``at_least_bytes``; it is the best if ``exact``."""
+
+    timeline: Timeline
+    at_least_bytes: float
+    states: int
+
+    @property
+    def exact(self) -> bool:
+        """Return whether the order is proven to need the least."""
+        return self.timeline.peak_bytes <= self.at_least_bytes * (1 + 1e-12)
+
+
+def best_order(graph: KernelGraph, *, in_place: bool = False, most_states: int = MOST_STATES) -> Search:
+    """Return an order with the least peak, proven if no more than ``most_states`` sets of kernels must be looked at.
+
+    What is live depends only on the set of kernels that have run, so the best order is the path through these sets
+    whose highest step is the lowest: dynamic programming as in Ahn et al. 2020, "Ordering Chaos" (arXiv 2003.02369).
+    Here the set of the lowest peak comes first, so that the peak at which the search ends or gives up bounds all orders
+    from below. Two rules leave out what no best order needs. Eager: a kernel that frees at least what it writes, and
+    does not pass the peak so far, runs at once. Lazy: one that never frees more than it writes runs just before the
+    first that reads its result. Kernels that break the second rule by little count as lazy too, which the bound from
+    below pays for (:data:`SLACK`). The answer is never worse than the file's order and the greedy one.
+    """
+    orders = (order_in_file(graph), greedy_order(graph, in_place=in_place))
+    known = min((timeline(graph, order, in_place=in_place) for order in orders), key=lambda t: t.peak_bytes)
+    return _Search(KernelSets(graph, in_place=in_place), known, most_states).run()
+
+
+class _State(NamedTuple):
+    """A set of kernels that have run: the peak on the way, which comes first in a heap, and what may run next."""
+
+    peak: float
+    left: int
+    done: int
+    live: float
+    ready: tuple[int, ...]
+
+
+class _Search:
+    """A search through sets of kernels, that of the lowest peak first, and of these the one with the fewest left."""
+
+    def __init__(self, sets: KernelSets, known: Timeline, most_states: int) -> None:
+        self.sets, self.known, self.most_states = sets, known, most_states
+        self.least = max((_least(sets, k) for k in range(sets.count)), default=0.0)
+        self.least = max(self.least, sets.at_start())
+        self.lazy, self.slack = _lazy(sets, SLACK * self.least)
+        self.helpers = {k: _helpers(sets, k, self.lazy) for k in range(sets.count) if k not in self.lazy}
+        self.needs = {k: _needs(sets, k, helpers) for k, helpers in self.helpers.items()}
+        self.limit = known.peak_bytes * (1 - 1e-12)
+        self.heap: list[_State] = []
+        self.best: dict[int, float] = {}
+        self.came: dict[int, tuple[int, tuple[int, ...]]] = {}
+
+    def run(self) -> Search:
+        sets, looked_at = self.sets, 0
+        first = tuple(k for k, needed in self.needs.items() if not needed)
+        self._enter(_State(self.least, len(self.needs), 0, sets.at_start(), first), -1, [])
+        while self.heap and looked_at < self.most_states:
+            state = heappop(self.heap)
+            if not state.left:
+                found = self._timeline(state.done)
+                return Search(found, min(found.peak_bytes, max(state.peak - self.slack, self.least)), looked_at)
+            if self.best[state.done] < state.peak:
+                continue
+            looked_at += 1
+            for kernel in state.ready:
+                following, ran = self._after(state, kernel)
+                self._enter(following, state.done, ran)
+        lowest = self.heap[0].peak if self.heap else self.known.peak_bytes  # nothing else stays below the known order
+        return Search(self.known, min(self.known.peak_bytes, max(lowest - self.slack, self.least)), looked_at)
+
+    def _after(self, state: _State, kernel: int) -> tuple[_State, list[int]]:
+        """Return the state after a kernel and the lazy ones that it waits for, and what ran."""
+        peak, done, live = state.peak, state.done, state.live
+        ran = [k for k in (*self.helpers[kernel], kernel) if not done >> k & 1]
+        for each in ran:
+            during, live = self.sets.step(done, live, each)
+            peak, done = max(peak, during), done | 1 << each
+        ready = [k for k in state.ready if k != kernel]
+        for each in ran:
+            for k in self._behind(each):
+                if k not in ready and not done >> k & 1 and self.needs[k] & done == self.needs[k]:
+                    ready.append(k)
+        return _State(peak, state.left - 1, done, live, tuple(ready)), ran
+
+    def _behind(self, kernel: int) -> list[int]:
+        """Return the kernels that are not lazy and read a kernel's result, or that of a lazy one behind it."""
+        found: list[int] = []
+        waiting = list(self.sets.after[kernel])
+        while waiting:
+            k = waiting.pop()
+            if k in self.lazy:
+                waiting += self.sets.after[k]
+            elif k not in found:
+                found.append(k)
+        return found
+
+    def _enter(self, state: _State, before: int, path: list[int]) -> None:
+        """Enter a state, and run what may run at once, unless it cannot stay below the best order known."""
+        moved = True
+        while moved:
+            moved = False
+            for kernel in state.ready:
+                following, ran = self._after(state, kernel)
+                if following.peak <= state.peak and following.live <= state.live:
+                    state, moved = following, True
+                    path.extend(ran)
+                    break
+        if state.peak < self.best.get(state.done, self.limit):
+            self.best[state.done] = state.peak
+            self.came[state.done] = (before, tuple(path))
+            heappush(self.heap, state)
+
+    def _timeline(self, done: int) -> Timeline:
+        steps: list[int] = []
+        while done != -1:
+            done, path = self.came[done]
+            steps += reversed(path)
+        return timeline(self.sets.graph, tuple(reversed(steps)), in_place=self.sets.in_place)
+
+
+def _least(sets: KernelSets, kernel: int) -> float:
+    """Return the least that is live while a kernel runs, in any order."""
+    graph = sets.graph
+    found = graph.footprint_bytes(kernel)
+    if sets.in_place and graph.overwrites[kernel]:
+        written = sets.size[graph.writes[kernel][0]]
+        found -= max(written - o.spare_bytes for o in graph.overwrites[kernel])
+    return found
+
+
+def _lazy(sets: KernelSets, allowed: float) -> tuple[frozenset[int], float]:
+    """Return the kernels that may wait for their first reader, and by how much that may raise the peak at most.
+
+    One whose result is no smaller than all that it reads keeps less alive while it waits; it runs beside what it reads
+    and its first reader beside its own result, which must be as large.
+    """
+    graph = sets.graph
+    found: list[tuple[float, int]] = []
+    for kernel in range(sets.count):
+        written = graph.writes[kernel]
+        if not sets.after[kernel] or any(sets.stays[t] or not sets.read_by[t] for t in written):
+            continue
+        read = sum(sets.size[t] for t in graph.reads[kernel])
+        own = sum(sets.size[t] for t in written)
+        theirs = min(sum(sets.size[t] for t in graph.writes[k]) for k in sets.after[kernel])
+        found.append((max(read - own, 0.0) + max(read - theirs, 0.0), kernel))
+    slack, lazy = 0.0, set[int]()
+    for cost, kernel in sorted(found):
+        if slack + cost > allowed:
+            break
+        slack += cost
+        lazy.add(kernel)
+    return frozenset(lazy), slack
+
+
+def _helpers(sets: KernelSets, kernel: int, lazy: frozenset[int]) -> tuple[int, ...]:
+    """Return the lazy kernels that must run before a kernel, in an order in which they can."""
+    found: list[int] = []
+
+    def visit(k: int) -> None:
+        for earlier in sorted(sets.graph.before[k]):
+            if earlier in lazy and earlier not in found:
+                visit(earlier)
+                found.append(earlier)
+
+    visit(kernel)
+    return tuple(found)
+
+
+def _needs(sets: KernelSets, kernel: int, helpers: tuple[int, ...]) -> int:
+    """Return the set of kernels that must have run before a kernel and its helpers can."""
+    needed = 0
+    for each in (*helpers, kernel):
+        needed |= sets.before[each]
+    for helper in helpers:
+        needed &= ~(1 << helper)
+    return needed
