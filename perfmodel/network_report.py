@@ -61,6 +61,7 @@ def _inputs(e: NetworkEstimate) -> dict[str, Any]:
     return {
         "model": e.network.name, "device": e.device.name, "batch": e.batch, "sample": e.network.sample,
         "input_shapes": _shapes(e.network.stages[0].network) if len(e.network.stages) == 1 else None,
+        "output_shapes": _left(e.network.stages[-1].network) if len(e.network.stages) > 1 else None,
         "precision": plan.precision, "layers": dict(plan.layers), "fusion": plan.fusion,
         "folds_norms": plan.folds_norms, "sparsity": plan.sparsity, "engine": q.engine, "dp": q.dp, "devices": q.dp,
     }  # fmt: skip
@@ -69,6 +70,11 @@ def _inputs(e: NetworkEstimate) -> dict[str, Any]:
 def _shapes(network: Network) -> list[list[Any]]:
     """Return the shapes of a network's inputs for one sample."""
     return [list(shape) for shape in network.inputs]
+
+
+def _left(network: Network) -> list[list[Any]]:
+    """Return the shapes of a network's outputs for one sample."""
+    return [list(network.shape_of(value)) for value in network.outputs]
 
 
 def _energy(e: NetworkEstimate) -> dict[str, Any] | None:

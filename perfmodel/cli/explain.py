@@ -7,18 +7,22 @@ from typing import Annotated, Any
 import typer
 
 from perfmodel.cli import options as o
+from perfmodel.cli.kinds import is_network
+from perfmodel.cli.network_explain import COUNTS, explain_count, explain_latency
 from perfmodel.cli.output import print_columns, print_json
 from perfmodel.cli.plain import PlainCommand, examples, new_app
-from perfmodel.cli.question import options
+from perfmodel.cli.question import changes, options
 from perfmodel.errors import InputError, did_you_mean
 
 app = new_app()
 SCHEMA = "perfmodel/explain/1"
 METRICS = ("ttft", "tpot", "e2e")
+NETWORK_METRICS = ("latency", *COUNTS)
+_DEFAULT_SYMBOLS = "batch,input_tokens,bandwidth"
 
 
 def _metrics(incomplete: str) -> list[str]:
-    return [name for name in METRICS if name.startswith(incomplete)]
+    return [name for name in (*METRICS, *NETWORK_METRICS) if name.startswith(incomplete)]
 
 
 @app.command(
@@ -26,15 +30,32 @@ def _metrics(incomplete: str) -> list[str]:
     epilog=examples(
         "explain tpot llama-3.1-8b --on h100-sxm",
         "explain ttft llama-3.1-8b --on h100-sxm --symbols input_tokens,bandwidth --latex",
+        "explain latency resnet50 --on rtx-4090 --batch 64 --symbols batch,bandwidth,peak",
+        "explain macs resnet50 --symbols image",
+        "explain parameters vit_base_patch16_224 --symbols width,depth --latex",
     ),
 )
 def explain(
-    metric: Annotated[str, typer.Argument(metavar="METRIC", autocompletion=_metrics, help="ttft, tpot or e2e.")],
+    context: typer.Context,
+    metric: Annotated[
+        str,
+        typer.Argument(
+            metavar="METRIC",
+            autocompletion=_metrics,
+            help="ttft, tpot or e2e; of a network latency, parameters, activations, macs or weights.",
+        ),
+    ],
     model: o.Model,
-    device: o.On,
+    device: o.OptionalOn = "",
     symbols: Annotated[
-        str, typer.Option("--symbols", metavar="NAME,NAME", help="What stays a symbol in the formula.")
-    ] = "batch,input_tokens,bandwidth",
+        str,
+        typer.Option(
+            "--symbols",
+            metavar="NAME,NAME",
+            help="What stays a symbol in the formula: batch, bandwidth, peak, ...; in a network's counts a field of "
+            "its family: image, depths, width, ...",
+        ),
+    ] = "",
     batch: o.Batch = "1",
     input_tokens: o.Input = "1024",
     output_tokens: o.Output = "256",
@@ -57,15 +78,36 @@ def explain(
     static: o.Static = False,
     engine: o.Engine = "",
     routing: o.RoutingName = "uniform",
+    image: o.Image = "",
+    fusion: o.Fusion = "",
+    layers: o.Layers = "",
+    sparsity: o.Sparsity = "",
+    change: o.Changes = None,
     expected: Annotated[
         bool, typer.Option("--expected", help="Also show the whole calibrated form, which is long.")
     ] = False,
     latex: Annotated[bool, typer.Option("--latex", help="Print the formulas as LaTeX.")] = False,
     json: o.Json = False,
 ) -> None:
-    """Show the formula of a metric: what it is made of, its bound in symbols, and their values."""
-    if metric not in METRICS:
-        raise InputError(f"unknown metric '{metric}'{did_you_mean(metric, METRICS)} (one of {', '.join(METRICS)})")
+    """Show the formula of a metric: what it is made of, its bound in symbols, and their values.
+
+    Of a network: the latency of a batch, or how its parameters, activations, multiply-accumulates or bytes of weights
+    grow with the size of the image, its depth or its width, exactly where they are polynomials.
+    """
+    names = tuple(name.strip() for name in symbols.split(",") if name.strip())
+    network = is_network(context, model)
+    _check(metric, model, device, network=network)
+    if metric in COUNTS:
+        fields = changes(change) | ({"model.image": image} if image else {})
+        explain_count(metric, model, names, fields, precision, latex=latex, json=json)
+        return
+    if network:
+        from perfmodel.cli.network import ask
+
+        found = ask(model, device, batch=batch, image=image, precision=precision, layers=layers, fusion=fusion,
+                    sparsity=sparsity, engine=engine, change=change)  # fmt: skip
+        explain_latency(found, names, expected=expected, latex=latex, json=json)
+        return
     chosen = options(
         precision=precision, moe_precision=moe_precision, kv=kv, static=static, engine=engine, routing=routing
     )
@@ -77,13 +119,13 @@ def explain(
         moe_tp=moe_tp or None, attention_dp=attention_dp, pp=pp, cp=cp, microbatches=microbatches or 0,
         sequence_parallel=sequence_parallel, redundant_experts=redundant_experts or 0,
         draft_tokens=draft_tokens or 0, acceptance=acceptance or 0.8, cp_mode=cp_mode,
-        overlap=overlap, **chosen,
+        overlap=overlap, changes=changes(change), **chosen,
     )  # fmt: skip
-    names = tuple(name.strip() for name in symbols.split(",") if name.strip())
+    names = names or tuple(_DEFAULT_SYMBOLS.split(","))
     found = derive(asked.setup, metric, names, asked.batch, asked.input_tokens, asked.output_tokens)
     inputs = {"model": asked.model.name, "device": asked.device.name, "batch": asked.batch,
               "input_tokens": asked.input_tokens, "output_tokens": asked.output_tokens}  # fmt: skip
-    shown = _object(found, latex=latex, expected=expected)
+    shown = formulas_of(found, latex=latex, expected=expected)
     if json:
         print_json({"schema": SCHEMA, "inputs": inputs, **shown})
     elif latex:
@@ -92,7 +134,21 @@ def explain(
         _print(shown)
 
 
-def _object(found: Any, *, latex: bool, expected: bool) -> dict[str, Any]:
+def _check(metric: str, model: str, device: str, *, network: bool) -> None:
+    known = NETWORK_METRICS if network else METRICS
+    if metric not in (*METRICS, *NETWORK_METRICS):
+        raise InputError(f"unknown metric '{metric}'{did_you_mean(metric, known)} (one of {', '.join(known)})")
+    if metric not in known:
+        what = "network" if network else "language model"
+        more = "" if network else f"; `perfmodel model show {model}` has its counts"
+        raise InputError(f"the {what} {model} has no {metric}: one of {', '.join(known)}{more}")
+    if not device and metric not in COUNTS:
+        raise InputError(f"the {metric} of {model} needs a device: --on DEVICE")
+
+
+def formulas_of(found: Any, *, latex: bool, expected: bool) -> dict[str, Any]:
+    """Return an explanation as texts, of sympy or of LaTeX."""
+
     def formula(expression: Any) -> str:
         if not latex:
             return str(expression)
@@ -133,6 +189,11 @@ def _print(shown: dict[str, Any]) -> None:
         print(f"  {name:<8} {part}")
     if "expected" in shown:
         print(f"\n{shown['metric']} expected in seconds\n  {shown['expected']}")
+    print_symbols(shown)
+
+
+def print_symbols(shown: dict[str, Any]) -> None:
+    """Print the symbols of a formula with their values."""
     print("\nwith" if shown["symbols"] else "")
     for name, entry in shown["symbols"].items():
         print(f"  {entry['symbol']} = {entry['value']:.6g} {entry['unit']}  ({name}: {entry['meaning']})")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -66,6 +66,12 @@ def any_network(model: str, image: str = "", change: Sequence[str] | None = None
     return find_network(model, values or None)
 
 
+def device_changes(change: Sequence[str] | None) -> tuple[dict[str, str], list[str]]:
+    """Return what ``--set`` changes of the device, without the word device, and the rest as it was written."""
+    of_device = {k.partition(".")[2]: v for k, v in changes(change).items() if k.startswith("device.")}
+    return of_device, [text for text in change or () if not text.startswith("device.")]
+
+
 def _refuse_language(model: str) -> None:
     from perfmodel.workloads.kinds import NETWORK, kind_of
 
@@ -114,3 +120,12 @@ def setup_of(
         network, machine, precision=precision, layers=layer_precisions(layers), fusion=fusion,
         sparsity=sparsity or "dense", engine=engine,
     ).setup  # fmt: skip
+
+
+def inputs(setup: NetworkSetup, batch: int) -> dict[str, Any]:
+    """Return what was asked, as reports have it."""
+    return {
+        "model": setup.pipeline.name, "device": setup.device.name, "batch": batch, "sample": setup.pipeline.sample,
+        "precision": setup.plan.precision, "layers": dict(setup.plan.layers), "fusion": setup.plan.fusion,
+        "sparsity": setup.plan.sparsity, "engine": setup.question.engine,
+    }  # fmt: skip

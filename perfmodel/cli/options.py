@@ -41,6 +41,11 @@ On = Annotated[
     ),
 ]
 
+OptionalOn = Annotated[
+    str,
+    typer.Option("--on", metavar="DEVICE", autocompletion=complete_device, help="The device; counts need none."),
+]
+
 Batch = Annotated[
     str,
     typer.Option(

@@ -1,7 +1,7 @@
 """How a network's counts grow: exact polynomials in the size of its input, in its depth, in its width.
 
 A network is built at several sizes, and the polynomial through its counts (whole numbers, so exact) is verified at
-further sizes. Where no polynomial fits, as where channels are rounded to multiples of eight, the leading order is given.
+further sizes. Where no polynomial fits, as where channels are rounded to multiples of 8, the leading order is given.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from math import log2
 from typing import Any
 
@@ -30,7 +31,7 @@ METRICS: Mapping[str, str] = {
 HIGHEST_DEGREE, VERIFIED = 4, 2
 """Of the polynomials: attention between all positions grows with the fourth power of the image's side."""
 
-STRIDES = (1, 2, 4, 7, 8, 14, 16, 28, 32, 48, 56, 64, 96, 112, 128, 224, 256, 384)
+STRIDES = (1, 2, 3, 4, 6, 7, 8, 12, 14, 16, 24, 28, 32, 48, 56, 64, 96, 112, 128, 224, 256, 384)
 _DEPTHS = ("depth", "depths", "layers", "blocks", "repeats")
 _LETTERS = {"image": "s", "height": "H", "width": "w", "frames": "T", "classes": "C", "text_tokens": "L"}
 
@@ -146,14 +147,13 @@ def _in_size(count: _Count, field: str, value: int) -> Growth | None:
     for stride in STRIDES:
         if stride > value:
             break
-        first = max(value // (2 * stride), 1)
-        places = [stride * (first + i) for i in range(HIGHEST_DEGREE + 1 + VERIFIED)]
+        places = _spread(value, stride)
         found = _fitted(lambda size: count(**{field: size}), places)
         if found is None:
             continue
         symbol = _symbol(_LETTERS.get(field, "n"))
         condition = f"{field} is a multiple of {stride}" if stride > 1 else f"{field} is a whole number"
-        condition += f", from {places[0]} up; verified at {len(places)} sizes up to {places[-1]}"
+        condition += f"; verified at {len(places)} sizes from {min(places)} to {max(places)}"
         if value % stride:
             condition += f" (the network's own, {value}, is none of them)"
         return Growth(
@@ -161,6 +161,18 @@ def _in_size(count: _Count, field: str, value: int) -> Growth | None:
             condition, exact=True,
         )  # fmt: skip
     return None
+
+
+def _spread(value: int, stride: int) -> list[int]:
+    """Return multiples of a stride from half of a value to twice it, odd and even ones, and the value if it is one.
+
+    Close together, sizes that are rounded down would look like a polynomial.
+    """
+    count = HIGHEST_DEGREE + 1 + VERIFIED
+    first, last = max(value // (2 * stride), 1), max(2 * value // stride, 1)
+    step = max((last - first) // count, 1)
+    found = [stride * (first + i * step + (i % 2 if step > 1 else 0)) for i in range(count)]
+    return [value, *(n for n in found if n != value)][:count] if value % stride == 0 else found
 
 
 def _fitted(count: Callable[[int], Fraction], places: Sequence[int]) -> list[Fraction] | None:
@@ -182,7 +194,7 @@ def _holds(values: Sequence[Fraction], places: Sequence[int]) -> bool:
 
 
 def interpolated(places: Sequence[int], values: Sequence[Fraction]) -> list[Fraction]:
-    """Return the coefficients, from the constant on, of the polynomial through points (Newton's divided differences)."""
+    """Return the coefficients, the constant first, of the polynomial through points (Newton's divided differences)."""
     known = [Fraction(value) for value in values[: len(places)]]
     count = len(places)
     for order in range(1, count):
@@ -229,7 +241,7 @@ def _in_depth(count: _Count, field: str, value: int) -> Growth:
 
 def _fitted_line(count: _Count, field: str, value: int) -> list[Fraction]:
     values = [count(**{field: value + more}) for more in range(4)]
-    steps = {b - a for a, b in zip(values, values[1:], strict=False)}
+    steps = {b - a for a, b in pairwise(values)}
     if len(steps) > 1:
         raise InputError(f"{count.variant.name}: its {count.metric} are not linear in {field}")
     step = steps.pop()
@@ -271,21 +283,29 @@ def _in_factor(count: _Count, field: str, value: Any) -> Growth:
     def scaled(factor: int) -> Fraction:
         return count(**{field: [n * factor for n in value] if isinstance(value, list) else value * factor})
 
-    symbol, place = _symbol("m"), {"m": f"factor on {field}"}
-    table = {f"factor on {field}": (symbol, 1.0, place["m"])}
+    symbol = _symbol("m")
+    table = {f"factor on {field}": (symbol, 1.0, "")}
     places = list(range(1, HIGHEST_DEGREE + 2 + VERIFIED))
     found = None if isinstance(value, float) else _fitted(scaled, places)
     if found is not None:
         condition = f"{field} = m*{value}, m whole; verified at {len(places)} factors"
         return Growth(count.metric, field, _polynomial(found, symbol), float(count()), table, condition, exact=True)
-    try:
-        low, high = scaled(4), scaled(8)
-    except PerfmodelError as error:
-        raise InputError(f"{count.variant.name} cannot be built with other values of {field}: {error}") from None
-    power = round(log2(high / low)) if low else 0
-    leading = high / Fraction(8) ** power
+    formula = _leading(count, field, scaled, symbol)
+    condition = f"leading order in a factor m on {field} = {value}, from m = 4, 8 and 16: no polynomial fits exactly"
+    return Growth(count.metric, field, formula, float(count()), table, condition, exact=False)
+
+
+def _leading(count: _Count, field: str, scaled: Callable[[int], Fraction], symbol: Any) -> Any:
+    """Return ``c*m^p`` with p from how differences grow when the factor doubles: what is constant drops out."""
     import sympy
 
-    formula = sympy.Float(float(leading), 6) * symbol**power
-    condition = f"leading order in a factor m on {field} = {value}, from m = 4 and 8 (channels are rounded)"
-    return Growth(count.metric, field, formula, float(count()), table, condition, exact=False)
+    try:
+        low, middle, high = scaled(4), scaled(8), scaled(16)
+    except PerfmodelError as error:
+        raise InputError(f"{count.variant.name} cannot be built with other values of {field}: {error}") from None
+    if low == middle == high:
+        return sympy.Float(float(high), 6)
+    if not middle > low or not high > middle:
+        raise InputError(f"{count.variant.name}: its {count.metric} do not grow with {field} by any power")
+    power = round(log2((high - middle) / (middle - low)))
+    return sympy.Float(float((high - middle) / (Fraction(16) ** power - Fraction(8) ** power)), 6) * symbol**power

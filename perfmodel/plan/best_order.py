@@ -38,12 +38,19 @@ def best_order(graph: KernelGraph, *, in_place: bool = False, most_states: int =
     Here the set of the lowest peak comes first, so that the peak at which the search ends or gives up bounds all orders
     from below. Two rules leave out what no best order needs. Eager: a kernel that frees at least what it writes, and
     does not pass the peak so far, runs at once. Lazy: one that never frees more than it writes runs just before the
-    first that reads its result. Kernels that break the second rule by little count as lazy too, which the bound from
-    below pays for (:data:`SLACK`). The answer is never worse than the file's order and the greedy one.
+    first that reads its result. If that gives up, kernels that break the second rule by little count as lazy too, which
+    the bound from below pays for (:data:`SLACK`). The answer is never worse than the file's order and the greedy one.
     """
     orders = (order_in_file(graph), greedy_order(graph, in_place=in_place))
     known = min((timeline(graph, order, in_place=in_place) for order in orders), key=lambda t: t.peak_bytes)
-    return _Search(KernelSets(graph, in_place=in_place), known, most_states).run()
+    sets, found = KernelSets(graph, in_place=in_place), Search(known, 0.0, 0)
+    for slack in (0.0, SLACK):
+        again = _Search(sets, found.timeline, most_states, slack).run()
+        at_least = max(found.at_least_bytes, again.at_least_bytes)
+        found = Search(again.timeline, at_least, found.states + again.states)
+        if found.exact:
+            break
+    return found
 
 
 class _State(NamedTuple):
@@ -59,11 +66,11 @@ class _State(NamedTuple):
 class _Search:
     """A search through sets of kernels, that of the lowest peak first, and of these the one with the fewest left."""
 
-    def __init__(self, sets: KernelSets, known: Timeline, most_states: int) -> None:
+    def __init__(self, sets: KernelSets, known: Timeline, most_states: int, slack: float) -> None:
         self.sets, self.known, self.most_states = sets, known, most_states
         self.least = max((_least(sets, k) for k in range(sets.count)), default=0.0)
         self.least = max(self.least, sets.at_start())
-        self.lazy, self.slack = _lazy(sets, SLACK * self.least)
+        self.lazy, self.slack = _lazy(sets, slack * self.least)
         self.helpers = {k: _helpers(sets, k, self.lazy) for k in range(sets.count) if k not in self.lazy}
         self.needs = {k: _needs(sets, k, helpers) for k, helpers in self.helpers.items()}
         self.limit = known.peak_bytes * (1 - 1e-12)

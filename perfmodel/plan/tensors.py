@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from perfmodel import ops
 from perfmodel.ops.conv import Conv
@@ -51,9 +51,9 @@ class KernelGraph:
     writes: tuple[tuple[int, ...], ...]
     overwrites: tuple[tuple[Overwrite, ...], ...]
 
-    @property
+    @cached_property
     def before(self) -> tuple[frozenset[int], ...]:
-        """Return for each kernel those that must run before it."""
+        """For each kernel those that must run before it."""
         makers = ([self.tensors[t].maker for t in read] for read in self.reads)
         return tuple(frozenset(m for m in each if m >= 0) - {k} for k, each in enumerate(makers))
 

@@ -126,8 +126,10 @@ def _sizes(report: Report) -> list[str]:
     """Return how long a request is, or how big a sample."""
     inputs, unit = inputs_of(report), unit_of(report)
     if unit.key == "sample":
-        found = [shape_text(shape) for shape in inputs.get("input_shapes") or ()]
-        return [f"{unit.many} of {listed(found)}"] if found else [f"{len(report.get('stages') or ())} stages"]
+        shapes = inputs.get("input_shapes") or inputs.get("output_shapes") or ()
+        of = f" of {listed([shape_text(shape) for shape in shapes])}" if shapes else ""
+        by = f" by {len(stages_of(report))} networks" if stages_of(report) else ""
+        return [f"{unit.many}{of}{by}"]
     outputs = [f"{plain(inputs.get('output_tokens'))} tokens out"] if number(inputs.get("output_tokens")) else []
     return [f"{plain(inputs.get('input_tokens'))} tokens in", *outputs]
 
@@ -202,7 +204,7 @@ def work(report: Report) -> list[tuple[str, str]]:
         return []
     macs = number(report.get("matmul_flops_per_sample"))
     rows = [
-        ("parameters", big(report.get("parameters"))),
+        ("parameters", big(report.get("parameters"), "B")),
         ("products", f"{big(macs / 2)}MAC" if macs is not None else MISSING),
         ("arithmetic", quantity(report.get("flops_per_sample"), "flops")),
         ("traffic", quantity(report.get("bytes_per_sample"), "bytes")),
@@ -240,7 +242,7 @@ def stages(report: Report) -> list[tuple[str, ...]]:
     return [
         (
             str(row.get("network")), plain(row.get("repeat")), plain(amount(row.get("copies")) * batch),
-            big(row.get("parameters")), plain(amount(row.get("macs_per_sample")) / 1e9),
+            big(row.get("parameters"), "B"), plain(amount(row.get("macs_per_sample")) / 1e9),
             seconds(row.get("latency_s")), seconds(row.get("bound_s")),
             percent(amount(row.get("latency_s")) / whole if whole else None),
         )

@@ -60,12 +60,12 @@ def plain(value: object) -> str:
     return f"{known:,.0f}" if abs(known) >= 100 else f"{known:.3g}"
 
 
-def big(value: object) -> str:
-    """Return a count with three digits and a prefix: ``"25.6 M"``, ``"4.09 G"``, ``"512"``."""
+def big(value: object, billion: str = "G") -> str:
+    """Return a count with three digits and a prefix: ``"25.6 M"``, ``"4.09 G"`` (parameters: B), ``"512"``."""
     known = number(value)
     if known is None:
         return MISSING
-    for scale, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+    for scale, prefix in ((1e12, "T"), (1e9, billion), (1e6, "M"), (1e3, "k")):
         if abs(known) >= scale:
             return f"{known / scale:.3g} {prefix}"
     return f"{known:.3g}"

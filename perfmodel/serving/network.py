@@ -20,7 +20,6 @@ from perfmodel.plan.liveness import Liveness, liveness
 from perfmodel.plan.network import Kernel, NetworkPlan, kernels
 from perfmodel.plan.step_shape import StepOperator
 from perfmodel.serving.decode_bound import sum_bounds
-from perfmodel.serving.spread import combined_spread
 from perfmodel.serving.timed import StepTime, Time, TimedOperator
 from perfmodel.workloads.network import AnyNetwork, Network, NetworkPipeline, as_pipeline
 
@@ -263,7 +262,7 @@ def assembled(rows: list[TimedOperator], machine: Machine) -> StepTime:
 
     ``max(sum t*stretch, kernels*issue_us) + start_us``: a host that is slower than the device decides. The stretch of a
     class of kernels (:func:`kernel_class`) is what an engine's are slower than the measured ones whose forms they take.
-    Source: fitted on networks' times, see hardware_specs/calibration/network.yaml.
+    The band is that of whole networks. Source: fitted on networks' times, hardware_specs/calibration/network.yaml.
     """
     c = machine.coefficients("network", "network", "")
     parts = sum_bounds((row.bound, row.step.repeat) for row in rows)
@@ -271,8 +270,8 @@ def assembled(rows: list[TimedOperator], machine: Machine) -> StepTime:
     busy = total(row.expected_s * c[f"{kernel_class(row.step.operator, layered)}_stretch"] for row in rows)
     expected = maximum(busy, len(rows) * c["issue_us"] * 1e-6) + c["start_us"] * 1e-6
     expected = maximum(expected, parts.time_s)
-    low, high = combined_spread(rows)
-    time = Time(parts.time_s, expected, maximum(expected * low, parts.time_s), expected * high)
+    band = machine.band("network", "network", "")
+    time = Time(parts.time_s, expected, maximum(expected * band.p10, parts.time_s), expected * band.p90)
     return StepTime(time, tuple(rows), 0.0, parts, expected, parts.time_s, expected)
 
 

@@ -51,8 +51,7 @@ CHANGED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         },
     ),
     "vit_base_patch16_sapiens2": (
-        {"depth": 4, "kv_heads": [[1, 12], [3, 4]], "image": [96, 64]},
-        {"depth": 4, "num_kv_heads": (12, 4, 4, 4), "img_size": (96, 64)},
+        {"depth": 4, "kv_heads": [[1, 12], [3, 4]], "image": 192}, {"depth": 4, "num_kv_heads": (12, 4, 4, 4)},
     ),
 }  # fmt: skip
 TORCHVISION = {

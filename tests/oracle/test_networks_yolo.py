@@ -38,6 +38,6 @@ def test_counts(name: str, image: int = 160) -> None:
     module = (deployed(module) if name.startswith("yolov10") else module).eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         module(torch.zeros(1, 3, image, image))
-    network = load_network(name, image=image, classes=1 if task == "-pose" else 80)
+    network = load_network(name, image=image, classes=module.yaml["nc"])
     assert network.parameters == sum(p.numel() for p in module.parameters())
     assert network.matmul_flops == counter.get_total_flops()

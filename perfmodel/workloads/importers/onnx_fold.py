@@ -180,7 +180,7 @@ def _many(function: Callable[[Array, Array], Array]) -> Fold:
     def rule(k: Known) -> Array | None:
         result = k.x
         for array in k.arrays[1:]:
-            if not _small(np.broadcast_shapes(result.shape, np.shape(array))):
+            if not _small(np.broadcast_shapes(result.shape, np.asarray(array).shape)):
                 return None
             result = function(result, array)
         return result
@@ -205,7 +205,7 @@ def _scatter_nd(k: Known) -> Array:
 
 
 def _where(k: Known) -> Array | None:
-    shape = np.broadcast_shapes(*(np.shape(a) for a in k.arrays))
+    shape = np.broadcast_shapes(*(np.asarray(a).shape for a in k.arrays))
     return np.where(k.x, k.need(1), k.need(2)) if _small(shape) else None
 
 

@@ -18,10 +18,10 @@ def load_onnx(path: str | Path, sizes: Mapping[str, int] | None = None) -> Netwo
 
     The first dimension of the inputs is the batch, and is divided out. Parameters are what nodes read of the stored
     tensors: all weights of layers, and float tensors of more than one number elsewhere, learned or not. Nodes that are
-    not known are in ``unsupported``, and stand in the network as the writing of their results where their shape is known.
+    not known are in ``unsupported``, and stand in the network as the writing of their results where its shape is known.
 
-    Errors: :class:`InputError` for sizes that are missing or not there to be given; :class:`SpecError` for a file that is
-    damaged or makes no sense; :class:`ImportRefused` for inputs that are no tensors.
+    Errors: :class:`InputError` for sizes that are missing or not there to be given; :class:`SpecError` for a file that
+    is damaged or makes no sense; :class:`ImportRefused` for inputs that are no tensors.
     """
     from perfmodel.workloads.importers.onnx_run import Run  # numpy, which not every answer needs
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from perfmodel.errors import ImportRefused, InputError, did_you_mean
 from perfmodel.workloads.importers.graphs.tensors import Malformed, Shape, checked, plain_name
@@ -86,7 +86,7 @@ def read_inputs(file: OnnxFile, sizes: Mapping[str, int]) -> Inputs:
     return Inputs(entries, found, frozenset(symbols), 1 if symbols or not fixed else fixed[0])
 
 
-def _check_sizes(file: OnnxFile, sizes: Mapping[str, int], names: set[str]) -> None:
+def _check_sizes(file: OnnxFile, sizes: Mapping[str, Any], names: set[str]) -> None:
     for name, size in sizes.items():
         if name not in names:
             known = ", ".join(plain_name(n, 40) for n in sorted(names)[:8]) or "none"

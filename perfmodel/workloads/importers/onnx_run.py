@@ -87,8 +87,8 @@ class Run:
         found = scope.get(name, self.write)
         if found is None:
             raise Malformed(
-                f"'{plain_name(name, 60)}' is read, and no node before makes it: one is missing, they are not in order, "
-                "or there is a cycle"
+                f"'{plain_name(name, 60)}' is read, and no node before makes it: one is missing, they are not in "
+                "order, or there is a cycle"
             )
         return found
 

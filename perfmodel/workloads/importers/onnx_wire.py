@@ -1,4 +1,4 @@
-"""An ONNX file without its weights: the protobuf walked field by field, and everything that shapes do not need left out.
+"""An ONNX file without its weights: the protobuf walked field by field, and what shapes do not need left out.
 
 The file comes from strangers: every length is held against what is left, and nodes, fields and depth are limited before
 anything is built of them. Source: onnx.proto of ONNX (field numbers); the protobuf encoding of messages.

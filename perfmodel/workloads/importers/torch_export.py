@@ -13,8 +13,9 @@ Schema ``perfmodel/graph/1``, one JSON object:
 ``outputs`` references
 =========== =============================================================================================
 
-A reference to a tensor is ``{"tensor": name}``, to one of several results ``{"tensor": name, "result": 1}``; ``results``
-are ``{"shape", "dtype"}`` or null. Other arguments are numbers, texts, truth values, null and lists of these.
+A reference to a tensor is ``{"tensor": name}``, to one of several results ``{"tensor": name, "result": 1}``;
+``results`` are ``{"shape", "dtype"}`` or null. Other arguments are numbers, texts, truth values, null and lists of
+these.
 """
 
 from __future__ import annotations
@@ -61,9 +62,8 @@ def _program(module: Any, example_inputs: Sequence[Any]) -> Any:
         with torch.no_grad():
             return torch.export.export(module, tuple(example_inputs))
     except Exception as error:  # anything that a stranger's module may raise while it is followed
-        raise InputError(
-            f"torch.export cannot follow {type(module).__name__}: {str(error).splitlines()[0][:200] if str(error) else error}"
-        ) from error
+        lines = str(error).splitlines() or [type(error).__name__]
+        raise InputError(f"torch.export cannot follow {type(module).__name__}: {lines[0][:200]}") from error
 
 
 def _name(module: Any, path: str | Path | None) -> str:

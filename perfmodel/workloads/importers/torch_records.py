@@ -117,23 +117,21 @@ class _Run:
         if not isinstance(value, dict):
             return value
         name, place = value.get("tensor"), value.get("result", 0)
+        shown = plain_name(repr(name), 60)
         found = self.known.get(name) if isinstance(name, str) else None
         if found is None:
             raise self.records.fault(
-                f"reads {plain_name(repr(name), 60)}, and no record before it makes that: one is missing, or there is a "
-                "cycle", where,
-            )  # fmt: skip
+                f"reads {shown}, and no record before it makes that: one is missing, or there is a cycle", where
+            )
         if isinstance(place, bool) or not isinstance(place, int) or not 0 <= place < len(found):
-            raise self.records.fault(f"reads result {plain_name(repr(place), 20)} of '{plain_name(name, 60)}'", where)
+            raise self.records.fault(f"reads result {plain_name(repr(place), 20)} of {shown}", where)
         return found[place]
 
 
 def lowering_name(op: str) -> str:
-    """Return an operator's name without overload and the underscore of what works in place: "relu", "torchvision.nms"."""
+    """Return an operator's name without overload and the underscore of what works in place ("torchvision.nms")."""
     name = op.replace("::", ".").removeprefix("torch.ops.").removeprefix("aten.")
     head, dot, overload = name.rpartition(".")
-    if dot and (head.count(".") >= 1 or op.startswith(("aten.", "aten::"))):
-        name = head
-    elif dot and overload == "default":
+    if dot and ("." in head or overload == "default" or op.startswith(("aten.", "aten::"))):
         name = head
     return name if name.startswith("__") or not name.endswith("_") else name[:-1]

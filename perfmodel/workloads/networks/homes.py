@@ -24,6 +24,7 @@ HOMES = {
     "dla": "dla",
     "dpn": "dpn",
     "edgenext": "edgenext",
+    "efficientdet": "efficientdet",
     "efficientformer": "efficientformer",
     "efficientformerv2": "efficientformer",
     "efficientvit": "efficientvit",

@@ -69,9 +69,7 @@ class AtenCall:
     def ints(self, place: int, name: str, sides: int, default: int | None = None) -> Shape:
         """Return an argument of whole numbers, one a side (one for all sides is repeated)."""
         found = self.arg(place, name)
-        if found is None or found == []:
-            found = [default]
-        values = [found] if isinstance(found, int) else list(found)
+        values: list[Any] = [found] if isinstance(found, int) else list(found or [default])
         if any(isinstance(n, bool) or not isinstance(n, int) for n in values):
             raise Malformed(f"argument {place + 1} ('{name}') is no list of whole numbers")
         values = values * sides if len(values) == 1 else values

@@ -17,9 +17,9 @@ _KINDS = {"clamp": "clip", "hardtanh": "clip", "relu6": "clip", "silu": "swish",
     "clamp_max", "clamp_min", "clip", "cos", "cosh", "cumprod", "cumsum", "elu", "erf", "erfc", "erfinv", "exp", "exp2",
     "expm1", "floor", "frac", "gelu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "isinf", "isnan",
     "leaky_relu", "log", "log10", "log1p", "log2", "log_sigmoid", "logical_not", "logit", "mish", "nan_to_num", "neg",
-    "negative", "normal_functional", "rand_like", "randn_like", "reciprocal", "relu", "relu6", "round", "rrelu", "rsqrt",
-    "selu", "sgn", "sigmoid", "sign", "silu", "sin", "sinc", "sinh", "softplus", "softshrink", "softsign", "special_erf",
-    "special_expit", "sqrt", "square", "tan", "tanh", "threshold", "trunc", "tril", "triu",
+    "negative", "normal_functional", "rand_like", "randn_like", "reciprocal", "relu", "relu6", "round", "rrelu",
+    "rsqrt", "selu", "sgn", "sigmoid", "sign", "silu", "sin", "sinc", "sinh", "softplus", "softshrink", "softsign",
+    "special_erf", "special_expit", "sqrt", "square", "tan", "tanh", "threshold", "trunc", "tril", "triu",
 )  # fmt: skip
 def unary(c: AtenCall) -> Tensor:
     """Lower an activation."""

@@ -81,9 +81,9 @@ def cat(c: AtenCall) -> Tensor:
 
 @lowers(
     "repeat", "repeat_interleave", "tile", "roll", "flip", "rot90", "pad", "constant_pad_nd", "reflection_pad1d",
-    "reflection_pad2d", "reflection_pad3d", "replication_pad1d", "replication_pad2d", "replication_pad3d", "_pad_circular",
-    "_pad_enum", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "im2col", "col2im", "meshgrid", "one_hot",
-    "permute_copy", "transpose_copy", "expand_copy", "copy", "fill", "zero",
+    "reflection_pad2d", "reflection_pad3d", "replication_pad1d", "replication_pad2d", "replication_pad3d",
+    "_pad_circular", "_pad_enum", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "im2col", "col2im", "meshgrid",
+    "one_hot", "permute_copy", "transpose_copy", "expand_copy", "copy", "fill", "zero",
 )  # fmt: skip
 def copy(c: AtenCall) -> list[Tensor | None]:
     """Lower a movement of elements; one that changes no shape by nothing is a view."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import prod
+from typing import Any
 
 from perfmodel import ops
 from perfmodel.workloads.importers.aten.call import AtenCall, lowers
@@ -43,7 +44,7 @@ def adaptive(c: AtenCall) -> list[Tensor | None]:
 
 @lowers(
     "all", "amax", "amin", "any", "argmax", "argmin", "count_nonzero", "linalg_vector_norm", "logsumexp", "max", "mean",
-    "median", "min", "norm", "prod", "std", "std_mean", "sum", "var", "var_mean", "nansum", "nanmean", "aminmax", "mode",
+    "median", "min", "norm", "prod", "std", "std_mean", "sum", "var", "var_mean", "nansum", "nanmean", "aminmax",
 )  # fmt: skip
 def reduce(c: AtenCall) -> Tensor | list[Tensor | None]:
     """Lower a mean, sum ... over axes; ``max`` and ``min`` of two tensors are made element by element."""
@@ -54,7 +55,7 @@ def reduce(c: AtenCall) -> Tensor | list[Tensor | None]:
     axes = c.arg(place, "dim")
     if isinstance(axes, bool):  # var(x, unbiased)
         axes = None
-    values = [axes] if isinstance(axes, int) else list(axes or range(c.x.rank))
+    values: list[Any] = [axes] if isinstance(axes, int) else list(axes or range(c.x.rank))
     if any(not isinstance(axis, int) for axis in values):
         raise Malformed("says axes that are no whole numbers")
     keep = len(c.shape) == c.x.rank

@@ -11,7 +11,6 @@ from perfmodel.workloads.importers.graphs.tensors import Shape, plain_name
 from perfmodel.workloads.importers.graphs.writer import Draft
 from perfmodel.workloads.network import Network, Node, Unsupported
 
-
 _BLOCKS = frozenset({"blocks", "block", "layers", "layer", "resnets", "resblocks", "transformer_blocks", "units"})
 
 

@@ -53,7 +53,7 @@ def _contraction(
 
 
 def _letters(equation: str, tensors: Sequence[Tensor]) -> tuple[list[Letters], Letters, dict[str, int]]:
-    """Return the letters of each operand and of the result, and their sizes; "..." becomes "0", "1", ... from behind."""
+    """Return the letters of each operand and of the result, and their sizes; "..." becomes digits from behind."""
     left, arrow, right = equation.replace(" ", "").partition("->")
     texts = left.split(",")
     if len(texts) != len(tensors) or not all(c.isalpha() or c in ".,->" for c in equation.replace(" ", "")):

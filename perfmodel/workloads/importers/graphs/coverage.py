@@ -48,9 +48,7 @@ def coverage(network: Network) -> Coverage:
         if node.kind.startswith(UNSUPPORTED):
             stand_ins += 1
             written[node.kind.removeprefix(UNSUPPORTED)] += int(node.elements)
-    missing: list[Missing] = []
-    for entry in network.unsupported:
-        missing.append(Missing(entry.kind, entry.count, entry.reason, float(written.pop(entry.kind, 0))))
+    missing = [Missing(u.kind, u.count, u.reason, float(written.pop(u.kind, 0))) for u in network.unsupported]
     return Coverage(
         len(network.nodes) - stand_ins,
         sum(entry.count for entry in network.unsupported),

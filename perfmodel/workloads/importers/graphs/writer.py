@@ -74,9 +74,9 @@ class Writer:
         dtype: str = "",
         parameters: int = 0,
     ) -> Tensor:
-        """Add a node for ``operator`` (None: a view); ``weights`` are what it learns (None: what it reads and is fixed).
+        """Add a node for ``operator`` (None: a view).
 
-        ``parameters`` are counted besides.
+        ``weights`` are what it learns (None: what it reads and is fixed); ``parameters`` are counted besides.
         """
         there = [t for t in inputs if t is not None]
         out = checked(shape, "its result")
@@ -102,7 +102,7 @@ class Writer:
         return self.node(None, (tensor,), out, dtype=dtype)
 
     def claim(self, *tensors: Tensor | None, layer: bool = False) -> int:
-        """Return how many learned numbers fixed tensors hold that no node has counted yet (``layer``: as its weights)."""
+        """Return how many learned numbers fixed tensors hold that no node has counted (``layer``: as its weights)."""
         count = 0
         for tensor in tensors:
             if tensor is None or not tensor.fixed:

@@ -34,9 +34,9 @@ def _filled(c: Call, x: Tensor, wanted: Sequence[int]) -> Shape:
     if list(wanted).count(-1) > 1 or any(n < -1 for n in wanted):
         raise Malformed(f"reshapes to {shape_text(wanted)}")
     before, out = c.before[0] if c.before else None, c.before_out
-    if before is not None and out is not None and before != x.shape and len(out) == len(wanted):
-        if all(n in (-1, size) for n, size in zip(wanted, out, strict=True)):  # a shape that the batch did not change
-            return regrown(before, x.shape, out, c.batch)
+    grown = before is not None and out is not None and before != x.shape and len(out) == len(wanted)
+    if grown and before and out and all(n in (-1, size) for n, size in zip(wanted, out, strict=True)):
+        return regrown(before, x.shape, out, c.batch)  # a shape that the batch did not change is written into the graph
     known = prod(n for n in wanted if n != -1)
     left = x.elements // known if known and x.elements % known == 0 else 0
     shape = tuple(left if n == -1 else n for n in wanted)

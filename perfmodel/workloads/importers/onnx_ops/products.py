@@ -6,6 +6,7 @@ from dataclasses import replace
 from math import prod
 
 from perfmodel import ops
+from perfmodel.ops.conv import HALF
 from perfmodel.workloads.importers.graphs.contraction import contracted
 from perfmodel.workloads.importers.graphs.layers import activation, product
 from perfmodel.workloads.importers.graphs.tensors import Malformed, Tensor
@@ -75,7 +76,7 @@ def matmul_few_bits(c: Call) -> Result:
     x, k, n = c.x, c.int("K"), c.int("N")
     if not x.rank or x.shape[-1] != k or n < 1:
         raise Malformed(f"has weights of {k} x {n} for an input of {x.shape[-1] if x.rank else 1} features")
-    op = ops.Linear(prod(x.shape[:-1]), n, k, ops.conv.HALF)
+    op = ops.Linear(prod(x.shape[:-1]), n, k, HALF)
     bias = c.get(5)
     return c.write.node(
         op, (x, c.get(1), bias), (*x.shape[:-1], n), weights=(bias,), parameters=c.write.packed(c.get(1), k * n)
