@@ -19,10 +19,14 @@ from perfmodel.workloads.network import AnyNetwork, Network, NetworkPipeline
 
 @dataclass(frozen=True)
 class NetworkEstimate:
-    """The answer to one question about a network: latency of a batch, samples a second, memory of one device."""
+    """The answer to one question about a network: latency of a batch, samples a second, memory of one device.
+
+    ``changes`` are the numbers of the device or network that are other than in their files.
+    """
 
     setup: NetworkSetup
     batch: int
+    changes: tuple[tuple[str, str], ...] = ()
 
     @cached_property
     def answer(self) -> NetworkAnswer:
@@ -128,17 +132,18 @@ def estimate_network(
 
     Errors: :class:`PerfmodelError` with what is wrong and how to mend it.
     """
-    from perfmodel.workloads.networks.what_if import changed_network
+    from perfmodel.workloads.networks.what_if import changed_network, image_fields
 
     found = network if isinstance(network, (Network, NetworkPipeline)) else str(network)
     machine = device if isinstance(device, Device) else load_device(str(device))
-    sized = {} if image is None else {"model.image": str(whole("image", image))}
+    sized = {} if image is None else image_fields(found, whole("image", image))
+    shown = tuple((changes or {}).items())
     workload, machine = changed_network(found, machine, {**(changes or {}), **sized})
     pairs = tuple(layers.items()) if isinstance(layers, Mapping) else tuple(layers)
     _check_patterns(workload, pairs)
     _check_options(options)
     question = NetworkQuestion(precision or "", pairs, fusion, sparsity, engine, whole("dp", dp), **options)
-    return NetworkEstimate(prepare_network(workload, machine, question), whole("batch", batch))
+    return NetworkEstimate(prepare_network(workload, machine, question), whole("batch", batch), shown)
 
 
 def _check_options(options: Mapping[str, Any]) -> None:

@@ -64,6 +64,7 @@ def _inputs(e: NetworkEstimate) -> dict[str, Any]:
         "output_shapes": _left(e.network.stages[-1].network) if len(e.network.stages) > 1 else None,
         "precision": plan.precision, "layers": dict(plan.layers), "fusion": plan.fusion,
         "folds_norms": plan.folds_norms, "sparsity": plan.sparsity, "engine": q.engine, "dp": q.dp, "devices": q.dp,
+        "changes": dict(e.changes),
     }  # fmt: skip
 
 

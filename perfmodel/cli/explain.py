@@ -8,7 +8,7 @@ import typer
 
 from perfmodel.cli import options as o
 from perfmodel.cli.kinds import is_network
-from perfmodel.cli.network_explain import COUNTS, explain_count, explain_latency
+from perfmodel.cli.network_explain import COUNTS, explain_count, explain_latency, image_changes
 from perfmodel.cli.output import print_columns, print_json
 from perfmodel.cli.plain import PlainCommand, examples, new_app
 from perfmodel.cli.question import changes, options
@@ -98,7 +98,7 @@ def explain(
     network = is_network(context, model)
     _check(metric, model, device, network=network)
     if metric in COUNTS:
-        fields = changes(change) | ({"model.image": image} if image else {})
+        fields = changes(change) | image_changes(model, image)
         explain_count(metric, model, names, fields, precision, latex=latex, json=json)
         return
     if network:

@@ -105,3 +105,13 @@ def _object(growth: Growth) -> dict[str, Any]:
         "value": growth.value, "exact": growth.exact, "condition": growth.condition,
         "symbols": {name: {"symbol": str(s), "value": v} for name, (s, v, _) in growth.symbols.items()},
     }  # fmt: skip
+
+
+def image_changes(model: str, image: str) -> dict[str, str]:
+    """Return the changes of ``--image N``."""
+    if not image:
+        return {}
+    from perfmodel.arguments import whole
+    from perfmodel.workloads.networks.what_if import image_fields
+
+    return image_fields(model, whole("--image", image))

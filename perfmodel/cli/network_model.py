@@ -60,10 +60,11 @@ def network_object(name: str, image: str, batch: str) -> dict[str, Any]:
     """Return what ``model show`` says of a network, as one JSON object."""
     from perfmodel.arguments import whole
     from perfmodel.workloads.network import as_pipeline
-    from perfmodel.workloads.networks.summary import block_rows, counts_of, field_values, variant_of
-    from perfmodel.workloads.networks.what_if import find_network
+    from perfmodel.workloads.networks.summary import block_rows, counts_of, values_of, variant_of
+    from perfmodel.workloads.networks.what_if import field_values, find_network, image_fields
 
-    fields = {"image": whole("--image", image)} if image else None
+    sizes = image_fields(name, whole("--image", image)) if image else {}
+    fields = field_values({field.removeprefix("model."): text for field, text in sizes.items()})
     network = find_network(name, fields)
     variant = variant_of(name)
     samples = whole("--batch", batch or 1)
@@ -83,7 +84,7 @@ def network_object(name: str, image: str, batch: str) -> dict[str, Any]:
         **counts_of(network),
         **({"batch": samples, "batch_flops": float(network.flops) * samples} if batch else {}),
         "published": dict(variant.published) if variant and not fields else {},
-        "fields": {**field_values(variant), **(fields or {})} if variant else {},
+        "fields": {**values_of(variant), **fields} if variant else {},
         "stages": stages,
         "source": network.source,
         "verified": network.verified,
@@ -105,11 +106,10 @@ def show_network(name: str, image: str, batch: str, *, json: bool) -> None:
     sample = found["sample"]
     print(f"{found['name']} ({found['family']}): counts of {article(sample)} {sample}\n")
     _print_counts(found)
-    for stage in found["stages"]:
-        if len(found["stages"]) > 1:
-            print(f"\n{stage['network']}: runs {stage['repeat']:g} times on {stage['copies']:g} a request, "
-                  f"{stage['parameters']:,} parameters, {stage['macs'] / 1e9:,.2f} GMAC a run")  # fmt: skip
-        _print_blocks(stage)
+    if len(found["stages"]) > 1:
+        _print_stages(found["stages"])
+    else:
+        _print_blocks(found["stages"][0])
     if found["fields"]:
         print("\nfields of its family (--set model.FIELD=VALUE changes one)")
         print_columns([(name, _plain(value)) for name, value in found["fields"].items()], indent="  ")
@@ -136,6 +136,20 @@ def _print_counts(found: dict[str, Any]) -> None:
     print_columns(rows, numbers=(1, 2, 3), indent="  ")
     if published.get("source"):
         print(f"  published by {published['source']}")
+
+
+def _print_stages(stages: Sequence[dict[str, Any]]) -> None:
+    print()
+    heading = ("network", "runs", "copies", "parameters", "GMAC a run", "blocks")
+    rows = [
+        (
+            stage["network"], f"{stage['repeat']:g}", f"{stage['copies']:g}", f"{stage['parameters']:,}",
+            f"{stage['macs'] / 1e9:,.2f}", str(len(stage["blocks"])),
+        )
+        for stage in stages
+    ]  # fmt: skip
+    print_columns([heading, *rows], numbers=range(1, 6), indent="  ")
+    print("\n`perfmodel model show NETWORK` shows the blocks of one of them")
 
 
 def _print_blocks(stage: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ from perfmodel.formats import find_format
 from perfmodel.workloads.network import AnyNetwork, as_pipeline
 from perfmodel.workloads.networks.library import Variant, built, family_fields
 from perfmodel.workloads.networks.registry import FAMILIES
-from perfmodel.workloads.networks.summary import field_values, variant_of
+from perfmodel.workloads.networks.summary import values_of, variant_of
 
 METRICS: Mapping[str, str] = {
     "parameters": "learned numbers",
@@ -79,7 +79,7 @@ def usual_field(name: str) -> str:
     variant = variant_of(name)
     if variant is None:
         return "image"
-    known = field_values(variant)
+    known = values_of(variant)
     return next((field for field in ("image", "height", "text_tokens", "depth", "depths") if field in known), "image")
 
 
@@ -94,7 +94,7 @@ class _Count:
 
     def value_of(self, field: str) -> Any:
         """Return the value of a field as it is."""
-        return self.changes.get(field, field_values(self.variant)[field])
+        return self.changes.get(field, values_of(self.variant)[field])
 
     def __call__(self, **fields: Any) -> Fraction:
         network = built(self.variant, {**self.changes, **fields})

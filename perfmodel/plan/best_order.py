@@ -9,10 +9,10 @@ from typing import NamedTuple
 from perfmodel.plan.ordering import KernelSets, Timeline, greedy_order, order_in_file, timeline
 from perfmodel.plan.tensors import KernelGraph
 
-MOST_STATES = 5_000
+MOST_STATES = 2_000
 """Sets of kernels that a search looks at before it gives up on proving the best order."""
 
-SLACK = 0.002
+SLACK = 0.02
 """Share of the peak that a search may give away to leave out orders that differ only in small tensors."""
 
 
@@ -38,8 +38,8 @@ def best_order(graph: KernelGraph, *, in_place: bool = False, most_states: int =
     Here the set of the lowest peak comes first, so that the peak at which the search ends or gives up bounds all orders
     from below. Two rules leave out what no best order needs. Eager: a kernel that frees at least what it writes, and
     does not pass the peak so far, runs at once. Lazy: one that never frees more than it writes runs just before the
-    first that reads its result. If that gives up, kernels that break the second rule by little count as lazy too, which
-    the bound from below pays for (:data:`SLACK`). The answer is never worse than the file's order and the greedy one.
+    first that reads its result. If that gives up, kernels that break either rule by little follow it too, which the
+    bound from below pays for (:data:`SLACK`). The answer is never worse than the file's order and the greedy one.
     """
     orders = (order_in_file(graph), greedy_order(graph, in_place=in_place))
     known = min((timeline(graph, order, in_place=in_place) for order in orders), key=lambda t: t.peak_bytes)
@@ -70,7 +70,7 @@ class _Search:
         self.sets, self.known, self.most_states = sets, known, most_states
         self.least = max((_least(sets, k) for k in range(sets.count)), default=0.0)
         self.least = max(self.least, sets.at_start())
-        self.lazy, self.slack = _lazy(sets, slack * self.least)
+        self.lazy, self.eager, self.slack = _harmless(sets, slack * self.least)
         self.helpers = {k: _helpers(sets, k, self.lazy) for k in range(sets.count) if k not in self.lazy}
         self.needs = {k: _needs(sets, k, helpers) for k, helpers in self.helpers.items()}
         self.limit = known.peak_bytes * (1 - 1e-12)
@@ -129,7 +129,8 @@ class _Search:
             moved = False
             for kernel in state.ready:
                 following, ran = self._after(state, kernel)
-                if following.peak <= state.peak and following.live <= state.live:
+                better = following.peak <= state.peak and following.live <= state.live
+                if better or kernel in self.eager:
                     state, moved = following, True
                     path.extend(ran)
                     break
@@ -156,29 +157,32 @@ def _least(sets: KernelSets, kernel: int) -> float:
     return found
 
 
-def _lazy(sets: KernelSets, allowed: float) -> tuple[frozenset[int], float]:
-    """Return the kernels that may wait for their first reader, and by how much that may raise the peak at most.
+def _harmless(sets: KernelSets, allowed: float) -> tuple[frozenset[int], frozenset[int], float]:
+    """Return the kernels that may wait for their first reader, those that may run at once, and what both may cost.
 
-    One whose result is no smaller than all that it reads keeps less alive while it waits; it runs beside what it reads
-    and its first reader beside its own result, which must be as large.
+    A kernel may wait whose result is no smaller than all that it reads: it keeps less alive while it waits. It then runs
+    beside what it reads, and its first reader beside its own result, which must be as large. One that runs at once keeps
+    its result alive for longer. ``allowed`` bytes may be lost in all.
     """
-    graph = sets.graph
-    found: list[tuple[float, int]] = []
+    found: list[tuple[float, int, bool]] = []
     for kernel in range(sets.count):
-        written = graph.writes[kernel]
-        if not sets.after[kernel] or any(sets.stays[t] or not sets.read_by[t] for t in written):
-            continue
-        read = sum(sets.size[t] for t in graph.reads[kernel])
+        written = sets.graph.writes[kernel]
         own = sum(sets.size[t] for t in written)
-        theirs = min(sum(sets.size[t] for t in graph.writes[k]) for k in sets.after[kernel])
-        found.append((max(read - own, 0.0) + max(read - theirs, 0.0), kernel))
-    slack, lazy = 0.0, set[int]()
-    for cost, kernel in sorted(found):
+        found.append((own, kernel, False))
+        if sets.after[kernel] and all(sets.read_by[t] and not sets.stays[t] for t in written):
+            read = sum(sets.size[t] for t in sets.graph.reads[kernel])
+            theirs = min(sum(sets.size[t] for t in sets.graph.writes[k]) for k in sets.after[kernel])
+            found.append((max(read - own, 0.0) + max(read - theirs, 0.0), kernel, True))
+    slack = 0.0
+    chosen: dict[int, bool] = {}
+    for cost, kernel, waits in sorted(found):
         if slack + cost > allowed:
             break
-        slack += cost
-        lazy.add(kernel)
-    return frozenset(lazy), slack
+        if kernel not in chosen:
+            slack += cost
+            chosen[kernel] = waits
+    lazy = frozenset(kernel for kernel, waits in chosen.items() if waits)
+    return lazy, frozenset(chosen) - lazy, slack
 
 
 def _helpers(sets: KernelSets, kernel: int, lazy: frozenset[int]) -> tuple[int, ...]:

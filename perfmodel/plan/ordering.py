@@ -136,3 +136,13 @@ def timeline(graph: KernelGraph, order: Sequence[int], *, in_place: bool = False
         alive -= {*ends, *(t for t in graph.writes[kernel] if not sets.read_by[t] and not sets.stays[t])}
         done, live = done | 1 << kernel, after
     return Timeline(tuple(order), tuple(found), tuple(held), tuple(over))
+
+
+def live_bytes(graph: KernelGraph, order: Sequence[int]) -> tuple[float, ...]:
+    """Return what is live while each kernel of the graph (by its index) runs in an order; as :func:`timeline`."""
+    sets, found = KernelSets(graph, in_place=False), [0.0] * len(graph.kernels)
+    done, live = 0, sets.at_start()
+    for kernel in order:
+        found[kernel], live = sets.step(done, live, kernel)
+        done |= 1 << kernel
+    return tuple(found)

@@ -41,6 +41,7 @@ NETWORK_SCENARIO_COLUMNS: tuple[str, ...] = ("model", "device", "batch", "precis
 NETWORK_OPERATOR_COLUMNS: tuple[str, ...] = (*OPERATOR_COLUMNS[:2], "block", *OPERATOR_COLUMNS[2:])
 """The same of networks: ``phase`` is the network of a pipeline, ``block`` its block, ``part`` the kind of layer."""
 
+_WORTH_DRAWING = 0.01
 STEPS = ("prefill", "decode", "step")
 """The phases of language models; those of others are named by their networks."""
 
@@ -85,6 +86,15 @@ def phases(report: Report) -> list[Phase]:
     for row in operators_of(report):
         groups.setdefault(str(row.get("phase") or "step"), []).append(row)
     return [_phase(name, rows) for name, rows in groups.items()]
+
+
+def main_phases(report: Report) -> list[Phase]:
+    """Return the phases, of a pipeline those networks that take a part of its time worth drawing."""
+    found = phases(report)
+    if not of_network(report):
+        return found
+    least = _WORTH_DRAWING * sum(phase.expected_s for phase in found)
+    return [phase for phase in found if phase.expected_s >= least]
 
 
 def together(report: Report) -> list[Phase]:

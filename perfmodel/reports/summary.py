@@ -53,7 +53,7 @@ _QUIET = {
     **{"phase": "serve", "mode": "agg", "routing": "uniform", "static": False, "engine": ""},
     **{"microbatches": 0, "sequence_parallel": False, "redundant_experts": 0, "cp_mode": "ring", "overlap": "none"},
     **{"draft_tokens": 0, "acceptance": None},
-    **{"layers": {}, "fusion": "", "sparsity": "dense"},
+    **{"layers": {}, "fusion": "", "sparsity": "dense", "changes": {}},
 }
 
 

@@ -18,7 +18,7 @@ from perfmodel.numeric import Number
 from perfmodel.serving.network import NetworkAnswer, NetworkQuestion, NetworkSetup, prepare_network
 from perfmodel.sweeps.grid import LARGEST_IN_MEMORY, Progress, Sweep
 from perfmodel.workloads.network import AnyNetwork, Network, NetworkPipeline
-from perfmodel.workloads.networks.what_if import changed_network
+from perfmodel.workloads.networks.what_if import changed_network, image_fields
 
 CHUNK_POINTS = 20_000
 """Batches that are answered together: each kernel of the network holds an array of them."""
@@ -102,7 +102,7 @@ def _setup(
 ) -> NetworkSetup:  # fmt: skip
     other = {name: str(value) for name, value in point.items() if "." in name}
     if "image" in point:
-        other["model.image"] = str(point["image"])
+        other |= image_fields(network, point["image"])
     chosen = {name: value for name, value in point.items() if "." not in name and name != "image"}
     workload, machine = changed_network(network, device, {**changes, **other})
     result.model, result.sample = workload.name, workload.sample

@@ -14,7 +14,7 @@ from perfmodel.serving.network import NetworkQuestion, NetworkSetup, prepare_net
 from perfmodel.serving.network_rows import bottlenecks
 from perfmodel.tables.stream import Row, number, word
 from perfmodel.workloads.network import AnyNetwork
-from perfmodel.workloads.networks.what_if import find_network
+from perfmodel.workloads.networks.what_if import field_values, find_network, image_fields
 
 OUTPUTS = (
     "latency_ms", *(f"latency_{q}_ms" for q in ("bound", "p10", "p90")), "samples_per_s", "samples_per_s_per_device",
@@ -91,7 +91,10 @@ def _setup_or_reason(key: NetworkKey, device: Device) -> NetworkSetup | Perfmode
 
 @lru_cache(maxsize=256)
 def _network(model: str, image: int) -> AnyNetwork:
-    return find_network(model, {"image": image} if image else None)
+    if not image:
+        return find_network(model)
+    fields = image_fields(model, image)
+    return find_network(model, field_values({name.removeprefix("model."): text for name, text in fields.items()}))
 
 
 def forget() -> None:

@@ -78,7 +78,7 @@ class Network:
     covers: str = ""
     notes: tuple[str, ...] = ()
     source: str = ""
-    published_parameters: int | None = None
+    published_parameters: float | None = None
     published_macs: float | None = None
     published_source: str = ""
     verified: bool = True

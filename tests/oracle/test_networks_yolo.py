@@ -32,7 +32,7 @@ def deployed(module: torch.nn.Module) -> torch.nn.Module:
 def test_counts(name: str, image: int = 160) -> None:
     from torch.utils.flop_counter import FlopCounterMode
 
-    task = f"-{name.split('-')[1]}" if name.split("-")[-1] in {"seg", "pose", "obb"} else ""
+    task = f"-{name.split('-')[1]}" if name.rsplit("-", maxsplit=1)[-1] in {"seg", "pose", "obb"} else ""
     spelled = name.removesuffix("u")
     module = getattr(ultralytics, MODELS[task])(f"{spelled}.yaml", verbose=False)
     module = (deployed(module) if name.startswith("yolov10") else module).eval()

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from perfmodel.reports.ops_table import operators_of
+from perfmodel.reports.ops_table import main_phases, operators_of
 from perfmodel.reports.text import MISSING, Report, Row, amount, listed, percent, quantity, seconds
 from perfmodel.reports.views.style import axis, base_layout, escaped, names_axis, part_colour, time_scale
 from perfmodel.reports.views.view import Key, Plot, Table, View
@@ -22,8 +22,10 @@ def blocks_view(report: Report) -> View:
     for row in operators_of(report):
         networks.setdefault(str(row.get("phase")), []).append(row)
     groups = {name: blocks_of(rows) for name, rows in networks.items()}
-    plots = [_plot(name, blocks) for name, blocks in groups.items() if len(blocks) > 1]
-    finding = "; ".join(_clause(name, blocks) for name, blocks in groups.items() if len(blocks) > 1)
+    main = [phase.name for phase in main_phases(report)]
+    drawn = {name: blocks for name, blocks in groups.items() if len(blocks) > 1 and name in main}
+    plots = [_plot(name, blocks) for name, blocks in drawn.items()]
+    finding = "; ".join(_clause(name, blocks) for name, blocks in drawn.items())
     text = f"{finding}." if finding else "The network is one block."
     return View("blocks", "Time by block", text, plots, _table(groups), _CAPTION if plots else "")
 

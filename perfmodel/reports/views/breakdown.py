@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from perfmodel.reports.ops_table import Phase, folded, label, phases, share
+from perfmodel.reports.ops_table import Phase, folded, label, main_phases, phases, share
 from perfmodel.reports.text import MISSING, Report, Row, amount, listed, percent, plain, seconds
 from perfmodel.reports.views.style import axis, base_layout, escaped, names_axis, part_colour, time_scale
 from perfmodel.reports.views.view import Key, Plot, Table, View
@@ -24,7 +24,7 @@ _CAPTION = (
 def breakdown_view(report: Report) -> View:
     """Return the time of each operator, by phase, with its bound and its band."""
     groups = phases(report)
-    timed = [phase for phase in groups if phase.expected_s]
+    timed = [phase for phase in main_phases(report) if phase.expected_s]
     finding = "; ".join(_clause(phase) for phase in timed)
     text = (
         f"{_capital(finding)}." if finding else "The estimate has no operators with a time: there is nothing to draw."

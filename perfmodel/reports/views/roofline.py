@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from perfmodel.errors import InputError
 from perfmodel.formats import runnable_format
-from perfmodel.reports.ops_table import STEPS, Phase, label, of_bound, operators_of, phases, share
+from perfmodel.reports.ops_table import STEPS, Phase, label, main_phases, of_bound, operators_of, phases, share
 from perfmodel.reports.text import MISSING, Report, Row, amount, number, percent, plain, quantity, seconds
 from perfmodel.reports.views.labels import Box, Label, place_labels
 from perfmodel.reports.views.style import (
@@ -51,10 +51,11 @@ def roofline_view(report: Report) -> View:
     """Return the roofline of an estimate: arithmetic intensity against FLOP/s, a point per operator."""
     machine = _machine(report)
     groups = phases(report)
-    points = [point for phase in groups for row in phase.rows if (point := _point(row, phase)) is not None]
+    drawn = main_phases(report)
+    points = [point for phase in drawn for row in phase.rows if (point := _point(row, phase)) is not None]
     plots = [_plot(points, machine)] if points else []
     caption = _caption(points, machine) if points else ""
-    return View("roofline", "Roofline", _finding(points, groups), plots, _table(groups), caption)
+    return View("roofline", "Roofline", _finding(points, drawn), plots, _table(groups), caption)
 
 
 def _caption(points: list[_Point], machine: _Machine) -> str:

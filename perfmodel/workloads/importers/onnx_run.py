@@ -100,6 +100,8 @@ class Run:
             if self._count > MOST_NODES:
                 raise Malformed(f"unfolds to more than {MOST_NODES} nodes: no network that can be imported")
             self._at = node
+            if any(isinstance(text, bytes) for text in (node.name, node.op_type, *node.input, *node.output)):
+                raise Malformed("has a name that is not UTF-8")
             self.write.at(plain_name(scope.prefix + _label(node)))
             found = [self._find(scope, name) if name else None for name in node.input]
             unknown = next((t for t in found if isinstance(t, Unknown)), None)

@@ -49,14 +49,22 @@ def plain_attention(
 ) -> Value:  # fmt: skip
     """Add attention as its steps: scores, their scale (``scaled``), learned ``biases``, softmax, the weighted sum.
 
-    Heads of ``key`` features compare and of ``value`` features are summed; ``mixes`` adds 1x1 convolutions over the
-    heads before and after the softmax (talking heads). ``shape`` is the result's.
+    ``inputs`` are the values that hold queries, keys and values. Heads of ``key`` features compare and of ``value``
+    features are summed; ``mixes`` adds 1x1 convolutions over the heads before and after the softmax (talking heads).
+    ``shape`` is the result's.
     """
     kv = q_tokens if kv_tokens is None else kv_tokens
     batch = windows * heads
     with b.scope(name):
         scores = b.matmul(
-            inputs[0], inputs[-1], (batch, q_tokens, kv), batch=batch, m=q_tokens, n=kv, k=key, name="scores"
+            inputs[0],
+            inputs[min(1, len(inputs) - 1)],
+            (batch, q_tokens, kv),
+            batch=batch,
+            m=q_tokens,
+            n=kv,
+            k=key,
+            name="scores",
         )
         if scaled:
             scores = b.scale(scores)

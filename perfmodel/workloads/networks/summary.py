@@ -1,4 +1,4 @@
-"""What there is to say of a network: its counts, its blocks, the fields of its family, and whether it is as published."""
+"""What there is to say of a network: its counts, its blocks, its family's fields, and whether it is as published."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def variant_row(variant: Variant) -> dict[str, Any]:
         "family": variant.family,
         "parameters": published.get("parameters"),
         "macs": published.get("macs"),
-        "image": field_values(variant).get("image"),
+        "image": values_of(variant).get("image"),
     }
 
 
-def field_values(variant: Variant) -> dict[str, Any]:
+def values_of(variant: Variant) -> dict[str, Any]:
     """Return all fields of a variant's family with their values: stated, or the family's default."""
     known = family_fields(FAMILIES[variant.family])
     return {name: variant.fields.get(name, p.default) for name, p in known.items()}
@@ -54,10 +54,11 @@ def counts_of(network: AnyNetwork) -> dict[str, Any]:
 
 
 def block_rows(network: Network) -> list[dict[str, Any]]:
-    """Return one row a block in order: what kind its layers are, what it leaves, parameters and multiply-accumulates."""
+    """Return one row a block in order: what kinds its layers are, what it leaves, its parameters and MACs."""
     rows: dict[str, dict[str, Any]] = {}
     for node in network.nodes:
-        row = rows.setdefault(node.block, {"block": node.block, "kinds": {}, "shape": [], "parameters": 0, "macs": 0.0})
+        empty: dict[str, Any] = {"block": node.block, "kinds": {}, "shape": [], "parameters": 0, "macs": 0.0}
+        row = rows.setdefault(node.block, empty)
         row["parameters"] += node.parameters
         row["shape"] = list(node.shape)
         if node.operator is not None:
@@ -79,10 +80,11 @@ def check_network(variant: Variant | None, network: AnyNetwork) -> list[Finding]
     found = [*_published(variant.published, network)] if variant else []
     if variant and not variant.verified:
         found.append(Finding("warning", "verified", "the numbers were not read in their source"))
-    for stage in as_pipeline(network).stages:
-        for missing in stage.network.unsupported:
-            found.append(Finding("warning", missing.kind, f"{missing.count} operators are not counted"))
-    return found
+    return found + [
+        Finding("warning", missing.kind, f"{missing.count} operators are not counted")
+        for stage in as_pipeline(network).stages
+        for missing in stage.network.unsupported
+    ]
 
 
 def _published(published: Mapping[str, Any], network: AnyNetwork) -> Iterator[Finding]:
@@ -94,7 +96,9 @@ def _published(published: Mapping[str, Any], network: AnyNetwork) -> Iterator[Fi
         stated = published.get(name)
         if stated and abs(counts[name] / stated - 1) > max(tolerance, _rounding(stated)):
             off = 100 * (counts[name] / stated - 1)
-            yield Finding("error", f"published.{name}", f"computed {counts[name]:,.0f} is {off:+.2f} % off {stated:,.0f}")
+            yield Finding(
+                "error", f"published.{name}", f"computed {counts[name]:,.0f} is {off:+.2f} % off {stated:,.0f}"
+            )
     if not published.get("source"):
         yield Finding("warning", "published", "has no source")
 

@@ -72,6 +72,17 @@ def changed_network(
     return find_network(network, field_values(split["model"])), device
 
 
+def image_fields(network: str | AnyNetwork, pixels: int) -> dict[str, str]:
+    """Return the changes that give a network images of so many pixels a side: its field image, or height and width."""
+    from perfmodel.workloads.networks.library import family_fields
+    from perfmodel.workloads.networks.registry import FAMILIES
+
+    variant = find_variant(network) if isinstance(network, str) else None
+    known = family_fields(FAMILIES[variant.family]) if variant else {}
+    names = ("height", "width") if "image" not in known and {"height", "width"} <= set(known) else ("image",)
+    return {f"model.{name}": str(pixels) for name in names}
+
+
 def field_values(words: Mapping[str, str]) -> dict[str, Any]:
     """Return fields of a family, such as ``{"image": "288", "depths": "[2, 2]"}``, as the values that they write."""
     return {name: _value(name, text) for name, text in words.items()}

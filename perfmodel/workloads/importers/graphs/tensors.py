@@ -116,8 +116,13 @@ def rows_and_columns(shape: Shape) -> tuple[int, int]:
     return prod(shape) // columns if columns else 0, columns
 
 
-def plain_name(text: str, most: int = 200) -> str:
-    """Return a name from a stranger's file without what a terminal would act on, and not too long."""
+def plain_name(text: str | bytes, most: int = 200) -> str:
+    """Return a name from a stranger's file without what a terminal would act on, and not too long.
+
+    What is not UTF-8 comes as bytes out of a protobuf.
+    """
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "replace")
     if len(text) <= most and text.isprintable():
         return text
     clean = "".join(c if c.isprintable() else "?" for c in text[: most + 1])
