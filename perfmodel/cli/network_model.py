@@ -126,14 +126,16 @@ def _print_counts(found: dict[str, Any]) -> None:
     published = found["published"]
     names = {"parameters": "parameters", "macs": "multiply-accumulates", "flops": "flops",
              "activation_elements": "activation elements"}  # fmt: skip
-    rows = [("", "computed", "published", "difference")]
+    rows: list[tuple[str, ...]] = [("", "computed", "published", "difference")]
     for key, title in names.items():
         if found.get(key) is None:
             continue
         stated = published.get(key)
         off = "" if not stated else f"{100 * (found[key] / stated - 1):+.2f} %"
         rows.append((title, f"{found[key]:,.0f}", f"{stated:,.0f}" if stated else "", off))
-    print_columns(rows, numbers=(1, 2, 3), indent="  ")
+    if not published:
+        rows = [row[:2] for row in rows[1:]]
+    print_columns(rows, numbers=range(1, len(rows[0])), indent="  ")
     if published.get("source"):
         print(f"  published by {published['source']}")
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from math import log2
-from typing import Any
+from typing import Any, cast
 
 from perfmodel.errors import InputError, PerfmodelError, did_you_mean
 from perfmodel.formats import find_format
@@ -116,12 +116,12 @@ def _counted(network: AnyNetwork, metric: str) -> Fraction:
 
 
 def _growth(count: _Count, field: str) -> Growth:
-    value = count.value_of(field)
-    if isinstance(value, (list, tuple)) and value and all(_whole(part) for part in value):
+    value: Any = count.value_of(field)
+    if isinstance(value, (list, tuple)) and value and all(_whole(part) for part in cast("list[Any]", value)):
         return _in_depths(count, field, list(value)) if field in _DEPTHS else _in_factor(count, field, list(value))
     if isinstance(value, float) and value > 0:
         return _in_factor(count, field, value)
-    if not _whole(value) or value < 1:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise InputError(f"{count.variant.name}: {field} is {value!r:.40}; only numbers and lists of them can vary")
     if field in _DEPTHS:
         return _in_depth(count, field, value)

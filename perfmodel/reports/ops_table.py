@@ -102,7 +102,7 @@ def together(report: Report) -> list[Phase]:
     found = phases(report)
     if len(found) < 2 or not of_network(report):
         return found
-    rows = [{**row, "name": f"{phase.name}: {row.get('name')}"} for phase in found for row in phase.rows]
+    rows: list[Row] = [{**row, "name": f"{phase.name}: {row.get('name')}"} for phase in found for row in phase.rows]
     return [_phase("all networks", rows)]
 
 

@@ -151,15 +151,19 @@ class NetworkSetup:
         )
 
     def _step(self, schedule: tuple[Kernel, ...], alike: tuple[int, ...], samples: Number) -> StepTime:
-        known: dict[int, tuple[ops.Operator, OperatorCost]] = {}  # many kernels of a network are the same one
+        known: dict[int, tuple[ops.Operator, OperatorCost, Number]] = {}  # many kernels of a network are the same one
         rows: list[TimedOperator] = []
+        layered = has_layer_norms(kernel.operator for kernel in schedule)
+        c = self.machine.coefficients("network", "network", "")
         for kernel, like in zip(schedule, alike, strict=True):
             if like not in known:
                 op = kernel.operator.batched(samples)
-                known[like] = op, operator_cost(op, self.machine)
-            op, cost = known[like]
+                cost = operator_cost(op, self.machine)
+                stretched = cost.expected_s * c[f"{kernel_class(op, layered)}_stretch"]
+                known[like] = op, cost, maximum(stretched, cost.bound_s)
+            op, cost, expected = known[like]
             step = StepOperator(kernel.name, kernel.block, op, 1.0)
-            rows.append(TimedOperator(step, cost.bound, cost.expected_s, cost.spread_low, cost.spread_high))
+            rows.append(TimedOperator(step, cost.bound, expected, cost.spread_low, cost.spread_high))
         return assembled(rows, self.machine)
 
     def _memory(self, batch: Number) -> NetworkMemory:
@@ -260,14 +264,13 @@ def kernel_class(op: ops.Operator, layered: bool) -> str:
 def assembled(rows: list[TimedOperator], machine: Machine) -> StepTime:
     """Return the time of kernels that run one after the other: their sum, and what the engine needs to issue them.
 
-    ``max(sum t*stretch, kernels*issue_us) + start_us``: a host that is slower than the device decides. The stretch of a
-    class of kernels (:func:`kernel_class`) is what an engine's are slower than the measured ones whose forms they take.
+    ``max(sum t, kernels*issue_us) + start_us``: a host that is slower than the device decides. Each t is already that
+    of the engine's class of kernels (:func:`kernel_class`): the measured kernels' time whose form it takes, stretched.
     The band is that of whole networks. Source: fitted on networks' times, hardware_specs/calibration/network.yaml.
     """
     c = machine.coefficients("network", "network", "")
     parts = sum_bounds((row.bound, row.step.repeat) for row in rows)
-    layered = has_layer_norms(row.step.operator for row in rows)
-    busy = total(row.expected_s * c[f"{kernel_class(row.step.operator, layered)}_stretch"] for row in rows)
+    busy = total(row.expected_s for row in rows)
     expected = maximum(busy, len(rows) * c["issue_us"] * 1e-6) + c["start_us"] * 1e-6
     expected = maximum(expected, parts.time_s)
     band = machine.band("network", "network", "")
