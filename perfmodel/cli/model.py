@@ -308,7 +308,7 @@ def families(kind: Kind = "all", json: o.Json = False) -> None:
 def import_(
     config: Annotated[
         str,
-        typer.Argument(metavar="FILE", help="A Hugging Face config.json or its folder; a graph: .onnx, .graph.json."),
+        typer.Argument(metavar="FILE", help="A Hugging Face config.json or its folder; a graph: .onnx, .json."),
     ],
     name: Annotated[
         str, typer.Option("--name", metavar="NAME", help="The model's name.  [default: the folder's]")
@@ -330,17 +330,19 @@ def import_(
 
     Put the file into a folder that PERFMODEL_SPECS names, and the model has a name. A config of a family that is not
     known can be started with --as and the nearest family: what is not understood stands in comments, uncounted.
-    A graph (ONNX) is estimated from its own file; import shows what of it is counted.
+    A graph (ONNX, or records of a PyTorch graph) is estimated from its own file; import shows what of it is counted.
     """
-    from perfmodel.cli.network_model import import_graph, is_graph
+    from perfmodel.workloads.networks.what_if import is_graph
 
     if is_graph(config):
+        from perfmodel.cli.network_model import import_graph
+
         if name or out or family:
             raise InputError("--name, --out and --as are of configs: a graph is estimated from its own file")
         import_graph(config, size, json=json)
         return
     if size or json:
-        raise InputError("--size and --json are of graphs (.onnx, .graph.json), not of configs")
+        raise InputError("--size and --json are of graphs (.onnx, or .json records), not of configs")
     from perfmodel.workloads.library import import_model
 
     text = import_model(config, name or None, family or None)

@@ -192,17 +192,9 @@ def checked_network(name: str) -> tuple[Variant | None, AnyNetwork]:
     return variant, find_network(name) if variant is None else built(variant, {})
 
 
-def is_graph(path: str) -> bool:
-    """Say whether ``model import`` reads a file as a graph of operators, rather than as a config."""
-    from perfmodel.workloads.networks.what_if import GRAPH_SUFFIXES
-
-    return path.endswith(GRAPH_SUFFIXES) or path.rpartition("/")[2] == "graph.json"
-
-
 def import_graph(path: str, sizes: Sequence[str] | None, *, json: bool) -> None:
     """Print what a graph of operators was imported as, and how much of it is understood."""
-    from perfmodel.workloads.importers.graph_file import load_graph
-    from perfmodel.workloads.importers.graphs.coverage import coverage
+    from perfmodel.workloads.importers.graph_file import coverage, load_graph
     from perfmodel.workloads.networks.summary import counts_of
 
     network = load_graph(path, sizes=_sizes(sizes) or None)

@@ -13,6 +13,7 @@ from perfmodel.cli.question import changes
 from perfmodel.errors import InputError
 
 if TYPE_CHECKING:
+    from perfmodel.devices import Device
     from perfmodel.serving.network import NetworkSetup
     from perfmodel.workloads.network import AnyNetwork, Network
 
@@ -96,13 +97,14 @@ def one_of(network: AnyNetwork, stage: str = "") -> Network:
 
 
 def setup_of(
-    model: str, device: str, *, image: str = "", precision: str = "", layers: str = "", fusion: str = "",
-    sparsity: str = "", engine: str = "", change: Sequence[str] | None = None, stage: str | None = None,
-    into: Callable[[AnyNetwork], AnyNetwork] | None = None,
+    model: str, device: str, *, image: str = "", change: Sequence[str] | None = None, stage: str | None = None,
+    into: Callable[[AnyNetwork], AnyNetwork] | None = None, **asked: str,
 ) -> NetworkSetup:  # fmt: skip
-    """Return a network on a device, checked; ``stage`` as in :func:`one_of` (None: pipelines whole), ``into`` changes it."""
+    """Return a network on a device, checked; ``stage`` as in :func:`one_of` (None: pipelines whole), ``into`` changes it.
+
+    ``asked`` are the words of :func:`setup_for`.
+    """
     from perfmodel.devices import load_device
-    from perfmodel.network_api import estimate_network
     from perfmodel.workloads.networks.what_if import changed_network
 
     _refuse_language(model)
@@ -114,10 +116,18 @@ def setup_of(
     network, machine = changed_network(model, load_device(device), said)
     if stage is not None:
         network = one_of(network, stage)
-    if into is not None:
-        network = into(network)
+    return setup_for(network if into is None else into(network), machine, **asked)
+
+
+def setup_for(
+    network: AnyNetwork, device: str | Device, *, precision: str = "", layers: str = "", fusion: str = "",
+    sparsity: str = "", engine: str = "",
+) -> NetworkSetup:  # fmt: skip
+    """Return a network that is at hand on a device, checked."""
+    from perfmodel.network_api import estimate_network
+
     return estimate_network(
-        network, machine, precision=precision, layers=layer_precisions(layers), fusion=fusion,
+        network, device, precision=precision, layers=layer_precisions(layers), fusion=fusion,
         sparsity=sparsity or "dense", engine=engine,
     ).setup  # fmt: skip
 

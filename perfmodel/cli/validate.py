@@ -16,6 +16,7 @@ app = new_app()
 KINDS: dict[str, tuple[str, str, str]] = {
     "published": ("perfmodel.validation.published", "read_published", "kind,engine,device"),
     "energy": ("perfmodel.validation.energy", "read_energy", "group,device"),
+    "vision": ("perfmodel.validation.vision_published", "read_vision", "group,device"),
     "timm": ("perfmodel.validation.vision", "read_timm", "device,engine"),
     "serving": ("perfmodel.validation.measured", "read_serving", "metric,mode,engine"),
     "kernels": ("perfmodel.validation.measured", "read_kernels", "op,device"),
@@ -34,6 +35,7 @@ def _kinds(incomplete: str) -> list[str]:
     epilog=examples(
         "validate published --data published_inference.csv.gz --by kind,engine,device",
         "validate energy --data gpu_power_mlenergy.csv.gz",
+        "validate vision --data published_vision.csv.gz --by group,device",
         "validate timm --data timm_inference.csv.gz --by device,engine",
         "validate serving --data serving.csv --tolerance 20",
         "validate kernels --data gemm.csv --by device,dtype --json",
@@ -41,7 +43,10 @@ def _kinds(incomplete: str) -> list[str]:
 )
 def validate(
     kind: Annotated[
-        str, typer.Argument(metavar="KIND", autocompletion=_kinds, help="published, energy, timm, serving or kernels.")
+        str,
+        typer.Argument(
+            metavar="KIND", autocompletion=_kinds, help="published, energy, vision, timm, serving or kernels."
+        ),
     ],
     data: Annotated[str, typer.Option("--data", metavar="FILE", help="The table of figures, CSV or .csv.gz.")],
     by: Annotated[str, typer.Option("--by", metavar="COLUMN,..", help="Group the errors by these columns.")] = "",

@@ -123,7 +123,8 @@ class Split:
     replies: bool = True
 
     def __post_init__(self) -> None:
-        if len(self.first.pipeline.stages) != 1 or self.first.pipeline is not self.second.pipeline:
+        networks = [stage.network for each in (self.first, self.second) for stage in each.pipeline.stages]
+        if len(networks) != 2 or networks[0] is not networks[1]:
             raise InputError("a cut is one of a single network, the same on both devices")
         if self.transfer:
             find_cache_encoding(self.transfer)

@@ -292,14 +292,14 @@ def _conv_rules(found: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _network_rules(found: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    plain = {"issue_us": 0.0, "start_us": 0.0, "conv_stretch": 1.0, **{f"{name}_stretch": 1.0 for name in CLASSES}}
+    plain = {"host_issue_us": 0.0, "start_us": 0.0, "conv_stretch": 1.0, **{f"{name}_stretch": 1.0 for name in CLASSES}}
     rules: list[dict[str, Any]] = [{"set": plain, "note": "a graph of kernels without a host; not measured"}]
     issue = {"torch": 8.0, "torch-channels-last": 8.0, "torch-compile": 4.0}
     for engine, result in found.items():
         stretch = {f"{name}_stretch": result["coefficients"][f"{name}_stretch"] for name in CLASSES}
         rules.append({
-            "when": {"backend": engine}, "set": {**stretch, "issue_us": issue[engine]},
-            "note": "issue_us assumed: Python and the dispatcher take 5 to 10 us a kernel",
+            "when": {"backend": engine}, "set": {**stretch, "host_issue_us": issue[engine]},
+            "note": "host_issue_us assumed: Python and the dispatcher take 5 to 10 us a kernel",
         })  # fmt: skip
     return rules
 

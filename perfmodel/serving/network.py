@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from perfmodel import ops
+from perfmodel.calibration import Coefficients
 from perfmodel.cost.energy import EnergyFacts, Joules, clock_loss, dynamic_energy, energy_facts, limit_factor, overload
 from perfmodel.cost.machine import Machine, machine_for
 from perfmodel.cost.operator_cost import OperatorCost, operator_cost
@@ -154,12 +155,12 @@ class NetworkSetup:
         known: dict[int, tuple[ops.Operator, OperatorCost, Number]] = {}  # many kernels of a network are the same one
         rows: list[TimedOperator] = []
         layered = has_layer_norms(kernel.operator for kernel in schedule)
-        c = self.machine.coefficients("network", "network", "")
+        c = _engine(self.machine)
         for kernel, like in zip(schedule, alike, strict=True):
             if like not in known:
                 op = kernel.operator.batched(samples)
                 cost = operator_cost(op, self.machine)
-                stretched = cost.expected_s * c[f"{kernel_class(op, layered)}_stretch"]
+                stretched = cost.expected_s * c.get(f"{kernel_class(op, layered)}_stretch", 1.0)
                 known[like] = op, cost, maximum(stretched, cost.bound_s)
             op, cost, expected = known[like]
             step = StepOperator(kernel.name, kernel.block, op, 1.0)
@@ -261,19 +262,28 @@ def kernel_class(op: ops.Operator, layered: bool) -> str:
     return "residual" if layered and any(isinstance(part, ops.Add) for part in parts) else "pointwise"
 
 
+def _calibration(machine: Machine) -> str:
+    return "network" if machine.form == "gpu" else "accelerator"
+
+
+def _engine(machine: Machine) -> Coefficients:
+    """Return what an engine adds to the measured kernels; an accelerator's own form holds all but the start."""
+    return machine.coefficients(_calibration(machine), "network", "")
+
+
 def assembled(rows: list[TimedOperator], machine: Machine) -> StepTime:
     """Return the time of kernels that run one after the other: their sum, and what the engine needs to issue them.
 
-    ``max(sum t, kernels*issue_us) + start_us``: a host that is slower than the device decides. Each t is already that
-    of the engine's class of kernels (:func:`kernel_class`): the measured kernels' time whose form it takes, stretched.
+    ``max(sum t, kernels*host_issue_us) + start_us``: a host that is slower than the device decides. Each t is already
+    that of the engine's class of kernels (:func:`kernel_class`): the time by the form of measured kernels, stretched.
     The band is that of whole networks. Source: fitted on networks' times, hardware_specs/calibration/network.yaml.
     """
-    c = machine.coefficients("network", "network", "")
+    c = _engine(machine)
     parts = sum_bounds((row.bound, row.step.repeat) for row in rows)
     busy = total(row.expected_s for row in rows)
-    expected = maximum(busy, len(rows) * c["issue_us"] * 1e-6) + c["start_us"] * 1e-6
+    expected = maximum(busy, len(rows) * c.get("host_issue_us", 0.0) * 1e-6) + c["start_us"] * 1e-6
     expected = maximum(expected, parts.time_s)
-    band = machine.band("network", "network", "")
+    band = machine.band(_calibration(machine), "network", "")
     time = Time(parts.time_s, expected, maximum(expected * band.p10, parts.time_s), expected * band.p90)
     return StepTime(time, tuple(rows), 0.0, parts, expected, parts.time_s, expected)
 

@@ -1,53 +1,17 @@
 """Published latency and throughput of vision networks against the model: phones, boards, accelerators, data centres.
 
-The file is a figure a row with its conditions (``../shared/reference/published_vision.csv.gz``). Conditions that a
-source leaves out are taken from its rules: MLPerf's closed division runs int8 where the chip has it, its offline
-scenario batches of :data:`OFFLINE_BATCH`; benchmarks of NPUs run one image at a time.
+What a row ran is told by :mod:`perfmodel.fitting.vision_rows`; a row that cannot be told is counted with its reason.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from perfmodel.devices import Device, load_device
-from perfmodel.errors import InputError, PerfmodelError
+from perfmodel.errors import PerfmodelError
 from perfmodel.fitting.timm import read_frame
-from perfmodel.serving.network import NetworkQuestion, NetworkSetup, prepare_network
-from perfmodel.validation.vision_names import network_name
-from perfmodel.workloads.network import AnyNetwork
-from perfmodel.workloads.networks.library import load_network
-
-COLUMNS = ("id", "task", "system", "gpu", "n_gpu", "model", "framework", "precision", "batch", "seq_or_img", "metric",
-           "stat", "value", "unit", "notes")  # fmt: skip
-OFFLINE_BATCH = 256.0
-"""Assumed batch of MLPerf's offline scenario, as far as memory holds it."""
-
-_PRECISIONS = {
-    "float": "float16", "fp16": "float16", "mixed(fp16)": "float16", "fp32": "float32", "tf32": "float32",
-    "fp32, bf16": "bfloat16", "int8": "int8", "w8a8": "int8", "uint8": "int8",
-}  # fmt: skip
-_ENGINES = (
-    ("tensorrt", "tensorrt"), ("jetpack", "tensorrt"), ("jetson", "tensorrt"), ("pytorch", "torch-channels-last"),
-    ("tensorflow", "torch-channels-last"), ("mxnet", "torch-channels-last"), ("fastertransformer", "torch-compile"),
-    ("onnxruntime", "onnxruntime"),
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Conditions:
-    """What a row ran: the setup, the batch of a device, and whether the figure is a rate of all devices together."""
-
-    setup: NetworkSetup
-    group: str
-    precision: str
-    batch: float
-    devices: float
-    is_rate: bool
+from perfmodel.fitting.vision_rows import COLUMNS, conditions
+from perfmodel.serving.network import NetworkSetup
 
 
 def read_vision(path: Path) -> tuple[list[dict[str, Any]], dict[str, int]]:
@@ -63,98 +27,17 @@ def read_vision(path: Path) -> tuple[list[dict[str, Any]], dict[str, int]]:
     return found, reasons
 
 
-def conditions(raw: Mapping[str, str]) -> Conditions:
-    """Return what a row ran; :class:`InputError` with the reason if that cannot be told."""
-    rate = raw["metric"] == "throughput"
-    text = f"{raw['task']} {raw['system']}".lower()
-    if "training" in text:
-        raise InputError("training is not modelled")
-    if "server" in raw["task"].lower() or raw["unit"] == "queries/s":
-        raise InputError("a server's rate depends on its latency limit")
-    if raw["stat"] in ("p95", "p99", "Latency P99 (ms)"):
-        raise InputError("tails of a latency are not predicted")
-    network = _network(raw["model"], raw["task"], raw["seq_or_img"], raw["notes"])
-    if not raw["gpu"].strip(" -"):
-        raise InputError("no device is named")
-    device = _device(raw["gpu"])
-    precision = _precision(raw, device)
-    setup = prepare_network(network, device, NetworkQuestion(precision, engine=_engine(raw["framework"], device)))
-    batch = _batch(raw, setup)
-    devices = float(raw["n_gpu"] or 1)
-    return Conditions(setup, _group(raw), precision, batch, devices, rate)
-
-
-@lru_cache(maxsize=2048)
-def _network(model: str, task: str, size: str, notes: str) -> AnyNetwork:
-    found = network_name(model, f"{task} {notes}", size)
-    if found is None:
-        raise InputError("model not in the library")
-    name, fields = found
-    return load_network(name, **fields)
-
-
-@lru_cache(maxsize=256)
-def _device(name: str) -> Device:
-    return load_device(name)
-
-
-def _precision(raw: Mapping[str, str], device: Device) -> str:
-    text = raw["precision"].strip().lower()
-    if text.startswith("int8"):
-        return "int8"
-    if text in _PRECISIONS:
-        return _PRECISIONS[text]
-    if not text and " closed" in raw["task"].lower():
-        return "int8" if device.has_peak("int8") else "float16"
-    raise InputError(f"precision '{raw['precision']}' has no counterpart")
-
-
-def _engine(framework: str, device: Device) -> str:
-    if device.vendor != "nvidia":
-        return ""
-    lower = framework.lower()
-    return next((engine for word, engine in _ENGINES if word in lower), "tensorrt" if "cuda" in lower else "")
-
-
-def _batch(raw: Mapping[str, str], setup: NetworkSetup) -> float:
-    text = raw["batch"].strip()
-    if re.fullmatch(r"\d+(\.0)?", text):
-        return float(text)
-    if "offline" in raw["task"].lower():
-        return max(1.0, min(OFFLINE_BATCH, float(setup.largest_batch())))
-    raise InputError("batch is not stated")
-
-
-def _group(raw: Mapping[str, str]) -> str:
-    framework, system = raw["framework"].lower(), raw["system"]
-    for word, group in (
-        ("ai hub", "Qualcomm AI Hub"), ("hailo", "Hailo"), ("npu freq", "Rockchip"), ("inference performance", "DeepLearningExamples"),
-        ("inference latency", "DeepLearningExamples"), ("vision transformer(vit)", "FasterTransformer"), ("inf2", "Neuron"),
-    ):  # fmt: skip
-        if word in system.lower():
-            return group
-    if "closed" in raw["task"].lower() or "open" in raw["task"].lower():
-        return f"MLPerf {raw['task'].split()[0].lower()}"
-    return framework.split()[0] if framework else "other"
-
-
 def _compared(raw: dict[str, str]) -> dict[str, Any]:
     c = conditions(raw)
     latency = _latency(c.setup, c.batch)
-    published = float(raw["value"])
-    if not published > 0:
-        raise InputError("the figure is not above zero")
-    measured_s = c.batch * c.devices / published if c.is_rate else published * 1e-3
-    if not c.is_rate and raw["stat"] == "lat_p99_ms_8samples":
-        raise InputError("tails of a latency are not predicted")
-    predicted = c.batch * c.devices / float(latency.expected) if c.is_rate else float(latency.expected) * 1e3
+    expected = float(latency.expected)
     return {
         "id": raw["id"], "group": c.group, "device": c.setup.device.name, "model": c.setup.pipeline.name,
         "family": c.setup.pipeline.family, "framework": raw["framework"], "precision": c.precision, "batch": c.batch,
-        "metric": raw["metric"], "published": published, "predicted": predicted,
-        "ratio": float(latency.expected) / measured_s,
-        "in_band": float(latency.p10) <= measured_s <= float(latency.p90),
-        "beats_bound": float(latency.bound) / measured_s > 1.01,
+        "metric": raw["metric"], "published": float(raw["value"]),
+        "predicted": c.batch * c.devices / expected if c.is_rate else expected * 1e3, "ratio": expected / c.measured_s,
+        "in_band": float(latency.p10) <= c.measured_s <= float(latency.p90),
+        "beats_bound": float(latency.bound) / c.measured_s > 1.01,
         "published_gops": raw.get("gops", ""), "gops": float(c.setup.pipeline.matmul_flops) / 1e9,
         "published_parameters": raw.get("params_m", ""), "parameters_m": float(c.setup.pipeline.parameters) / 1e6,
     }  # fmt: skip

@@ -37,7 +37,10 @@ CHANGED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         },
     ),
     "vit_base_patch16_224": (
-        {"width": 120, "depth": 2, "heads": 5, "pool": "refine", "position": "none", "final_norm": "pooled", "bias": ""},
+        {
+            "width": 120, "depth": 2, "heads": 5, "pool": "refine", "position": "none", "final_norm": "pooled",
+            "bias": "",
+        },
         {
             "embed_dim": 120, "depth": 2, "num_heads": 5, "global_pool": "prr", "pos_embed": "none", "fc_norm": True,
             "qkv_bias": False,

@@ -54,14 +54,15 @@ CHANGED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "pvt_v2_b0": (
         {"widths": [16, 40, 48, 96], "depths": [1, 2, 1, 1], "heads": [2, 4, 4, 6], "mlp_ratios": [2, 3, 4, 5]},
         {
-            "embed_dims": (16, 40, 48, 96), "depths": (1, 2, 1, 1), "num_heads": (2, 4, 4, 6), "mlp_ratios": (2, 3, 4, 5),
+            "embed_dims": (16, 40, 48, 96), "depths": (1, 2, 1, 1), "num_heads": (2, 4, 4, 6),
+            "mlp_ratios": (2, 3, 4, 5),
         },
     ),
     "focalnet_tiny_srf": (
-        {"width": 40, "depths": [1, 1, 2, 1], "levels": 3, "window": 5, "overlap": True, "layer_scale": True},
+        {"levels": 3, "window": 5, "overlap": True, "layer_scale": True, "inner_norm": True, "mlp_ratio": 2.0},
         {
-            "embed_dim": 40, "depths": (1, 1, 2, 1), "focal_levels": (3,) * 4, "focal_windows": (5,) * 4,
-            "use_overlap_down": True, "layerscale_value": 0.1,
+            "focal_levels": (3,) * 4, "focal_windows": (5,) * 4, "use_overlap_down": True, "layerscale_value": 0.1,
+            "use_post_norm_in_modulation": True, "mlp_ratio": 2.0,
         },
     ),
 }  # fmt: skip

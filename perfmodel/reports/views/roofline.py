@@ -123,7 +123,7 @@ def _plot(points: list[_Point], machine: _Machine) -> Plot:
     layout = base_layout(
         xaxis=axis("FLOP per byte of main memory", **decades(area.left, area.right, "")),
         yaxis=axis("", **decades(area.bottom, area.top, "flops_per_s")),
-        annotations=[*_roof_names(machine, area), *_names(points, area)],
+        annotations=[*_roof_names(machine, area), *_names(points, machine, area)],
         margin={"l": 12, "r": 12, "t": 34, "b": 48},
     )
     data = [*_roofs(machine, area), *_marks(points)]
@@ -212,14 +212,16 @@ def _hover(point: _Point) -> str:
     return "<br>".join(lines)
 
 
-def _names(points: list[_Point], area: Box) -> list[dict[str, Any]]:
+def _names(points: list[_Point], machine: _Machine, area: Box) -> list[dict[str, Any]]:
     """Return the names of the slowest operators of each phase, where they have room (the page hides them on phones)."""
     slow: list[_Point] = []
     for phase in dict.fromkeys(point.phase.name for point in points):
         slow += [point for point in points if point.phase.name == phase][:_NAMES_PER_PHASE]
     slow.sort(key=lambda point: -share(point.row, point.phase))
     wanted = [(point.intensity, point.rate, label(point.row, point.phase)) for point in slow]
-    return [_leader(label) for label in place_labels(wanted, [(p.intensity, p.rate) for p in points], area)]
+    roofs = [(area.right / part, peak) for peak in machine.peaks.values() for part in (1.2, 1.7, 2.5, 4, 6)]
+    taken = [(p.intensity, p.rate) for p in points] + roofs  # the names of the roofs stand at their right ends
+    return [_leader(label) for label in place_labels(wanted, taken, area)]
 
 
 def _leader(label: Label) -> dict[str, Any]:

@@ -28,9 +28,9 @@ def dlrm(
     """Return a deep learning recommendation model for one user-item pair.
 
     ``rows`` of each table and ``lookups`` in each (one number for all, or one a table), ``width`` of an embedding;
-    ``bottom`` layers over ``dense`` features, ``top`` layers to the score. ``interaction``: "dot" products of all pairs,
-    "cat" (none), or "cross": ``cross_layers`` of DCN-V2 with matrices of rank ``cross_rank``. Source: Naumov et al. 2019
-    (arXiv 1906.00091), section 2; facebookresearch/dlrm dlrm_s_pytorch.py; DCN-V2 (arXiv 2008.13535); torchrec
+    ``bottom`` layers over ``dense`` features, ``top`` layers to the score. ``interaction``: "dot" products of all
+    pairs, "cat" (none), or "cross": ``cross_layers`` of DCN-V2 with matrices of rank ``cross_rank``. Source: Naumov et
+    al. 2019 (arXiv 1906.00091), section 2; facebookresearch/dlrm dlrm_s_pytorch.py; DCN-V2 (arXiv 2008.13535); torchrec
     models/dlrm.py, DLRM_DCN. The dot product of all pairs is computed whole, both halves, as implementations do.
     """
     ids = sum(per_table(lookups, len(rows), "look-ups"))

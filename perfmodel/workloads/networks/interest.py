@@ -110,7 +110,8 @@ def behavior_sequence(
     ``rows`` of the tables that the candidate and each of ``history`` items are looked up in, ``profile`` rows of other
     tables, ``width`` of an embedding, ``position`` features of a place in the history that are put beside; ``depth``
     transformer layers of ``heads`` over history and candidate (``layer_norm``: with norms), ``hidden`` layers to the
-    score; they see ``pooled`` "all" tokens, or the "target"'s alone and the candidate's embeddings. Source: Chen et al. 2019 (arXiv 1905.06874), section 2; FuxiCTR model_zoo/BST.
+    score; they see ``pooled`` "all" tokens, or the "target"'s alone and the candidate's embeddings. Source: Chen et al.
+    2019 (arXiv 1905.06874), section 2; FuxiCTR model_zoo/BST.
     """
     b, tables, target, past = _looked_up(name, "behavior-sequence", rows, width, history, profile)
     x = b.concat((past, b.view(target, (1, target.width))), name="sequence")

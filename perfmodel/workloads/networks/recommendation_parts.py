@@ -72,7 +72,8 @@ class Tables:
 
 
 def tower(
-    b: Builder, x: Value, widths: Sequence[int], *, act: str = "relu", norm: bool = False, last: str = "", name: str = ""
+    b: Builder, x: Value, widths: Sequence[int], *, act: str = "relu", norm: bool = False, last: str = "",
+    name: str = "",
 ) -> Value:  # fmt: skip
     """Add dense layers of ``widths``, each with its activation (and batch norm), the last with ``last`` ("" for none).
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from perfmodel import ops
-from perfmodel.ops.attention import visible_pairs
 from perfmodel.workloads.building import Builder, Value
 from perfmodel.workloads.network import Network
 from perfmodel.workloads.networks.diffusion_parts import bare_norm
@@ -110,10 +109,10 @@ def hstu(
     """Return a hierarchical sequential transduction unit over the last ``length`` items, and ``candidates``' scores.
 
     ``items`` ids that there are (one row more is the padding), ``hidden`` features, ``depth`` layers of ``heads`` with
-    ``qk_dim`` and ``v_dim`` features each; ``positions`` that have an embedding (``length`` and 11 more, by default) and
-    relative biases, ``time_buckets`` biases of times between items. Attention has no softmax: SiLU of the scores.
-    Source: Zhai et al. 2024 (arXiv 2402.17152), section 3; facebookresearch/generative-recommenders
-    modeling/sequential/hstu.py. Scores count half of the square (causal).
+    ``qk_dim`` and ``v_dim`` features each; ``positions`` that have an embedding (``length`` and 11 more, by default)
+    and relative biases, ``time_buckets`` biases of times between items. Attention takes the SiLU of the scores. Source:
+    Zhai et al. 2024 (arXiv 2402.17152), section 3; facebookresearch/generative-recommenders modeling/sequential/hstu.py.
+    Omits that a SiLU costs less than the softmax that is counted in its place.
     """
     places = length + 11 if positions is None else positions
     b = Builder(name, "hstu", (length,), (candidates,))
@@ -131,12 +130,9 @@ def _transduced(b: Builder, x: Value, heads: int, qk_dim: int, v_dim: int, biase
     tokens, hidden = x.shape
     inner = heads * v_dim
     y = b.linear(bare_norm(b, x, name="norm1"), 2 * inner + 2 * heads * qk_dim, bias=False, name="uvqk")
-    y = b.act(y, "silu", name="act1")
-    pairs = visible_pairs(tokens, tokens, 0, causal=True)
-    gate, v, qk = b.split(y, (inner, inner, 2 * heads * qk_dim), axis=1)
-    scores = b.matmul(qk, qk, (heads * pairs,), batch=heads, m=1, n=pairs, k=qk_dim, name="scores")
-    scores = b.learned(scores, biases, name="bias")
-    scores = b.act(scores, "silu", name="act2")
-    mixed = b.matmul(scores, v, (tokens, inner), batch=heads, m=1, n=v_dim, k=pairs, name="mixed")
-    mixed = b.multiply(bare_norm(b, mixed, name="norm2"), gate)
-    return b.linear(mixed, hidden, name="proj")
+    gate, vqk = b.split(b.act(y, "silu"), (inner, inner + 2 * heads * qk_dim), axis=1)
+    mixed = b.attend(
+        (vqk,), (tokens, inner), heads=heads, head_dim=(qk_dim + v_dim) / 2, q_tokens=tokens, causal=True,
+        parameters=biases,
+    )  # fmt: skip
+    return b.linear(b.multiply(bare_norm(b, mixed, name="norm2"), gate), hidden, name="proj")

@@ -12,17 +12,26 @@ from perfmodel.errors import InputError
 from perfmodel.workloads.network import AnyNetwork
 from perfmodel.workloads.networks.library import find_variant, load_network, load_variants
 
-GRAPH_SUFFIXES = (".onnx", ".graph.json")
-"""Files that hold a graph of their own."""
+_RECORDS = '"perfmodel/graph/'
+_FIRST_CHARACTERS = 4096
 
 
 def is_network(name: str) -> bool:
     """Say whether a name or path is that of a network (and not of a language model)."""
-    if name.endswith(GRAPH_SUFFIXES):
-        return True
     if name.endswith((".yaml", ".yml")):
         return _says_networks(Path(name))
-    return find_variant(name) is not None
+    return is_graph(name) or find_variant(name) is not None
+
+
+def is_graph(name: str) -> bool:
+    """Say whether a path is that of a graph of operators: an ONNX file, or records (.json) of a PyTorch graph."""
+    if not name.endswith(".json"):
+        return name.endswith(".onnx")
+    try:
+        with Path(name).expanduser().open(encoding="utf-8") as file:
+            return _RECORDS in file.read(_FIRST_CHARACTERS)
+    except (OSError, UnicodeDecodeError):
+        return name.endswith(".graph.json")
 
 
 def _says_networks(path: Path) -> bool:
@@ -34,7 +43,7 @@ def _says_networks(path: Path) -> bool:
 
 def find_network(name: str, fields: Mapping[str, Any] | None = None) -> AnyNetwork:
     """Return a network by its name, or by the path of a graph or of a file with one variant."""
-    if name.endswith(GRAPH_SUFFIXES):
+    if is_graph(name):
         from perfmodel.workloads.importers.graph_file import load_graph
 
         return load_graph(name, sizes=fields or None)
