@@ -9,12 +9,12 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from perfmodel.api import Estimate
-    from perfmodel.asking import estimate
+    from perfmodel.asking import estimate, sweep
     from perfmodel.comparison import Comparison, compare
     from perfmodel.devices import load_device
     from perfmodel.errors import PerfmodelError
     from perfmodel.network_api import NetworkEstimate, estimate_network
-    from perfmodel.sweeps import Sweep, sweep
+    from perfmodel.sweeps import Sweep
     from perfmodel.workloads.kinds import load_model
     from perfmodel.workloads.networks.library import load_network
 
@@ -30,7 +30,7 @@ _WHERE = {
     "load_device": "perfmodel.devices",
     "load_model": "perfmodel.workloads.kinds",
     "load_network": "perfmodel.workloads.networks.library",
-    "sweep": "perfmodel.sweeps",
+    "sweep": "perfmodel.asking",
 }
 __all__ = [
     "Comparison",

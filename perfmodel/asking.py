@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from perfmodel.api import Estimate
 from perfmodel.devices import Device
@@ -11,6 +12,9 @@ from perfmodel.errors import InputError
 from perfmodel.network_api import NetworkEstimate
 from perfmodel.workloads.network import AnyNetwork, Network, NetworkPipeline
 from perfmodel.workloads.spec import LanguageModel
+
+if TYPE_CHECKING:
+    from perfmodel.sweeps import Sweep
 
 
 @overload
@@ -43,6 +47,31 @@ def estimate(model: str | Path | LanguageModel | AnyNetwork, device: str | Path 
     assert not isinstance(model, (Network, NetworkPipeline))
     _refuse_network_options(options)
     return estimate_model(model, device, **options)
+
+
+def sweep(model: str | Path | LanguageModel | AnyNetwork, device: str | Path | Device, **options: Any) -> Sweep:
+    """Return the full factorial grid of answers, or stream it to the CSV file ``out``.
+
+    A language model takes the options of :func:`perfmodel.sweeps.grid.sweep`. A network takes those of
+    :func:`perfmodel.sweeps.networks.sweep_network`, where every option with several values is an axis:
+    ``batch=[1, 8], image=[224, 288], precision=["float16", "int8"]``.
+    """
+    if not is_network(model):
+        from perfmodel.sweeps.grid import sweep as sweep_model
+
+        assert not isinstance(model, (Network, NetworkPipeline))
+        return sweep_model(model, device, **options)
+    from perfmodel.sweeps.networks import sweep_network
+
+    assert not isinstance(model, LanguageModel)
+    own = ("batch", "vary", "layers")
+    axes = {name: values for name, values in options.items() if name not in own and _several(values)}
+    others = {name: value for name, value in options.items() if name not in axes and name != "vary"}
+    return sweep_network(model, device, **others, vary={**axes, **options.get("vary", {})})
+
+
+def _several(values: Any) -> bool:
+    return isinstance(values, Iterable) and not isinstance(values, (str, Path, Mapping))
 
 
 def is_network(model: str | Path | LanguageModel | AnyNetwork) -> bool:

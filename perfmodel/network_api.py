@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from perfmodel.arguments import Count, whole
 from perfmodel.devices import Device, load_device
-from perfmodel.errors import InputError, did_you_mean
+from perfmodel.errors import InputError
 from perfmodel.serving.network import NetworkAnswer, NetworkMemory, NetworkQuestion, NetworkSetup, prepare_network
+from perfmodel.serving.network_options import check_options
 from perfmodel.serving.network_rows import network_rows
 from perfmodel.serving.timed import Time
 from perfmodel.workloads.network import AnyNetwork, Network, NetworkPipeline
@@ -141,17 +142,9 @@ def estimate_network(
     workload, machine = changed_network(found, machine, {**(changes or {}), **sized})
     pairs = tuple(layers.items()) if isinstance(layers, Mapping) else tuple(layers)
     _check_patterns(workload, pairs)
-    _check_options(options)
+    check_options(options)
     question = NetworkQuestion(precision or "", pairs, fusion, sparsity, engine, whole("dp", dp), **options)
     return NetworkEstimate(prepare_network(workload, machine, question), whole("batch", batch), shown)
-
-
-def _check_options(options: Mapping[str, Any]) -> None:
-    known = [field.name for field in fields(NetworkQuestion)]
-    for name in options:
-        if name not in known:
-            hint = did_you_mean(name, [*known, "batch", "image"])
-            raise InputError(f"networks have no option '{name}'{hint} (they have batch, image, {', '.join(known)})")
 
 
 def _check_patterns(network: AnyNetwork, pairs: Sequence[tuple[str, str]]) -> None:

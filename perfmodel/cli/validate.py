@@ -45,7 +45,7 @@ def validate(
     kind: Annotated[
         str,
         typer.Argument(
-            metavar="KIND", autocompletion=_kinds, help="published, energy, vision, timm, serving or kernels."
+            metavar="KIND", autocompletion=_kinds, help="published, energy, vision, timm, serving, kernels."
         ),
     ],
     data: Annotated[str, typer.Option("--data", metavar="FILE", help="The table of figures, CSV or .csv.gz.")],

@@ -108,7 +108,8 @@ def small_value(tensor: TensorProto) -> Any:
     )) and count:  # fmt: skip
         return None
     try:
-        return to_array(tensor)
+        found = to_array(tensor)
+        return None if found.dtype.kind == "c" else found
     except (ValueError, TypeError, KeyError):
         raise Malformed(
             f"stored tensor '{plain_name(tensor.name, 60)}' does not hold the {count} numbers that its shape says"

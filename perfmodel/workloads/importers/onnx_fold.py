@@ -55,7 +55,7 @@ def folded(call: Call) -> list[Array] | None:
     if found is None:
         return None
     results = [np.asarray(a) for a in found] if isinstance(found, (list, tuple)) else [np.asarray(found)]
-    return results if all(a.size <= MOST_VALUES for a in results) else None
+    return results if all(a.size <= MOST_VALUES and a.dtype.kind != "c" for a in results) else None
 
 
 def _shape(call: Call) -> Array:
@@ -116,6 +116,8 @@ def _split(k: Known) -> list[Array] | None:
     sizes, axis = k.whole(1, "split"), k.call.int("axis", 0)
     if sizes is None:
         count = k.call.int("num_outputs", k.call.outputs) or 1
+        if count != k.call.outputs:
+            raise Malformed(f"splits into {count} parts and has {k.call.outputs} results")
         whole = ceil(k.x.shape[axis] / count)
         sizes = [whole] * (count - 1) + [k.x.shape[axis] - whole * (count - 1)]
     return np.split(k.x, np.cumsum(sizes)[:-1].tolist(), axis) if len(sizes) == k.call.outputs else None

@@ -7,7 +7,7 @@ from math import prod
 
 from perfmodel import ops
 from perfmodel.workloads.importers.graphs.layers import activation, elementwise
-from perfmodel.workloads.importers.graphs.tensors import Tensor, axis_of, broadcast, rows_and_columns
+from perfmodel.workloads.importers.graphs.tensors import Tensor, axis_of, broadcast, checked, rows_and_columns
 from perfmodel.workloads.importers.onnx_file import type_name
 from perfmodel.workloads.importers.onnx_ops.call import MICROSOFT, Call, Result, lowers
 
@@ -149,4 +149,4 @@ def random_like(c: Call) -> Result:
 @lowers("RandomNormal", "RandomUniform")
 def random(c: Call) -> Result:
     """Lower noise of a stated shape, which no input decides."""
-    return Tensor(tuple(c.ints("shape") or ()))
+    return Tensor(checked(c.ints("shape") or (), "its result"))

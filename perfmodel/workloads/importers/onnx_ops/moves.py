@@ -147,6 +147,8 @@ def split(c: Call) -> Result:
     sizes = c.numbers(1, "split")
     if not sizes:
         count = c.int("num_outputs", c.outputs) or 1
+        if count != c.outputs:
+            raise Malformed(f"splits into {count} parts and has {c.outputs} results")
         whole = -(-x.shape[axis] // count)
         sizes = [min(whole, x.shape[axis] - i * whole) for i in range(count)]
     if sum(sizes) != x.shape[axis] or min(sizes) < 0 or len(sizes) != c.outputs:
