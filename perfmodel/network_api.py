@@ -10,9 +10,8 @@ from typing import Any
 
 from perfmodel.arguments import Count, whole
 from perfmodel.devices import Device, load_device
-from perfmodel.errors import InputError
 from perfmodel.serving.network import NetworkAnswer, NetworkMemory, NetworkQuestion, NetworkSetup, prepare_network
-from perfmodel.serving.network_options import check_options
+from perfmodel.serving.network_options import check_layers, check_options
 from perfmodel.serving.network_rows import network_rows
 from perfmodel.serving.timed import Time
 from perfmodel.workloads.network import AnyNetwork, Network, NetworkPipeline
@@ -141,20 +140,7 @@ def estimate_network(
     shown = tuple((changes or {}).items())
     workload, machine = changed_network(found, machine, {**(changes or {}), **sized})
     pairs = tuple(layers.items()) if isinstance(layers, Mapping) else tuple(layers)
-    _check_patterns(workload, pairs)
+    check_layers(workload, pairs)
     check_options(options)
     question = NetworkQuestion(precision or "", pairs, fusion, sparsity, engine, whole("dp", dp), **options)
     return NetworkEstimate(prepare_network(workload, machine, question), whole("batch", batch), shown)
-
-
-def _check_patterns(network: AnyNetwork, pairs: Sequence[tuple[str, str]]) -> None:
-    from fnmatch import fnmatchcase
-
-    from perfmodel.workloads.network import as_pipeline
-
-    names = [node.name for stage in as_pipeline(network).stages for node in stage.network.nodes]
-    for pattern, _ in pairs:
-        if not any(fnmatchcase(name, pattern) for name in names):
-            raise InputError(
-                f"no layer of {network.name} matches '{pattern}'; they are called {', '.join(names[:6])} ..."
-            )

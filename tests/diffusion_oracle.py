@@ -7,6 +7,7 @@ network's inputs. Needs torch, diffusers and transformers; tests that import thi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import pytest
@@ -31,11 +32,10 @@ class Call(NamedTuple):
 
 def counted(call: Call) -> Counted:
     """Return parameters and flops of a call."""
-    from torch.utils.flop_counter import FlopCounterMode
-
+    counter_of_flops = import_module("torch.utils.flop_counter").FlopCounterMode
     module = call.module.eval()
     run = getattr(module, call.method) if call.method else module
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    with counter_of_flops(display=False) as counter, torch.no_grad():
         run(**call.arguments)
     owners = [getattr(module, part) for part in call.parts] if call.parts else [module]
     parameters = sum(p.numel() for owner in owners if owner is not None for p in owner.parameters())

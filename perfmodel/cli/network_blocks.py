@@ -41,8 +41,8 @@ def blocks(
     from perfmodel.deployment.blocks import block_table, kernel_intensities, network_intensity
 
     one_stdout(json, csv)
-    setup = w.setup_of(model, device, image=image, precision=precision, layers=layers, fusion=fusion,
-                       sparsity=sparsity, engine=engine, change=change)  # fmt: skip
+    asked = w.Asked(precision, layers, fusion, sparsity, engine)
+    setup = w.setup_of(model, device, asked, image=image, change=change)
     samples = whole("--batch", batch)
     rows = block_table(setup, samples)
     if csv:

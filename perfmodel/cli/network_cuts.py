@@ -17,7 +17,7 @@ SCHEMA = "perfmodel/network-cuts/1"
 MOST_SHOWN = 40
 EXAMPLES = examples(
     'network cuts resnet50 --from jetson-nano --to rtx-4090 --link "100 Mbit/s,5 ms" --transfer-precision int8',
-    'network cuts mobilenetv2_100 --from hailo-8 --to a100-sxm-80gb --precision int8 --to-precision float16 \\\n'
+    "network cuts mobilenetv2_100 --from hailo-8 --to a100-sxm-80gb --precision int8 --to-precision float16 \\\n"
     '    --link "20 Mbit/s,10 ms" --input-size "60 kB" --link-energy "100 nJ/bit" --csv cuts.csv',
 )
 
@@ -39,7 +39,8 @@ def cuts(
         str, typer.Option("--transfer-precision", metavar="NAME", help="What is sent in  [default: as it was made]")
     ] = "",
     input_size: Annotated[
-        str, typer.Option("--input-size", metavar="SIZE", help='Of a sample that is sent whole, such as "60 kB" of JPEG.')
+        str,
+        typer.Option("--input-size", metavar="SIZE", help='Of a sample that is sent whole, such as "60 kB" of JPEG.'),
     ] = "",
     link_energy: Annotated[
         str, typer.Option("--link-energy", metavar="ENERGY", help='What sending takes, such as "100 nJ/bit"  [none]')
@@ -88,7 +89,7 @@ def _split(
 
     network = w.one_of(w.any_network(model, same["image"], same["change"]), same["stage"])
     a, b = (
-        w.setup_for(network, device, precision=precision, fusion=same["fusion"], engine=engine)
+        w.setup_for(network, device, w.Asked(precision, fusion=same["fusion"], engine=engine))
         for device, precision, engine in zip(devices, precisions, engines, strict=True)
     )
     energy, size = sending["link_energy"], sending["input_size"]
@@ -104,7 +105,8 @@ def _answer(found: Any) -> dict[str, Any]:
 
     rows = found.rows()
     places = {
-        "all_remote": rows[0]["cut"], "all_local": rows[-1]["cut"],
+        "all_remote": rows[0]["cut"],
+        "all_local": rows[-1]["cut"],
         "best_latency": best(rows, "latency_s")["cut"],  # type: ignore[index]
         "best_edge_energy": None if (least := best(rows, "edge_joules")) is None else least["cut"],
     }
@@ -178,6 +180,7 @@ def _cells(row: dict[str, Any], word: str) -> tuple[str, ...]:
     milliseconds = (row["head_s"]["expected"], row["transfer_s"] + row["return_s"], row["tail_s"]["expected"],
                     total["expected"], total["p10"], total["p90"])  # fmt: skip
     return (
-        row["after"], str(row["tensors"]), f"{row['sent_bytes'] / 1e3:,.1f}", *(f"{t * 1e3:,.3f}" for t in milliseconds),
+        row["after"], str(row["tensors"]), f"{row['sent_bytes'] / 1e3:,.1f}",
+        *(f"{t * 1e3:,.3f}" for t in milliseconds),
         "" if joules is None else f"{joules * 1e3:,.2f}", f"{row['head_memory_bytes'] / 1e6:,.2f}", word,
     )  # fmt: skip

@@ -53,8 +53,8 @@ def lookup(
 ) -> None:
     """Make a table of what each candidate block adds to latency and energy at each place of a network.
 
-    Candidates are inverted residual blocks of every kernel and expansion. The engine's start is in no row. The network's
-    other blocks (stem, head) are in `perfmodel network blocks`.
+    Candidates are inverted residual blocks of every kernel and expansion. The engine's start is in no row. Other
+    blocks of the network (stem, head) are in `perfmodel network blocks`.
     """
     from perfmodel.arguments import parse_axis, whole
     from perfmodel.deployment.lookup import candidates, lookup_table

@@ -185,6 +185,8 @@ def _print_fits(answer: dict[str, Any]) -> None:
 
     device, fits = answer["device"], answer["fits"]
     print(f"\n{device['name']}: {size(device['memory_bytes'])} of memory, {size(device['on_chip_bytes'])} on the chip")
-    for name, what in (("main", "weights and activations in memory"), ("on_chip", "weights and activations on the chip"),
-                       ("activations_on_chip", "activations on the chip")):  # fmt: skip
+    for name, what in (
+        ("main", "weights and activations in memory"), ("on_chip", "weights and activations on the chip"),
+        ("activations_on_chip", "activations on the chip"),
+    ):  # fmt: skip
         print(f"  {what}: {'fit' if fits[name] else 'do not fit'}")

@@ -35,12 +35,14 @@ def intensity(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the intensities of a network in words."""
     from perfmodel.reports.text import percent, plain
 
+    weighed = ", ".join(
+        f"{name.replace('_', ' ')} {plain(found[name])}" for name in ("by_flops", "by_time", "by_operand")
+    )
     ridges = ", ".join(f"{plain(value)} in {name}" for name, value in found["ridge_flops_per_byte"].items())
     return [
-        ("intensity", f"{plain(found['plain'])} FLOP/byte; weighed by flops {plain(found['by_flops'])}, "
-                      f"by time {plain(found['by_time'])}, by operand {plain(found['by_operand'])}"),
+        ("intensity", f"{plain(found['plain'])} FLOP/byte; weighed {weighed}"),
         ("ridge", f"{ridges}; {percent(found['memory_bound_share'])} of the time in kernels below it"),
-    ]  # fmt: skip
+    ]
 
 
 def totals(setup: NetworkSetup, batch: int) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -96,13 +97,25 @@ def one_of(network: AnyNetwork, stage: str = "") -> Network:
     return found[stage]
 
 
-def setup_of(
-    model: str, device: str, *, image: str = "", change: Sequence[str] | None = None, stage: str | None = None,
-    into: Callable[[AnyNetwork], AnyNetwork] | None = None, **asked: str,
-) -> NetworkSetup:  # fmt: skip
-    """Return a network on a device, checked; ``stage`` as in :func:`one_of` (None: pipelines whole), ``into`` changes it.
+@dataclass(frozen=True)
+class Asked:
+    """The words of a question about a network that is at hand; ``pairs`` are as ``layers``, already parted."""
 
-    ``asked`` are the words of :func:`setup_for`.
+    precision: str = ""
+    layers: str = ""
+    fusion: str = ""
+    sparsity: str = ""
+    engine: str = ""
+    pairs: tuple[tuple[str, str], ...] = ()
+
+
+def setup_of(
+    model: str, device: str, asked: Asked, *, image: str = "", change: Sequence[str] | None = None,
+    stage: str | None = None, into: Callable[[AnyNetwork], AnyNetwork] | None = None,
+) -> NetworkSetup:  # fmt: skip
+    """Return a network on a device, checked.
+
+    ``stage`` is as in :func:`one_of` (None: a pipeline as a whole), ``into`` makes another network of it.
     """
     from perfmodel.devices import load_device
     from perfmodel.workloads.networks.what_if import changed_network
@@ -116,19 +129,16 @@ def setup_of(
     network, machine = changed_network(model, load_device(device), said)
     if stage is not None:
         network = one_of(network, stage)
-    return setup_for(network if into is None else into(network), machine, **asked)
+    return setup_for(network if into is None else into(network), machine, asked)
 
 
-def setup_for(
-    network: AnyNetwork, device: str | Device, *, precision: str = "", layers: str = "", fusion: str = "",
-    sparsity: str = "", engine: str = "",
-) -> NetworkSetup:  # fmt: skip
+def setup_for(network: AnyNetwork, device: str | Device, asked: Asked) -> NetworkSetup:
     """Return a network that is at hand on a device, checked."""
     from perfmodel.network_api import estimate_network
 
     return estimate_network(
-        network, device, precision=precision, layers=layer_precisions(layers), fusion=fusion,
-        sparsity=sparsity or "dense", engine=engine,
+        network, device, precision=asked.precision, layers=[*layer_precisions(asked.layers), *asked.pairs],
+        fusion=asked.fusion, sparsity=asked.sparsity or "dense", engine=asked.engine,
     ).setup  # fmt: skip
 
 

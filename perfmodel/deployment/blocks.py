@@ -31,7 +31,9 @@ def block_table(setup: NetworkSetup, batch: int) -> list[dict[str, Any]]:
     return rows
 
 
-def _rows_of(network: Network, kernels: Sequence[TimedKernel], setup: NetworkSetup, latency: float) -> list[dict[str, Any]]:
+def _rows_of(
+    network: Network, kernels: Sequence[TimedKernel], setup: NetworkSetup, latency: float
+) -> list[dict[str, Any]]:
     blocks: dict[str, list[TimedKernel]] = {}
     for kernel in kernels:
         blocks.setdefault(kernel.kernel.block, []).append(kernel)
@@ -61,7 +63,7 @@ def _row(
 ) -> dict[str, Any]:
     chip = setup.machine.chip
     counts = [(k.operator.counts(), k.repeat) for k in kernels]
-    time = plain_time(time_of(kernels))
+    time, found = plain_time(time_of(kernels)), intensities(kernels, chip)
     joules = [k.joules for k in kernels if k.joules is not None]
     return {
         "network": network.name,
@@ -80,8 +82,7 @@ def _row(
         "p90_s": time["p90"],
         "share": time["expected"] / latency if latency else 0.0,
         "joules": sum(joules) if joules else None,
-        **{f"intensity_{key}": value for key, value in intensities(kernels, chip).items() if key != "memory_bound_share"},
-        "memory_bound_share": intensities(kernels, chip)["memory_bound_share"],
+        **{key if key == "memory_bound_share" else f"intensity_{key}": value for key, value in found.items()},
     }  # fmt: skip
 
 

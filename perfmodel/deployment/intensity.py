@@ -1,4 +1,4 @@
-"""Arithmetic intensity of a network: flops a byte, weighed in several ways, against the ridge of a device's roofline."""
+"""Arithmetic intensity of a network: flops a byte, weighed in several ways, against the ridge of a device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Latency look-up tables for architecture search: every block that may stand at every place of a network, on a device."""
+"""Latency look-up tables for architecture search: every block that may stand at each place of a network."""
 
 from __future__ import annotations
 

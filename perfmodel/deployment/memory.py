@@ -10,8 +10,8 @@ from typing import Any
 from perfmodel.errors import InputError, did_you_mean
 from perfmodel.formats import find_format, format_names
 from perfmodel.plan.arena import arena_bytes
-from perfmodel.plan.network import NetworkPlan, kernels, node_format
 from perfmodel.plan.best_order import Search, best_order
+from perfmodel.plan.network import NetworkPlan, kernels, node_format
 from perfmodel.plan.ordering import Timeline, order_in_file, timeline
 from perfmodel.plan.tensors import KernelGraph, kernel_graph
 from perfmodel.workloads.network import Network

@@ -109,9 +109,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Split:
-    """A network over two devices. ``transfer`` is the format of what is sent ("": as it is), ``input_bytes`` the size
+    """A network over two devices.
 
-    of a sample that is sent as it came (None: as a tensor), ``replies`` whether results come back to the first device.
+    ``transfer`` is the format of what is sent ("": as it was made), ``input_bytes`` the size of a sample that is sent
+    as it came (None: as a tensor), ``replies`` whether results come back to the first device.
     """
 
     first: NetworkSetup
@@ -204,9 +205,8 @@ class Split:
         facts = self.first.energy_facts
         waiting = None if facts is None else facts.static_w * (float(time.expected) - float(head.expected))
         radio = self.link.joules_per_byte * moved
-        known = work is not None and waiting is not None
         return {
-            "edge_joules": work + waiting + radio if known else None,
+            "edge_joules": None if work is None or waiting is None else work + waiting + radio,
             "edge_compute_joules": work,
             "edge_waiting_joules": waiting,
             "edge_link_joules": radio,
@@ -223,4 +223,3 @@ def best(rows: Sequence[dict[str, Any]], metric: str) -> dict[str, Any] | None:
 
     known = [(v, i) for i, row in enumerate(rows) if (v := value(row)) is not None]
     return rows[min(known)[1]] if known else None
-

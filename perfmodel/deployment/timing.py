@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from perfmodel.cost.energy import clock_loss, dynamic_energy, overload
-from perfmodel.cost.machine import Machine
 from perfmodel.numeric import total
 from perfmodel.ops import Operator
 from perfmodel.plan.network import Kernel
@@ -15,8 +14,7 @@ from perfmodel.serving.network import (
     NetworkAnswer,
     NetworkSetup,
     StageTime,
-    has_layer_norms,
-    kernel_class,
+    engine_start_s,
     spilled,
 )
 from perfmodel.serving.spread import CROSS_CLASS_CORRELATION, combined_spread
@@ -55,20 +53,17 @@ class TimedNetwork:
     joules: float | None
 
 
-def timed_network(setup: NetworkSetup, batch: int) -> TimedNetwork:
+def timed_network(setup: NetworkSetup, batch: float) -> TimedNetwork:
     """Return the kernels of an answer with their parts of its expected latency and energy.
 
-    Where the device decides, a kernel's part is its own time, stretched like its class; where the host that issues the
-    kernels does (:func:`perfmodel.serving.network.assembled`), each takes the time to issue one. Energy: each kernel's
-    own work, and static power for its part of the time. All of it sums to the answer's latency and energy.
+    Where the device decides, a kernel's part is its own time; where the host that issues the kernels does
+    (:func:`perfmodel.serving.network.assembled`), each takes the time to issue one. Energy: each kernel's own work, and
+    static power for its part of the time. All of it sums to the answer's latency and energy.
     """
     answer = setup.answer(float(batch))
-    machine, latency = setup.machine, float(answer.latency.expected)
-    start = _start_s(machine) * sum(stage.repeat for stage in answer.stages)
-    weights = [weight for stage in answer.stages for weight in _weights(stage, machine)]
-    start_s = min(start * _slow_down(answer), latency)
-    scale = (latency - start_s) / sum(weights) if sum(weights) else 0.0
-    times = [weight * scale for weight in weights]
+    slow, start = _slow_down(answer), float(engine_start_s(setup.machine))
+    start_s = start * slow * sum(stage.repeat for stage in answer.stages)
+    times = [slow * stage.repeat * t for stage in answer.stages for t in _parts(stage, start)]
     found = [
         (stage, kernel, row)
         for stage, schedule in zip(answer.stages, setup.schedules, strict=True)
@@ -85,8 +80,13 @@ def timed_network(setup: NetworkSetup, batch: int) -> TimedNetwork:
     )  # fmt: skip
 
 
-def _start_s(machine: Machine) -> float:
-    return float(machine.coefficients("network", "network", "")["start_us"]) * 1e-6
+def _parts(stage: StageTime, start_s: float) -> list[float]:
+    """Return each kernel's part of one pass but for the start: its own time, or an equal one where the host decides."""
+    rest = float(stage.step.time.expected) - start_s
+    own = [float(row.expected_s) for row in stage.step.operators]
+    busy = sum(own)
+    weights = own if busy >= rest * (1 - 1e-9) else [1.0] * len(own)
+    return [weight * rest / sum(weights) for weight in weights]
 
 
 def _slow_down(answer: NetworkAnswer) -> float:
@@ -95,22 +95,9 @@ def _slow_down(answer: NetworkAnswer) -> float:
     return float(answer.latency.expected) / plain if plain else 1.0
 
 
-def _weights(stage: StageTime, machine: Machine) -> list[float]:
-    """Return what a stage's kernels take, before any power limit: their own times, or the host's time to issue them."""
-    c = machine.coefficients("network", "network", "")
-    rows = stage.step.operators
-    layered = has_layer_norms(row.step.operator for row in rows)
-    busy = [
-        float(row.expected_s) * float(c[f"{kernel_class(row.step.operator, layered)}_stretch"]) * stage.repeat
-        for row in rows
-    ]
-    issue = float(c["issue_us"]) * 1e-6 * stage.repeat
-    return busy if sum(busy) >= issue * len(rows) else [issue for _ in rows]
-
-
 def _joules(
     setup: NetworkSetup, answer: NetworkAnswer, rows: Sequence[tuple[TimedOperator, float]], times: Sequence[float],
-    batch: int,
+    batch: float,
 ) -> list[float] | None:  # fmt: skip
     """Return the joules of each kernel and, last, of the engine's start."""
     facts, each = setup.energy_facts, answer.joules_per_sample
@@ -151,7 +138,17 @@ def time_of(kernels: Iterable[TimedKernel]) -> Time:
     bound = float(sum_bounds((k.row.bound, k.row.step.repeat * k.repeat) for k in rows).time_s)
     expected = sum(k.expected_s for k in rows)
     low, high = combined_spread([k.row for k in rows])
-    return Time(min(bound, expected), expected, max(expected * float(low), min(bound, expected)), expected * float(high))
+    return Time(
+        min(bound, expected), expected, max(expected * float(low), min(bound, expected)), expected * float(high)
+    )
+
+
+def pass_of(timed: TimedNetwork, kernels: Iterable[TimedKernel], waits_s: float = 0.0) -> Time:
+    """Return the time of a pass of some kernels: the engine's start, the kernels, ``waits_s``; the whole's band."""
+    time = time_of(kernels)
+    expected = float(time.expected) + timed.start_s + waits_s
+    low, high = (float(t / timed.latency.expected) for t in (timed.latency.p10, timed.latency.p90))
+    return Time(time.bound, expected, max(expected * low, float(time.bound)), expected * high)
 
 
 def times_in_turn(times: Sequence[Time]) -> Time:

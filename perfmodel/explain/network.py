@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -16,6 +16,9 @@ from perfmodel.numeric import Number
 from perfmodel.ops import Operator
 from perfmodel.serving.network import NetworkSetup
 
+_ISSUE = "host_issue_us"
+"""The coefficient of an engine that is the host's time to issue one kernel, in microseconds."""
+
 
 class _Meaning(NamedTuple):
     letter: str
@@ -26,7 +29,7 @@ class _Meaning(NamedTuple):
 
 SYMBOLS = {
     "batch": _Meaning("B", "samples", "samples at once over all devices"),
-    "launch": _Meaning("t_{issue}", "s", "time of the host to issue one kernel", "issue_us"),
+    "launch": _Meaning("t_{issue}", "s", "time of the host to issue one kernel", _ISSUE),
     **{
         name: _Meaning(known.letter, known.unit, known.meaning, known.field)
         for name, known in LANGUAGE_SYMBOLS.items()
@@ -87,7 +90,7 @@ def _parts(setup: NetworkSetup, changed: NetworkSetup, number: float, each: Any)
             here = _bound(op, setup, changed, (number * stage.copies, each * stage.copies))
             own = Bound(own.compute_s + times * here.compute_s, own.memory_s + times * here.memory_s, 0.0)
             traffic = traffic + times * op.batched(each * stage.copies).counts().total_bytes()
-        issue = len(schedule) * changed.machine.coefficients("network", "network", "")["issue_us"] * 1e-6
+        issue = len(schedule) * _coefficients(changed).get(_ISSUE, 0.0) * 1e-6
         found = {
             "compute": own.compute_s,
             "memory": own.memory_s,
@@ -123,9 +126,18 @@ def _only(counts: Counts, engine: str) -> Counts:
     return Counts({key: value for key, value in counts.flops.items() if key.engine == engine}, dict(counts.bytes))
 
 
+def _key(setup: NetworkSetup) -> tuple[str, str, str]:
+    """Return the arguments by which the machine knows what the engine adds to the kernels."""
+    return "network" if setup.machine.form == "gpu" else "accelerator", "network", ""
+
+
+def _coefficients(setup: NetworkSetup) -> Mapping[str, Any]:
+    return setup.machine.coefficients(*_key(setup))
+
+
 def _value(setup: NetworkSetup, field: str) -> float:
-    if field == "issue_us":
-        return float(setup.machine.coefficients("network", "network", "")["issue_us"]) * 1e-6
+    if field == _ISSUE:
+        return float(_coefficients(setup).get(_ISSUE, 0.0)) * 1e-6
     if field == "peaks":
         return float(setup.machine.chip.peak_flops_per_s(_dtype(setup)))
     return float(getattr(setup.machine.chip, field))
@@ -143,11 +155,11 @@ def _dtype(setup: NetworkSetup) -> str:
 
 
 def _with_symbol(setup: NetworkSetup, field: str, symbol: Any) -> NetworkSetup:
-    machine, key = setup.machine, ("network", "network", "")
-    if field == "issue_us":
-        known = {**machine.coefficients(*key), "issue_us": symbol * 1e6}
-        return replace(setup, machine=replace(machine, _coefficients={key: known}))
-    kept = {key: dict(machine.coefficients(*key))}
+    machine, key = setup.machine, _key(setup)
+    kept: dict[tuple[str, ...], Any] = {key: dict(_coefficients(setup))}
+    if field == _ISSUE:
+        kept[key][_ISSUE] = symbol * 1e6
+        return replace(setup, machine=replace(machine, _coefficients=kept))
     if field == "peaks":
         dtype = _dtype(setup)
         places = {name: {**getattr(machine.chip, name)} for name in ("peaks", "sparse_peaks")}
@@ -158,10 +170,10 @@ def _with_symbol(setup: NetworkSetup, field: str, symbol: Any) -> NetworkSetup:
 
 
 def _composition(setup: NetworkSetup) -> list[str]:
-    c = setup.machine.coefficients("network", "network", "")
+    c = _coefficients(setup)
     stages = setup.pipeline.stages
     counts = [len(schedule) for schedule in setup.schedules]
-    issue, start = f"{c['issue_us']:g} us", f"{c['start_us']:g} us"
+    issue, start = f"{c.get(_ISSUE, 0.0):g} us", f"{c.get('start_us', 0.0):g} us"
     lines = [
         f"latency = max(sum of {counts[0]} kernels, {counts[0]}*issue) + start"
         if len(stages) == 1
@@ -170,7 +182,8 @@ def _composition(setup: NetworkSetup) -> list[str]:
             f"{s.network.name} {s.repeat:g} runs of {n} kernels on {s.copies:g} a sample"
             for s, n in zip(stages, counts, strict=True)
         ),
-        f"issue = {issue} (the host's time for a kernel), start = {start} (hardware_specs/calibration/network.yaml)",
+        f"issue = {issue} (the host's time for a kernel), start = {start}"
+        f" (hardware_specs/calibration/{_key(setup)[0]}.yaml)",
         "each kernel: its calibrated time, at least its compute and memory (--expected shows the whole form)",
         "bound: the larger of compute and memory, summed over kernels: weights from memory, activations on the chip",
         "beside the bound: traffic, if no activation stays on the chip; issue, the host's time for all kernels",

@@ -20,7 +20,7 @@ from perfmodel.workloads.network import AnyNetwork
 from perfmodel.workloads.networks.library import load_network
 
 COLUMNS = ("id", "task", "system", "gpu", "n_gpu", "model", "framework", "precision", "batch", "seq_or_img", "metric",
-           "stat", "value", "unit", "notes")  # fmt: skip
+           "params_m", "stat", "value", "unit", "notes")  # fmt: skip
 OFFLINE_BATCH = 256.0
 """Assumed batch of MLPerf's offline scenario, as far as memory holds it."""
 
@@ -62,27 +62,55 @@ def conditions(raw: Mapping[str, str]) -> Conditions:
     if raw["stat"] in ("p95", "p99", "Latency P99 (ms)", "lat_p99_ms_8samples"):
         raise InputError("tails of a latency are not predicted")
     network = _network(raw["model"], raw["task"], raw["seq_or_img"], raw["notes"])
+    _check_parameters(network, raw.get("params_m", ""))
     if not raw["gpu"].strip(" -"):
         raise InputError("no device is named")
     device = _device(raw["gpu"])
     precision = _precision(raw, device)
-    setup = prepare_network(network, device, NetworkQuestion(precision, engine=_engine(raw["framework"], device)))
+    setup = _setup(network, device, NetworkQuestion(precision, engine=_engine(raw["framework"], device)))
     batch = _batch(raw, setup)
-    devices = float(raw["n_gpu"] or 1)
-    value = float(raw["value"])
-    if not value > 0:
-        raise InputError("the figure is not above zero")
+    devices = _number("n_gpu", raw["n_gpu"] or "1")
+    value = _number("value", raw["value"])
     seconds = batch * devices / value if rate else value * 1e-3
     return Conditions(setup, _group(raw), precision, batch, devices, rate, seconds)
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=4096)
+def _setup(network: AnyNetwork, device: Device, question: NetworkQuestion) -> NetworkSetup:
+    return prepare_network(network, device, question)
+
+
+def _number(column: str, text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        raise InputError(f"{column} is no number") from None
+    if not found > 0:
+        raise InputError(f"{column} is not above zero")
+    return found
+
+
+@lru_cache(maxsize=8192)
 def _network(model: str, task: str, size: str, notes: str) -> AnyNetwork:
     found = network_name(model, f"{task} {notes}", size)
     if found is None:
         raise InputError("model not in the library")
     name, fields = found
-    return load_network(name, **fields)
+    try:
+        return load_network(name, **fields)
+    except TypeError:
+        raise InputError(f"{name} takes no image of {size}") from None
+
+
+def _check_parameters(network: AnyNetwork, stated: str) -> None:
+    """Raise if a row states parameters that are not those of the network that has its name here."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?)", stated.strip())
+    if match is None:
+        return
+    millions = float(match[1]) * {"": 1.0, "K": 1e-3, "M": 1.0, "G": 1e3}[match[2]]
+    ours = float(network.parameters) / 1e6
+    if not 0.9 * millions - 0.01 <= ours <= 1.1 * millions + 0.01:
+        raise InputError("another network of that name: its parameters are not ours")
 
 
 @lru_cache(maxsize=256)

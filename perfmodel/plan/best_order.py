@@ -1,4 +1,4 @@
-"""The order of kernels that needs the least memory at once: a search that proves what it finds, or how far it may be."""
+"""The order of kernels that needs the least memory at once: a search that proves how good what it finds is."""
 
 from __future__ import annotations
 
@@ -160,9 +160,9 @@ def _least(sets: KernelSets, kernel: int) -> float:
 def _harmless(sets: KernelSets, allowed: float) -> tuple[frozenset[int], frozenset[int], float]:
     """Return the kernels that may wait for their first reader, those that may run at once, and what both may cost.
 
-    A kernel may wait whose result is no smaller than all that it reads: it keeps less alive while it waits. It then runs
-    beside what it reads, and its first reader beside its own result, which must be as large. One that runs at once keeps
-    its result alive for longer. ``allowed`` bytes may be lost in all.
+    A kernel may wait whose result is no smaller than all that it reads: it keeps less alive while it waits. It then
+    runs beside what it reads, and its first reader beside its own result, which must be as large. One that runs at once
+    keeps its result alive for longer. ``allowed`` bytes may be lost in all.
     """
     found: list[tuple[float, int, bool]] = []
     for kernel in range(sets.count):

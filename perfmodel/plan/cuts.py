@@ -29,7 +29,7 @@ class Cut:
 
 
 def prefixes(network: Network, schedule: Sequence[Kernel]) -> list[int]:
-    """Return for each number of kernels the set of nodes (a bit mask) that these run; folded norms go with their layer."""
+    """Return for each number of kernels the nodes (a bit mask) that these run; folded norms go with their layer."""
     made_by = {node: step for step, kernel in enumerate(schedule) for node in kernel.nodes}
     masks = [0] * len(schedule)
     for index, _, _ in network.running():
@@ -56,7 +56,7 @@ def cuts(network: Network, first: Sequence[Kernel], second: Sequence[Kernel]) ->
 
 
 def crossing(network: Network, done: int) -> tuple[Crossing, ...]:
-    """Return what crosses from the nodes of a bit mask to the others; of a tensor no more than the parts that are read."""
+    """Return what crosses from the nodes of a bit mask to the others; of a tensor only the parts that are read."""
     read: dict[int, dict[int, int]] = {}
     for index, node, _ in network.running():
         if done >> index & 1:

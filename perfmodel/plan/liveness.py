@@ -39,8 +39,8 @@ class Liveness:
 def liveness(network: Network, schedule: Sequence[Kernel], plan: NetworkPlan, peaks: frozenset[str]) -> Liveness:
     """Return what is live when the kernels run in the order of ``schedule``, each put off until its inputs are there.
 
-    See :func:`perfmodel.plan.ordering.timeline`: nothing is overwritten in place, what a fused kernel keeps inside takes
-    no memory, a view shares its source's. Elements are as wide as the activations of the node that makes them.
+    See :func:`perfmodel.plan.ordering.timeline`: nothing is overwritten in place, what a fused kernel keeps inside
+    takes no memory, a view shares its source's. Elements are as wide as the activations of the node that makes them.
 
     Source: register allocation's live ranges, applied to tensors. Omits: workspaces, alignment, fragmentation.
     """

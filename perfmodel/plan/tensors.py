@@ -127,7 +127,7 @@ def _overwrites(
     network: Network, kernel: Kernel, tensors: Sequence[Tensor], reads: Sequence[int], writes: Sequence[int],
     made_by: dict[int, int], places: dict[int, int],
 ) -> tuple[Overwrite, ...]:  # fmt: skip
-    """Return what a kernel may write over: element-wise work any input, a depthwise convolution the one that it slides over.
+    """Return what a kernel may write over: element-wise work any input, a depthwise convolution its image.
 
     A depthwise convolution goes channel by channel and needs one more. Source: TinyEngine's in-place depthwise
     convolution, Lin et al. 2020, "MCUNet" (arXiv 2007.10319), section 3.2.

@@ -271,6 +271,11 @@ def _engine(machine: Machine) -> Coefficients:
     return machine.coefficients(_calibration(machine), "network", "")
 
 
+def engine_start_s(machine: Machine) -> Number:
+    """Return the seconds that an engine takes once a pass, whatever the kernels."""
+    return _engine(machine)["start_us"] * 1e-6
+
+
 def assembled(rows: list[TimedOperator], machine: Machine) -> StepTime:
     """Return the time of kernels that run one after the other: their sum, and what the engine needs to issue them.
 

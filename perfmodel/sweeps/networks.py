@@ -16,7 +16,7 @@ from perfmodel.errors import InputError, PerfmodelError, did_you_mean
 from perfmodel.files import whole_text
 from perfmodel.numeric import Number
 from perfmodel.serving.network import NetworkAnswer, NetworkQuestion, NetworkSetup, prepare_network
-from perfmodel.serving.network_options import check_options
+from perfmodel.serving.network_options import check_layers, check_options
 from perfmodel.sweeps.grid import LARGEST_IN_MEMORY, Progress, Sweep
 from perfmodel.workloads.network import AnyNetwork, Network, NetworkPipeline
 from perfmodel.workloads.networks.what_if import changed_network, image_fields
@@ -50,7 +50,8 @@ def sweep_network(
     found = network if isinstance(network, (Network, NetworkPipeline)) else str(network)
     machine = device if isinstance(device, Device) else load_device(str(device))
     check_options(options)
-    changed_network(found, machine, changes or {})  # what is wrong for all points is said at once
+    workload, _ = changed_network(found, machine, changes or {})  # what is wrong for all points is said at once
+    check_layers(workload, options.get("layers", ()))
     axes = {name: _values(name, values) for name, values in (vary or {}).items()}
     axes["batch"] = [whole("batch", n) for n in ([batch] if isinstance(batch, int) else batch)]
     if not axes["batch"]:

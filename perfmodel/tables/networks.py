@@ -11,6 +11,7 @@ from perfmodel.arguments import positive
 from perfmodel.devices import Device
 from perfmodel.errors import InputError, PerfmodelError
 from perfmodel.serving.network import NetworkQuestion, NetworkSetup, prepare_network
+from perfmodel.serving.network_options import check_layers
 from perfmodel.serving.network_rows import bottlenecks
 from perfmodel.tables.stream import Row, number, word
 from perfmodel.workloads.network import AnyNetwork
@@ -84,7 +85,9 @@ def network_setup(key: NetworkKey, device: Device) -> NetworkSetup:
 @lru_cache(maxsize=1024)
 def _setup_or_reason(key: NetworkKey, device: Device) -> NetworkSetup | PerfmodelError:
     try:
-        return prepare_network(_network(key.model, key.image), device, key.question)
+        network = _network(key.model, key.image)
+        check_layers(network, key.question.layers)
+        return prepare_network(network, device, key.question)
     except PerfmodelError as error:
         return error
 

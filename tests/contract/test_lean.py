@@ -38,6 +38,8 @@ def test_import(root: Path, name: str) -> None:
         "model show llama-3.1-8b --json",
         "estimate llama-3.1-8b --on h100-sxm --json",
         "ops llama-3.1-8b --on h100-sxm",
+        "model show resnet50",
+        "estimate resnet50 --on rtx-4090 --batch 8 --json",
     ],
 )
 def test_command(root: Path, arguments: str) -> None:

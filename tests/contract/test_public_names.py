@@ -7,8 +7,8 @@ import pytest
 import perfmodel
 
 PUBLIC = [
-    "Comparison", "Estimate", "PerfmodelError", "Sweep", "__version__", "compare", "estimate", "load_device",
-    "load_model", "sweep",
+    "Comparison", "Estimate", "NetworkEstimate", "PerfmodelError", "Sweep", "__version__", "compare", "estimate",
+    "estimate_network", "load_device", "load_model", "load_network", "sweep",
 ]  # fmt: skip
 
 

@@ -58,8 +58,10 @@ CHANGED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
 }  # fmt: skip
 TORCHVISION = {
-    "vit_base_patch16_224": "vit_b_16", "vit_base_patch32_224": "vit_b_32", "vit_large_patch16_224": "vit_l_16",
-    "vit_l_32": "vit_l_32", "vit_h_14": "vit_h_14",
+    "vit_base_patch16_224": ("vit_b_16", 224), "vit_base_patch16_384": ("vit_b_16", 384),
+    "vit_base_patch32_224": ("vit_b_32", 224), "vit_large_patch16_224": ("vit_l_16", 224),
+    "vit_l_16_512": ("vit_l_16", 512), "vit_l_32": ("vit_l_32", 224), "vit_h_14": ("vit_h_14", 224),
+    "vit_h_14_518": ("vit_h_14", 518), "vit_b_16": ("vit_b_16", 224),
 }  # fmt: skip
 
 
@@ -82,7 +84,8 @@ def test_changed_fields(name: str) -> None:
 
 @pytest.mark.parametrize("name", TORCHVISION)
 def test_torchvision(name: str) -> None:
-    assert_equal(load_network(name), torchvision_count(TORCHVISION[name]))
+    oracle, image = TORCHVISION[name]
+    assert_equal(load_network(name), torchvision_count(oracle, image, image_size=image))
 
 
 def test_torchvision_at_another_size() -> None:

@@ -36,7 +36,7 @@ OLDER = {
 """What timm once called its networks of other classifiers, and what it calls them now."""
 ELSEWHERE = {
     "maxvit_t", "swin_b", "swin_s", "swin_t", "swin_v2_b", "swin_v2_s", "swin_v2_t", "vit_base_patch16_reg8_gap_256",
-    "vit_h_14", "vit_l_32", "vit_medium_patch16_reg4_256",
+    "vit_h_14", "vit_h_14_518", "vit_l_16_512", "vit_l_32", "vit_medium_patch16_reg4_256",
 }  # fmt: skip
 """Variants of torchvision, and those that timm has dropped."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -23,13 +24,14 @@ from perfmodel.workloads.importers.onnx_inputs import Inputs, declared_dims
 from perfmodel.workloads.importers.onnx_ops import LOWERINGS, Call
 from perfmodel.workloads.importers.onnx_scope import Scope, constant, filled
 from perfmodel.workloads.importers.onnx_shapes import inferred
-from perfmodel.workloads.importers.onnx_wire import MOST_NODES
+from perfmodel.workloads.importers.onnx_wire import MOST_NODES, SCOPES
 
 if TYPE_CHECKING:
     from onnx import FunctionProto, NodeProto
 
 _FAULTS = (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, AssertionError)
 """What Python raises where a file's numbers make no sense in a way that nobody has thought of."""
+_MOST_SCOPES = 2000
 Given = Sequence[Tensor | None]
 
 
@@ -223,5 +225,8 @@ class Run:
 
 
 def _label(node: NodeProto) -> str:
-    """Return a node's name, or that of its first result, or its kind."""
-    return node.name or next((name for name in node.output if name), "") or node.op_type
+    """Return a node's name, or that of its first result, or its kind, within PyTorch's modules if they are known."""
+    name = node.name or next((name for name in node.output if name), "") or node.op_type
+    scopes = next((entry.value for entry in node.metadata_props if entry.key == SCOPES.decode()), "")
+    around = [scope for scope in re.findall(r"'([^']*)'", scopes[:_MOST_SCOPES])[:-1] if scope]
+    return f"{around[-1].replace('.', '/')}/{name}" if around else name

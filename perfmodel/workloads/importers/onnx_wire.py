@@ -18,19 +18,24 @@ MOST_BYTES = 2**31 - 1
 MOST_LEFT = 64 * 2**20
 MOST_NODES = 100_000
 MOST_STORED = 500_000
-MOST_DATA = 16 * 1024
+MOST_DATA = 2048
 """Bytes of a tensor that are kept: enough for any computed shape."""
 _MOST_FIELDS = 4_000_000
 _DEEPEST = 40
-_SMALL = 4096
+_WHOLE = {"node": 512, "attribute": 4096, "tensor": MOST_DATA, "sparse": MOST_DATA}
+"""Bytes up to which a message is kept as it is."""
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _NAMES = {_VARINT: "number", _FIXED64: "number", _FIXED32: "number", _BYTES: "text"}
 
+SCOPES = b"pkg.torch.onnx.name_scopes"
+"""The one entry of a node's metadata that is kept: PyTorch's modules around it."""
+_DECLARED = "declared tensor"
+
 _KEPT: dict[str, dict[int, str]] = {
-    # field number -> the message it holds; "" for what is copied as it is
+    # field number -> the message it holds; "" and "declared tensor" for what is copied as it is
     "model": {1: "", 2: "", 7: "graph", 8: "", 25: "function"},
-    "graph": {1: "node", 2: "", 5: "tensor", 11: "", 12: "", 13: "", 15: "sparse"},
-    "node": {1: "", 2: "", 3: "", 4: "", 5: "attribute", 7: "", 8: ""},
+    "graph": {1: "node", 2: "", 5: "tensor", 11: _DECLARED, 12: _DECLARED, 13: _DECLARED, 15: "sparse"},
+    "node": {1: "", 2: "", 3: "", 4: "", 5: "attribute", 7: "", 8: "", 9: "metadata"},
     "attribute": {
         1: "", 2: "", 3: "", 4: "data", 5: "tensor", 6: "graph", 7: "", 8: "", 9: "data", 10: "tensor", 11: "graph",
         14: "", 15: "", 20: "", 21: "", 22: "sparse", 23: "sparse",
@@ -39,7 +44,7 @@ _KEPT: dict[str, dict[int, str]] = {
     "sparse": {1: "tensor", 3: ""},
     "function": {1: "", 4: "", 5: "", 6: "", 7: "node", 9: "", 10: "", 11: "attribute", 13: ""},
 }  # fmt: skip
-_LIMITS = {"node": MOST_NODES, "tensor": MOST_STORED, "function": MOST_NODES}
+_LIMITS = {"node": MOST_NODES, "tensor": MOST_STORED, "function": MOST_NODES, _DECLARED: MOST_STORED}
 
 
 def skeleton(path: Path) -> bytes:
@@ -82,20 +87,21 @@ class _Walk:
         """Return a message without what is not needed."""
         if depth > _DEEPEST:
             raise self.fault(start, f"graphs are nested deeper than {_DEEPEST} messages")
-        if end - start <= _SMALL and kind not in ("model", "graph", "function"):
-            return self._keep(self.data[start:end], start)
+        if end - start <= _WHOLE.get(kind, 0):
+            return self._keep(start, end)
         kept, parts = _KEPT[kind], bytearray()
         for number, wire, tag, begin, stop in self._fields(start, end, kind):
             inner = kept.get(number)
             if inner is None:
                 continue
-            if not inner or wire != _BYTES:
-                parts += self._keep(self.data[tag:stop], tag)
-            elif inner == "data":
-                if stop - begin <= MOST_DATA:
-                    parts += self._keep(self.data[tag:stop], tag)
+            self._limit(inner, tag)
+            if inner == "data" and stop - begin > MOST_DATA:
+                continue
+            if inner == "metadata" and SCOPES not in self.data[begin : min(stop, begin + 64)]:
+                continue
+            if inner not in _KEPT or wire != _BYTES:
+                parts += self._keep(tag, stop)
             else:
-                self._limit(inner, tag)
                 content = self.message(inner, begin, stop, depth + 1)
                 parts += _varint(number << 3 | _BYTES) + _varint(len(content)) + content
         return bytes(parts)
@@ -106,13 +112,13 @@ class _Walk:
             if self.seen[kind] > _LIMITS[kind]:
                 raise self.fault(at, f"has more than {_LIMITS[kind]} {kind}s: no network that can be imported")
 
-    def _keep(self, part: bytes, at: int) -> bytes:
-        self.left += len(part)
+    def _keep(self, start: int, end: int) -> bytes:
+        self.left += end - start
         if self.left > MOST_LEFT:
             raise self.fault(
-                at, f"has more than {MOST_LEFT >> 20} MiB beside its weights: no network that can be imported"
+                start, f"has more than {MOST_LEFT >> 20} MiB beside its weights: no network that can be imported"
             )
-        return part
+        return self.data[start:end]
 
     def _fields(self, start: int, end: int, kind: str) -> Iterator[tuple[int, int, int, int, int]]:
         """Yield (number, wire type, where its tag, its content and it itself begin and end) of each field."""

@@ -17,7 +17,7 @@ def cait(
 ) -> Network:  # fmt: skip
     """Return a CaiT: blocks of patches with talking heads, then ``class_depth`` blocks in which only the class attends.
 
-    Source: Touvron et al. 2021 (arXiv 2103.17239), table 3; timm models/cait.py.
+    Source: Touvron et al. 2021 (arXiv 2103.17239); timm models/cait.py.
     """
     b = Builder(name, "cait", (3, image, image))
     x = b.tokens(b.conv(b.input(), width, patch, patch, 0, name="patch_embed"))
@@ -49,7 +49,7 @@ def xcit(
     """Return an XCiT: patches of 16 or 8 by strided convolutions, attention between channels, local convolutions.
 
     ``tokens_norm``: the second norm of a class-attention block is of all tokens, not of the class only. Source:
-    El-Nouby et al. 2021 (arXiv 2106.09681), table 1 and section 3; timm models/xcit.py.
+    El-Nouby et al. 2021 (arXiv 2106.09681), section 3; timm models/xcit.py.
     """
     b = Builder(name, "xcit", (3, image, image))
     x = b.input()
@@ -72,7 +72,7 @@ def xcit(
 
 
 def class_attention(b: Builder, x: Value, heads: int) -> Value:
-    """Add attention of the first token over all (arXiv 2103.17239, equations 5 to 8)."""
+    """Add attention of the first token over all (arXiv 2103.17239)."""
     tokens, width = x.shape
     with b.scope("attn"):
         q = b.linear(b.view(x, (1, width), name="token"), width, name="q")

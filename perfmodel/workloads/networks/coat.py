@@ -33,7 +33,7 @@ def coat(
 ) -> Network:  # fmt: skip
     """Return a CoaT: four scales one after the other, then ``parallel`` blocks in which the last three exchange maps.
 
-    Weights that blocks of a scale share are counted once. Source: Xu et al. 2021 (arXiv 2104.06399), table 1; timm
+    Weights that blocks of a scale share are counted once. Source: Xu et al. 2021 (arXiv 2104.06399); timm
     models/coat.py.
     """
     b = Builder(name, "coat", (3, image, image))
@@ -91,7 +91,7 @@ def _serial(b: Builder, x: Value, scale: _Scale, hidden: int) -> Value:
 
 
 def _factor_attention(b: Builder, x: Value, scale: _Scale) -> Value:
-    """Add ``Q (softmax(K)^T V)`` and products of queries with convolved values (section 3.1, equation 8)."""
+    """Add ``Q (softmax(K)^T V)`` and products of queries with convolved values."""
     tokens, width = x.shape
     heads, head = scale.heads, width // scale.heads
     with b.scope("attn"):
@@ -116,7 +116,7 @@ def _relative_positions(b: Builder, q: Value, v: Value, scale: _Scale) -> Value:
 
 
 def _parallel(b: Builder, values: Sequence[Value], scales: Sequence[_Scale], hidden: int) -> list[Value]:
-    """Add attention in each scale, sums with the others' results resized, and one MLP for all (figure 4)."""
+    """Add attention in each scale, sums with the others' results resized, and one MLP for all."""
     attended: list[Value] = []
     found: list[Value] = []
     for index, (x, scale) in enumerate(zip(values, scales, strict=True)):

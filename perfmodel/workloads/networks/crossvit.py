@@ -115,9 +115,9 @@ def _tnt_block(b: Builder, x: Value, y: Value, heads: tuple[int, int], legacy: b
     patches, pixels, inner = x.shape
     x = b.add(x, _plain_attention(b, b.layer_norm(x, name="norm_in"), heads[0], "attn_in"), name="add_in1")
     x = b.add(x, b.mlp(b.layer_norm(x, name="norm_mlp_in"), 4 * inner, name="mlp_in"), name="add_in2")
-    z = b.view(x, (patches, pixels * inner))
+    z = b.view(b.layer_norm(x, name="norm1_proj") if legacy else x, (patches, pixels * inner))
     if legacy:
-        z = b.linear(b.view(b.layer_norm(x, name="norm1_proj"), z.shape), y.width, name="proj")
+        z = b.linear(z, y.width, name="proj")
     else:
         z = b.linear(b.layer_norm(z, name="norm1_proj"), y.width, bias=False, name="proj")
         z = b.layer_norm(z, name="norm2_proj")

@@ -17,7 +17,7 @@ def cvt(
 ) -> Network:  # fmt: skip
     """Return a convolutional vision transformer; the last stage has a class token.
 
-    Source: Wu et al. 2021 (arXiv 2103.15808), table 2; transformers modeling_cvt.py (CvtForImageClassification).
+    Source: Wu et al. 2021 (arXiv 2103.15808); transformers modeling_cvt.py (CvtForImageClassification).
     """
     b = Builder(name, "cvt", (3, image, image))
     x, prefix = b.input(), 0
@@ -41,7 +41,7 @@ def cvt(
 
 
 def _attention(b: Builder, x: Value, grid: tuple[int, int], heads: int, prefix: int) -> Value:
-    """Add attention whose keys and values are of every second position (section 3.2)."""
+    """Add attention whose keys and values are of every second position."""
     tokens, width = x.shape
     patches = b.view(x, (tokens - prefix, width), name="patches")
     image = b.image(b.copy(patches, name="channels_first"), *grid)

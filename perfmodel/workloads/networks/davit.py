@@ -18,8 +18,8 @@ def davit(
 ) -> Network:  # fmt: skip
     """Return a DaViT: four stages of twice the width and ``heads`` each; a block has one of each kind of attention.
 
-    ``down_kernel`` is the side of the convolutions between stages. Source: Ding et al. 2022 (arXiv 2204.03645), table
-    9; timm models/davit.py.
+    ``down_kernel`` is the side of the convolutions between stages. Source: Ding et al. 2022 (arXiv 2204.03645);
+    timm models/davit.py.
     """
     b = Builder(name, "davit", (3, image, image))
     x = b.input()

@@ -32,7 +32,7 @@ def focalnet(
 
     ``levels`` convolutions of sides ``window``, ``window + 2``, ... make the context; ``overlap`` has overlapping
     patches, ``post_norm`` norms after the layers instead of before, ``inner_norm`` one more within the modulation.
-    Source: Yang et al. 2022 (arXiv 2203.11926), table 1 and equations 4 to 7; timm models/focalnet.py.
+    Source: Yang et al. 2022 (arXiv 2203.11926), section 3; timm models/focalnet.py.
     """
     style = _Style(levels, window, post_norm, inner_norm, layer_scale, mlp_ratio)
     b = Builder(name, "focalnet", (3, image, image))

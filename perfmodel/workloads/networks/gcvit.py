@@ -10,7 +10,7 @@ from perfmodel.workloads.network import Network
 from perfmodel.workloads.networks.registry import family
 from perfmodel.workloads.networks.vit_blocks import scaled
 from perfmodel.workloads.networks.vit_tokens import classifier
-from perfmodel.workloads.networks.window_blocks import Grid, partition, restore
+from perfmodel.workloads.networks.window_blocks import Grid, partition, restore, whole_windows
 
 
 @family("gcvit")
@@ -20,7 +20,7 @@ def gcvit(
 ) -> Network:  # fmt: skip
     """Return a global context vision transformer: four stages of twice the width and ``heads`` each.
 
-    A stage's windows are ``image / ratios`` a side. Source: Hatamizadeh et al. 2022 (arXiv 2206.09959), table 9; timm
+    A stage's windows are ``image / ratios`` a side. Source: Hatamizadeh et al. 2022 (arXiv 2206.09959); timm
     models/gcvit.py.
     """
     b = Builder(name, "gcvit", (3, image, image))
@@ -31,6 +31,7 @@ def gcvit(
             with b.block(f"stages.{stage}.downsample"):
                 x = _reduced(b, x, width * 2**stage)
         grid, window = (int(x.shape[1]), int(x.shape[2])), (image // ratios[stage],) * 2
+        whole_windows(grid, window)
         with b.block(f"stages.{stage}.global_block"):
             query = _global_query(b, x, int(log2(min(grid) / min(window))))
         x = b.tokens(b.copy(x, name=f"stages.{stage}.channels_last"))
@@ -66,7 +67,7 @@ def _reduced(b: Builder, x: Value, channels: int) -> Value:
 
 
 def _global_query(b: Builder, x: Value, levels: int) -> Value:
-    """Add the generator of queries: a block and a pooling for each halving down to one window (section 3.2)."""
+    """Add the generator of queries: a block and a pooling for each halving down to one window."""
     for level in range(max(1, levels)):
         x = _mbconv(b, x, f"conv{level + 1}")
         if level < levels:

@@ -12,7 +12,7 @@ from perfmodel.workloads.network import Network
 from perfmodel.workloads.networks.registry import family
 from perfmodel.workloads.networks.vit_blocks import scaled
 from perfmodel.workloads.networks.vit_tokens import classifier
-from perfmodel.workloads.networks.window_blocks import Grid, partition, restore
+from perfmodel.workloads.networks.window_blocks import Grid, partition, restore, whole_windows
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def hiera(
     ``unit`` is the side of a mask unit in the first stage, ``windowed`` the stages that attend within units, ``heads``
     of the first stage. ``position_grid`` makes positions a resized grid plus a tile of one unit. ``expand``: the
     shortcut widens by a "linear" layer or by "pool" (maximum beside mean). Source: Ryali et al. 2023 (arXiv
-    2306.00989), table 1; Bolya et al. 2023 (arXiv 2311.05613, windowed positions); timm models/hiera.py.
+    2306.00989); Bolya et al. 2023 (arXiv 2311.05613, windowed positions); timm models/hiera.py.
     """
     b, x, grid = _stem(name, "hiera", width, image)
     learned = position_grid**2 + unit**2 if position_grid else prod(grid)
@@ -66,7 +66,7 @@ def hieradet(
     """Return a Hiera for detection, as in SAM 2: attention in ``windows`` of each stage but in the ``whole`` blocks.
 
     Blocks are counted from 0 through all stages; the first block of a stage has the window of the stage before.
-    Source: Ravi et al. 2024 (arXiv 2408.00714), appendix D.1; timm models/hieradet_sam2.py. Omits SAM 2's neck.
+    Source: Ravi et al. 2024 (arXiv 2408.00714); timm models/hieradet_sam2.py. Omits SAM 2's neck.
     """
     b, x, grid = _stem(name, "hieradet", width, image)
     x = b.learned(x, (position_grid**2 + windows[0] ** 2) * width, name="pos_embed")
@@ -112,6 +112,8 @@ def _attention(b: Builder, x: Value, grid: Grid, block: _Block, unrolled: bool) 
     pooled = tuple(side // block.stride for side in window)
     smaller = tuple(side // block.stride for side in grid)
     features, area = block.features, prod(window)
+    if unrolled:
+        whole_windows(grid, window)
     with b.scope("attn"):
         x = b.view(x, (prod(grid) // area, area, x.width)) if unrolled else partition(b, x, grid, window)
         count = int(x.shape[0])

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from perfmodel.workloads.building import Builder, Value
 from perfmodel.workloads.network import Network
 from perfmodel.workloads.networks.registry import family
+from perfmodel.workloads.networks.vit_tokens import sides
 
 
 @family("hrnet")
@@ -21,7 +22,7 @@ def hrnet(
     stem: int = 64,
     head_widths: Sequence[int] = (32, 64, 128, 256),
     head_bias: bool = True,
-    image: int = 224,
+    image: int | Sequence[int] = 224,
     classes: int = 1000,
 ) -> Network:
     """Return an HRNet classifier: a stage of bottlenecks, then ``modules`` of two, three and four branches.
@@ -30,9 +31,19 @@ def hrnet(
     a branch before the branches are fused. ``first_blocks`` bottlenecks of ``first_width`` come first. Source: Wang et
     al. 2019 (arXiv 1908.07919), section 3 and appendix; timm models/hrnet.py.
     """
-    b = Builder(name, "hrnet", (3, image, image))
+    b = Builder(name, "hrnet", (3, *sides(image)))
+    branches = add_branches(b, b.input(), width, modules, blocks, first_blocks, first_width, stem)
+    x = _head(b, branches, head_widths, head_bias)
+    return b.build(b.linear(b.global_pool(x), classes, name="classifier"))
+
+
+def add_branches(
+    b: Builder, x: Value, width: int, modules: Sequence[int], blocks: int = 4, first_blocks: int = 4,
+    first_width: int = 64, stem: int = 64, *, fine_only: bool = False,
+) -> list[Value]:  # fmt: skip
+    """Add stem and stages and return what the branches leave; ``fine_only``: the last exchange makes the first alone."""
     with b.block("stem"):
-        x = b.conv_bn(b.conv_bn(b.input(), stem, 3, 2, name="conv1"), 64, 3, 2, name="conv2")
+        x = b.conv_bn(b.conv_bn(x, stem, 3, 2, name="conv1"), 64, 3, 2, name="conv2")
     for index in range(first_blocks):
         with b.block(f"layer1.{index}"):
             x = _bottleneck(b, x, first_width)
@@ -43,9 +54,9 @@ def hrnet(
         for module in range(count):
             with b.scope(f"stage{stage + 2}.{module}"):
                 branches = [_branch(b, y, blocks, i) for i, y in enumerate(branches)]
-                branches = _fused(b, branches)
-    x = _head(b, branches, head_widths, head_bias)
-    return b.build(b.linear(b.global_pool(x), classes, name="classifier"))
+                last = stage == len(modules) - 1 and module == count - 1
+                branches = _fused(b, branches, 1 if fine_only and last else len(branches))
+    return branches
 
 
 def _transition(b: Builder, branches: list[Value], widths: Sequence[int], name: str) -> list[Value]:
@@ -67,10 +78,10 @@ def _branch(b: Builder, x: Value, blocks: int, number: int) -> Value:
     return x
 
 
-def _fused(b: Builder, branches: list[Value]) -> list[Value]:
-    """Add the exchange: every branch becomes the sum of all, brought to its size and width."""
+def _fused(b: Builder, branches: list[Value], count: int) -> list[Value]:
+    """Add the exchange: each of the first ``count`` branches becomes the sum of all, brought to its size and width."""
     found: list[Value] = []
-    for i, target in enumerate(branches):
+    for i, target in enumerate(branches[:count]):
         with b.block(f"fuse{i}"):
             y: Value | None = None
             for j, source in enumerate(branches):
@@ -88,9 +99,7 @@ def _moved(b: Builder, x: Value, target: Value, halvings: int, name: str) -> Val
         x = b.conv_bn(x, out, 3, 2, act="" if last else "relu", name=f"{name}.{index}")
     if halvings < 0:
         x = b.conv_bn(x, target.channels, 1, act="", name=name)
-        side = x.shape[1] * 2**-halvings
-        assert isinstance(side, int)
-        x = b.resize(x, side, "nearest")
+        x = b.resize(x, [int(n) for n in target.shape[1:]], "nearest")
     return x
 
 

@@ -12,8 +12,8 @@ from perfmodel.workloads.network import Network, Shape
 from perfmodel.workloads.networks.maxxvit_conv import ConvStyle, conv_block, downsample, normed
 from perfmodel.workloads.networks.registry import family
 from perfmodel.workloads.networks.vit_blocks import position_mlp, scaled
-from perfmodel.workloads.networks.vit_tokens import classifier
-from perfmodel.workloads.networks.window_blocks import Grid, partition, restore
+from perfmodel.workloads.networks.vit_tokens import classifier, one_of
+from perfmodel.workloads.networks.window_blocks import Grid, partition, restore, whole_windows
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,8 @@ def maxxvit(
     width of a layer before the classifier. Source: CoAtNet (arXiv 2106.04803), table 3; MaxViT (arXiv 2204.01697),
     table 1; timm models/maxxvit.py; torchvision models/maxvit.py.
     """
+    one_of("conv", conv, "mbconv", "convnext")
+    one_of("relative", relative, "table", "mlp", "lookup")
     convs = ConvStyle(
         conv, act, padding or None, from_input, act_first, bias, stride, pool, squeeze, squeeze_early, project
     )
@@ -110,6 +112,7 @@ def _partitioned(b: Builder, x: Value, grid: Grid, style: AttentionStyle, names:
 
     Windows and grids of one size are the same work: only which tokens go together differs.
     """
+    whole_windows(grid, style.window)
     y, parts = b.layer_norm(x, name="norm1"), list[Value]()
     for name in names:
         with b.scope(name):

@@ -9,7 +9,7 @@ from perfmodel.workloads.building import Builder, Value
 from perfmodel.workloads.network import Network
 from perfmodel.workloads.networks.registry import family
 from perfmodel.workloads.networks.vit_blocks import dense, gated
-from perfmodel.workloads.networks.vit_tokens import classifier
+from perfmodel.workloads.networks.vit_tokens import classifier, one_of
 
 
 @family("mixer")
@@ -26,6 +26,7 @@ def mixer(
     """
     b = Builder(name, "mixer", (3, image, image))
     x = b.tokens(b.conv(b.input(), width, patch, patch, 0, name="stem"))
+    one_of("block", block, "mixer", "resmlp", "gmlp")
     hidden = int(width * channel_ratio)
     for index in range(depth):
         with b.block(f"blocks.{index}"):
@@ -88,7 +89,7 @@ def sequencer(
     """Return a Sequencer: LSTMs along rows and columns, both ways, mix the tokens of each stage.
 
     ``patches`` are the sides of the patches of each stage, ``hidden`` the widths of its LSTMs. Omits that the steps of
-    a recurrence wait for each other. Source: Tatsunami and Taki 2022 (arXiv 2205.01972), table 7; timm
+    a recurrence wait for each other. Source: Tatsunami and Taki 2022 (arXiv 2205.01972); timm
     models/sequencer.py.
     """
     b = Builder(name, "sequencer", (3, image, image))
@@ -108,7 +109,7 @@ def sequencer(
 
 
 def _lstm2d(b: Builder, x: Value, hidden: int) -> Value:
-    """Add two bidirectional LSTMs, along columns and along rows, and a layer that joins them (section 3.2).
+    """Add two bidirectional LSTMs, along columns and along rows, and a layer that joins them.
 
     An LSTM multiplies the input by eight blocks of weights (four gates, two ways) and its state by as many.
     """

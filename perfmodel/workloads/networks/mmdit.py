@@ -76,14 +76,12 @@ def mmdit(
         condition = _condition(b, hidden, pooled, guidance, bias)
     with b.block("embed"):
         x = patches(b, b.input(), hidden, patch, bias=bias)
-        text = b.rms_norm(b.input(2), name="text_norm") if context_norm else b.input(2)
-        text = _refined(b, text, hidden, heads, refiner) if refiner else b.linear(text, hidden, bias=bias, name="text")
+        text = _embedded_text(b, hidden, heads, context_norm, refiner, bias)
     net = _Layers(b, condition, heads, mlp_ratio, gated, qk_norm, tuple(rope), bias, shared_modulation, {})
     for index in range(double):
         with b.block(f"double.{index}"):
             x, text = net.double(x, text, index < extra_attention, text_leaves or index < double - 1)
-    if single:
-        x = net.singles(x, text, single)
+    x = net.singles(x, text, single) if single else x
     with b.block("final"):
         x = modulated_norm(b, x, modulation(b, condition, 2 * hidden, bias=bias))
         x = unpatched(b, x, b.input(), patch, latent, bias=bias)
@@ -100,6 +98,12 @@ def _condition(b: Builder, hidden: int, pooled: int, guidance: bool, bias: bool)
             found, embed_scalar(b, b.input(4 if pooled else 3), 256, hidden, bias=bias, name="guidance")
         )  # fmt: skip
     return found
+
+
+def _embedded_text(b: Builder, hidden: int, heads: int, norm: bool, refiner: int, bias: bool) -> Value:
+    """Return the text's tokens, normed or refined where that is asked for, with ``hidden`` features."""
+    text = b.rms_norm(b.input(2), name="text_norm") if norm else b.input(2)
+    return _refined(b, text, hidden, heads, refiner) if refiner else b.linear(text, hidden, bias=bias, name="text")
 
 
 def _refined(b: Builder, text: Value, hidden: int, heads: int, depth: int) -> Value:

@@ -10,7 +10,7 @@ from perfmodel import ops
 from perfmodel.workloads.building import Builder, Value
 from perfmodel.workloads.network import Network
 from perfmodel.workloads.networks.registry import family
-from perfmodel.workloads.networks.vit_tokens import add_tokens, classifier
+from perfmodel.workloads.networks.vit_tokens import add_tokens, classifier, one_of
 from perfmodel.workloads.networks.window_blocks import Grid
 
 
@@ -51,6 +51,7 @@ def mvit(
     sample is a clip of so many. Source: Fan et al. 2021 (arXiv 2104.11227), table 2; Li et al. 2021 (arXiv
     2112.01526), table 1 and section 3.1; timm models/mvitv2.py; torchvision models/video/mvit.py.
     """
+    one_of("expand", expand, "attention", "mlp")
     style = _Style(pool_queries, relative, residual_pool, expand, int(class_token), mlp_ratio)
     video = [1] if frames else []
     b = Builder(name, "mvit", (3, frames, image, image) if frames else (3, image, image))
@@ -150,7 +151,7 @@ def _reach(grid: Grid, block: _Block) -> Grid:
 def relative_biases(
     b: Builder, q: Value, q_grid: Grid, kv_grid: Grid, heads: int, head: int, reach: Grid
 ) -> list[Value]:
-    """Return products of queries with learned embeddings of distances along each side (arXiv 2112.01526, eq. 4).
+    """Return products of queries with learned embeddings of distances along each side (arXiv 2112.01526).
 
     ``reach`` are the sides that the tables are made for.
     """

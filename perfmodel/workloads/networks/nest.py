@@ -9,7 +9,7 @@ from perfmodel.workloads.network import Network
 from perfmodel.workloads.networks.registry import family
 from perfmodel.workloads.networks.vit_blocks import BlockStyle, attention, block
 from perfmodel.workloads.networks.vit_tokens import add_tokens, classifier
-from perfmodel.workloads.networks.window_blocks import partition, restore
+from perfmodel.workloads.networks.window_blocks import partition, restore, whole_windows
 
 
 @family("nest")
@@ -32,6 +32,7 @@ def nest(
                 x = b.layer_norm(b.conv(x, width, 3, padding=pad), channels_first=True)
                 x = b.max_pool(x, 3, 2, pad or 1)
         grid = (int(x.shape[1]), int(x.shape[2]))
+        whole_windows(grid, (side, side))
         x = partition(b, b.tokens(x), grid, (side, side))
         x = b.learned(x, grid[0] * grid[1] * width, name=f"levels.{level}.pos_embed")
         for index in range(depths[level]):
@@ -71,7 +72,8 @@ def pit(
             with b.block(f"transformers.{stage}.blocks.{index}"):
                 x = block(b, x, BlockStyle(count, int(width * mlp_ratio)))
         tokens = b.view(x, (prefix, width), name="cls_tokens")
-        x = b.image(b.copy(x, (grid[0] * grid[1], width), name="channels_first"), *grid)
+        if stage + 1 < len(heads):
+            x = b.image(b.copy(x, (grid[0] * grid[1], width), name="channels_first"), *grid)
     assert tokens is not None
     x = b.layer_norm(tokens)
     return b.build(classifier(b, b.view(x, (x.width,)), classes, twice=distilled))
@@ -84,8 +86,8 @@ def convit(
 ) -> Network:  # fmt: skip
     """Return a ConViT: ``local`` blocks mix attention with a softmax of positions, the others are plain.
 
-    The class token comes after the local blocks. Source: d'Ascoli et al. 2021 (arXiv 2103.10697), table 1 and equation
-    7; timm models/convit.py.
+    The class token comes after the local blocks. Source: d'Ascoli et al. 2021 (arXiv 2103.10697), section 3;
+    timm models/convit.py.
     """
     b = Builder(name, "convit", (3, image, image))
     x = b.tokens(b.conv(b.input(), width, patch, patch, 0, name="patch_embed"))

@@ -50,7 +50,7 @@ def twins(
     """Return a Twins: positions by a depthwise convolution after a stage's first block.
 
     ``window`` 0 (PCPVT): every block attends to a reduced image; otherwise (SVT) every first one attends within
-    windows. Source: Chu et al. 2021 (arXiv 2104.13840), tables 8 and 9; timm models/twins.py.
+    windows. Source: Chu et al. 2021 (arXiv 2104.13840); timm models/twins.py.
     """
     b = Builder(name, "twins", (3, image, image))
     x = b.input()

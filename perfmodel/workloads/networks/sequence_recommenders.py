@@ -111,8 +111,8 @@ def hstu(
     ``items`` ids that there are (one row more is the padding), ``hidden`` features, ``depth`` layers of ``heads`` with
     ``qk_dim`` and ``v_dim`` features each; ``positions`` that have an embedding (``length`` and 11 more, by default)
     and relative biases, ``time_buckets`` biases of times between items. Attention takes the SiLU of the scores. Source:
-    Zhai et al. 2024 (arXiv 2402.17152), section 3; facebookresearch/generative-recommenders modeling/sequential/hstu.py.
-    Omits that a SiLU costs less than the softmax that is counted in its place.
+    Zhai et al. 2024 (arXiv 2402.17152), section 3; facebookresearch/generative-recommenders modeling/sequential. Omits
+    that a SiLU costs less than the softmax that is counted in its place.
     """
     places = length + 11 if positions is None else positions
     b = Builder(name, "hstu", (length,), (candidates,))

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from perfmodel.workloads.importers.plausibility import Finding
 from perfmodel.workloads.network import AnyNetwork, Network, as_pipeline
 from perfmodel.workloads.networks.library import Variant, family_fields, find_variant, load_variants, variant_files
+from perfmodel.workloads.networks.published import disagreements
 from perfmodel.workloads.networks.registry import FAMILIES
-
-PARAMETER_TOLERANCE, MAC_TOLERANCE = 0.001, 0.05
-"""How far counts may be from published ones beside rounding: sources differ in what else they count as MACs."""
 
 
 def all_variants() -> Iterator[Variant]:
@@ -77,7 +75,11 @@ def variant_of(name: str) -> Variant | None:
 
 def check_network(variant: Variant | None, network: AnyNetwork) -> list[Finding]:
     """Return what looks wrong in a network: its counts against the published ones, what is not counted."""
-    found = [*_published(variant.published, network)] if variant else []
+    found: list[Finding] = []
+    if isinstance(network, Network):
+        found += [Finding("error", "published", text.partition(": ")[2]) for text in disagreements(network)]
+    if variant and not variant.published:
+        found.append(Finding("warning", "published", "is not stated: the computed counts are unchecked"))
     if variant and not variant.verified:
         found.append(Finding("warning", "verified", "the numbers were not read in their source"))
     return found + [
@@ -85,27 +87,3 @@ def check_network(variant: Variant | None, network: AnyNetwork) -> list[Finding]
         for stage in as_pipeline(network).stages
         for missing in stage.network.unsupported
     ]
-
-
-def _published(published: Mapping[str, Any], network: AnyNetwork) -> Iterator[Finding]:
-    if not published:
-        yield Finding("warning", "published", "is not stated: the computed counts are unchecked")
-        return
-    counts = counts_of(network)
-    for name, tolerance in (("parameters", PARAMETER_TOLERANCE), ("macs", MAC_TOLERANCE)):
-        stated = published.get(name)
-        if stated and abs(counts[name] / stated - 1) > max(tolerance, _rounding(stated)):
-            off = 100 * (counts[name] / stated - 1)
-            yield Finding(
-                "error", f"published.{name}", f"computed {counts[name]:,.0f} is {off:+.2f} % off {stated:,.0f}"
-            )
-    if not published.get("source"):
-        yield Finding("warning", "published", "has no source")
-
-
-def _rounding(stated: float) -> float:
-    """Return one unit of the last digit that a published number states, over the number: 7.2e6 is of 1.4 %."""
-    whole, unit = int(stated), 1
-    while whole % (10 * unit) == 0:
-        unit *= 10
-    return unit / whole

@@ -10,7 +10,7 @@ from perfmodel.workloads.building import Builder, Value
 from perfmodel.workloads.network import Network
 from perfmodel.workloads.networks.registry import family
 from perfmodel.workloads.networks.vit_blocks import dense, position_mlp
-from perfmodel.workloads.networks.vit_tokens import classifier, sides
+from perfmodel.workloads.networks.vit_tokens import classifier, one_of, sides
 from perfmodel.workloads.networks.window_blocks import Grid, cosine_norm, merge_patches, partition, restore
 
 
@@ -41,10 +41,10 @@ def swin(
 
     ``heads`` and, if it is a list, ``window`` are of each stage; ``version``, ``key_bias`` and ``pads`` as in
     :class:`SwinStyle`. ``norm_period`` puts a norm after every so many blocks, ``norm_stages`` one after each stage.
-    Source: Liu et al. 2021 (arXiv 2103.14030), table 7; Swin v2 (arXiv 2111.09883), sections 3.2 and 3.3; timm
+    Source: Liu et al. 2021 (arXiv 2103.14030), section 3; Swin v2 (arXiv 2111.09883), sections 3.2 and 3.3; timm
     models/swin_transformer.py, swin_transformer_v2.py, swin_transformer_v2_cr.py; torchvision swin_transformer.py.
     """
-    style = SwinStyle(version, mlp_ratio, key_bias, pads)
+    style = SwinStyle(one_of("version", version, "v1", "v2", "v2-cr"), mlp_ratio, key_bias, pads)
     windows = [window] * len(depths) if isinstance(window, int) else list(window)
     b = Builder(name, "swin", (3, *sides(image)))
     x = b.conv(b.input(), width, patch, patch, 0, name="patch_embed")
@@ -109,6 +109,8 @@ def swin_block(
 def _attention(
     b: Builder, x: Value, grid: Grid, window: Grid, heads: int, style: SwinStyle, shift: bool
 ) -> Value:  # fmt: skip
+    if x.width % heads:
+        raise ValueError(f"{heads} heads do not divide a width of {x.width}")
     table = prod(2 * n - 1 for n in window if style.version == "v1")
     used = style.window(grid, window)
     shift = shift and any(side > size for side, size in zip(grid, used, strict=True))

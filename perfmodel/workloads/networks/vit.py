@@ -9,7 +9,7 @@ from perfmodel.workloads.building import Builder, Value
 from perfmodel.workloads.network import Network
 from perfmodel.workloads.networks.registry import family
 from perfmodel.workloads.networks.vit_blocks import Bias, BlockStyle, block, norm, position_mlp
-from perfmodel.workloads.networks.vit_tokens import classifier, pooled, positions, sides
+from perfmodel.workloads.networks.vit_tokens import classifier, one_of, pooled, positions, sides
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ def vit(
         heads, mlp or 4 * width, gate, act, normed, bias, out_bias, separate, qk_norm, inner_norm, layer_scale, order,
         rope, differential,
     )  # fmt: skip
+    _check(style, relative, position, final_norm, pool)
     b = Builder(name, "vit", (3, *sides(image)))
     x = b.conv(b.input(), width, patch, patch, 0, bias=not pre_norm, name="patch_embed")
     grid = (int(x.shape[1]), int(x.shape[2]))
@@ -73,6 +74,20 @@ def vit(
     if final_norm == "pooled":
         x = norm(b, x, normed, name="fc_norm")
     return b.build(classifier(b, x, classes, twice=distilled))
+
+
+def _check(style: BlockStyle, relative: str, position: str, final_norm: str, pool: str) -> None:
+    """Refuse words that no block, position or pooling goes by."""
+    one_of("gate", style.gate, "", "packed", "separate", "normed")
+    one_of("normed", style.norm, "layer", "rms")
+    one_of("inner_norm", style.inner_norm, "", "attention", "mlp", "both")
+    one_of("layer_scale", style.layer_scale, "", "both", "attention")
+    one_of("order", style.order, "pre", "post", "parallel", "pairs")
+    one_of("rope", style.rope, "", "fixed", "mixed")
+    one_of("relative", relative, "", "table", "mlp", "shared")
+    one_of("position", position, "tokens", "patches", "factored", "none")
+    one_of("final_norm", final_norm, "", "tokens", "pooled")
+    one_of("pool", pool, "token", "mean", "map", "map-all", "refine")
 
 
 def encode(

@@ -114,6 +114,8 @@ def dense(b: Builder, inputs: Sequence[Value], k: Number, shape: Shape, extra: N
 def attended(b: Builder, qkv: list[Value], shape: Shape, style: BlockStyle, bias: Bias | None = None) -> Value:
     """Add what lies between the projections: norms and rotations of queries and keys, scores, softmax, mixing."""
     *rows, width = shape
+    if width % style.heads:
+        raise ValueError(f"{style.heads} heads do not divide a width of {width}")
     tokens, head = prod(rows, start=1), width // style.heads
     windows = prod(rows[:-1], start=1)
     kv_heads = style.kv_heads or style.heads
@@ -205,7 +207,7 @@ def _pair(b: Builder, x: Value, style: BlockStyle, *, first: bool) -> Value:
 def position_mlp(b: Builder, rows: Number, hidden: int, heads: int, *, bias: bool = True) -> Value:
     """Add two dense layers that turn ``rows`` relative positions into a bias of each head's scores.
 
-    They read nothing of the sample, so one run serves a whole batch. Source: Swin v2 (arXiv 2111.09883), equation 4.
+    They read nothing of the sample, so one run serves a whole batch. Source: Swin v2 (arXiv 2111.09883), section 3.3.
     """
     with b.scope("rel_pos"):
         y = dense(b, (), 2, (rows, hidden), hidden, name="fc1")
@@ -215,7 +217,7 @@ def position_mlp(b: Builder, rows: Number, hidden: int, heads: int, *, bias: boo
 def attention_pool(
     b: Builder, x: Value, heads: int, mlp: int, *, kind: str = "layer", act: str = "gelu", name: str = "attn_pool"
 ) -> Value:
-    """Add pooling by attention of one learned query, and a feed-forward layer (arXiv 2205.01917, section 3)."""
+    """Add pooling by attention of one learned query, and a feed-forward layer (arXiv 2106.04560)."""
     tokens, width = x.shape
     with b.scope(name):
         q = dense(b, (), width, (1, width), 2 * width, name="q")

@@ -92,7 +92,7 @@ def vitamin(
 ) -> Network:  # fmt: skip
     """Return a ViTamin: two stages of inverted bottlenecks of widths ``stem``, then blocks with gated layers.
 
-    ``position`` is "tokens" (learned) or "none". Source: Chen et al. 2024 (arXiv 2404.02132), table 11; timm
+    ``position`` is "tokens" (learned) or "none". Source: Chen et al. 2024 (arXiv 2404.02132); timm
     models/vitamin.py.
     """
     b = Builder(name, "vitamin", (3, image, image))

@@ -16,6 +16,13 @@ def sides(image: int | Sequence[int]) -> tuple[int, int]:
     return height, width
 
 
+def one_of(field: str, value: str, *allowed: str) -> str:
+    """Return a field's value; ValueError if it is none of those that are allowed."""
+    if value not in allowed:
+        raise ValueError(f"{field} must be one of {', '.join(repr(word) for word in allowed)}, not {value!r}")
+    return value
+
+
 def add_tokens(b: Builder, x: Value, count: int, *, name: str = "cls_token") -> Value:
     """Put ``count`` learned tokens before the others."""
     if not count:

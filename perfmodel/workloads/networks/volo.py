@@ -22,7 +22,7 @@ def volo(
     """Return a VOLO: a first stage of outlook attention, half the side for the others, and classifiers of all tokens.
 
     ``stem`` is the width of the convolutions before the patches. The classifier of patches, whose maximum is added to
-    the class token's, is counted. Source: Yuan et al. 2021 (arXiv 2106.13112), table 2; timm models/volo.py.
+    the class token's, is counted. Source: Yuan et al. 2021 (arXiv 2106.13112); timm models/volo.py.
     """
     b = Builder(name, "volo", (3, image, image))
     x = b.input()
@@ -61,7 +61,7 @@ def _outlooker(b: Builder, x: Value, heads: int, mlp_ratio: float) -> Value:
 
 
 def _outlook(b: Builder, x: Value, grid: tuple[int, int], heads: int) -> Value:
-    """Add outlook attention: a layer gives the weights of each neighbourhood's products (section 3.1)."""
+    """Add outlook attention: a layer gives the weights of each neighbourhood's products."""
     width, taps = int(x.width), _KERNEL**2
     places = -(-grid[0] // 2) * -(-grid[1] // 2)
     with b.scope("attn"):

@@ -18,6 +18,12 @@ def padded(grid: Sequence[int], window: Sequence[int]) -> Grid:
     return tuple(-(-side // size) * size for side, size in zip(grid, window, strict=True))
 
 
+def whole_windows(grid: Sequence[int], window: Sequence[int]) -> None:
+    """Refuse a grid that windows do not divide, where implementations do not pad: ValueError."""
+    if padded(grid, window) != tuple(grid):
+        raise ValueError(f"windows of {tuple(window)} do not divide a grid of {tuple(grid)} positions")
+
+
 def partition(b: Builder, x: Value, grid: Grid, window: Grid, *, shift: bool = False) -> Value:
     """Return tokens (tokens, width) as windows (windows, tokens of one, width), padded where they do not divide.
 
@@ -45,7 +51,7 @@ def restore(b: Builder, x: Value, grid: Grid, window: Grid, *, shift: bool = Fal
 
 
 def cosine_norm(b: Builder, qkv: Value, heads: int, head_dim: Number) -> Value:
-    """Scale queries and keys to unit length, with a learned temperature a head (arXiv 2111.09883, equation 2)."""
+    """Scale queries and keys to unit length, with a learned temperature a head (arXiv 2111.09883)."""
     rows = 2 * heads * prod(qkv.shape[:-1], start=1)
     return b.node("cosine", ops.RmsNorm(rows, head_dim), (qkv,), qkv.shape, heads)
 

@@ -8,6 +8,7 @@ from perfmodel.numeric import Number
 from perfmodel.workloads.building import Builder, Value
 from perfmodel.workloads.network import Network
 from perfmodel.workloads.networks.registry import family
+from perfmodel.workloads.networks.vit_tokens import sides
 
 
 @family("xception")
@@ -69,17 +70,18 @@ def xception_aligned(
     middle: int = 8,
     exits: Sequence[Sequence[int]] = ((728, 1024, 1024), (1536, 1536, 2048)),
     preact: bool = False,
-    image: int = 299,
+    exit_stride: int = 2,
+    image: int | Sequence[int] = 299,
     classes: int = 1000,
 ) -> Network:
     """Return DeepLab's Xception: strides instead of poolings, three separable layers with batch norms a module.
 
     ``entry`` has (width, stride) of each module, ``middle`` counts those that keep the width, ``exits`` are the widths
     of the layers of a halving module and of a last one without residual. ``preact`` normalises before each depthwise
-    convolution and nowhere else. Source: Chen et al. 2018 (arXiv 1802.02611), figure 4; timm
-    models/xception_aligned.py.
+    convolution and nowhere else; ``exit_stride`` of the halving module. Source: Chen et al. 2018 (arXiv 1802.02611),
+    figure 4; timm models/xception_aligned.py.
     """
-    b = Builder(name, "xception-aligned", (3, image, image))
+    b = Builder(name, "xception-aligned", (3, *sides(image)))
     with b.block("stem"):
         x = b.conv_bn(b.input(), 32, 3, 2, name="conv1")
         x = b.conv(x, 64, 3, bias=False, name="conv2") if preact else b.conv_bn(x, 64, 3, name="conv2")
@@ -87,7 +89,7 @@ def xception_aligned(
     last = entry[-1][0]
     plan = [((width,) * 3, stride, True) for width, stride in entry]
     plan += [((last,) * 3, 1, True)] * middle
-    plan += [(tuple(inner), 2, True), (tuple(outer), 1, False)]
+    plan += [(tuple(inner), exit_stride, True), (tuple(outer), 1, False)]
     for index, (widths, stride, skip) in enumerate(plan):
         with b.block(f"block.{index}"):
             x = (_pre_module if preact else _post_module)(b, x, widths, stride, skip)

@@ -47,6 +47,21 @@ ROWS: dict[str, dict[str, str]] = {
     "reduce_scatter": {"ranks": "8", "bytes": "1048576"},
     "all_to_all": {"ranks": "8", "bytes": "1048576"},
     "send_recv": {"ranks": "2", "bytes": "1048576"},
+    "conv2d": {
+        "batch": "32", "in_channels": "64", "out_channels": "128", "height": "56", "width": "56", "kernel": "3",
+        "padding": "1",
+    },
+    "conv_transpose2d": {
+        "batch": "8", "in_channels": "64", "out_channels": "32", "height": "28", "width": "28", "kernel": "2",
+        "stride": "2",
+    },
+    "pool": {"batch": "32", "channels": "64", "height": "112", "width": "112", "kernel": "3", "stride": "2"},
+    "batchnorm": {"batch": "32", "channels": "64", "height": "56", "width": "56"},
+    "resize": {
+        "batch": "8", "channels": "64", "height": "28", "width": "28", "out_height": "56", "out_width": "56",
+    },
+    "embedding_bag": {"batch": "2048", "tables": "26", "rows": "100000", "lookups": "4", "width": "128"},
+    "batched_matmul": {"batch": "384", "m": "197", "n": "64", "k": "197"},
     **{
         op: {"rows": "1024", "cols": "4096"}
         for op in ("rmsnorm", "layernorm", "activation", "gated_activation", "add", "softmax")
@@ -91,6 +106,14 @@ def test_kernels_of_every_op_in_one_table(tmp_path: Path) -> None:
         ("gemm", 2 * 128 * 4096 * 4096, 2 * (4096 * 4096 + 2 * 128 * 4096)),
         ("add", 1024 * 4096, 3 * 1024 * 4096 * 2),
         ("all_gather", 0, 1048576 * 7 / 8),  # what a rank sends
+        # 56x56 positions of 128 channels, each of 64*9 products; input and output, and 128*64*9 weights of 2 bytes
+        ("conv2d", 2 * 32 * 56 * 56 * 128 * 64 * 9, 2 * (32 * 56 * 56 * (64 + 128) + 128 * 64 * 9)),
+        # each of 28x28 inputs is spread over 2x2 outputs
+        ("conv_transpose2d", 2 * 8 * 28 * 28 * 64 * 32 * 4, 2 * (8 * (28 * 28 * 64 + 56 * 56 * 32) + 64 * 32 * 4)),
+        # (112 - 3)//2 + 1 = 55 positions a side, of 9 inputs each
+        ("pool", 32 * 64 * 55 * 55 * 9, 2 * 32 * 64 * (112 * 112 + 55 * 55)),
+        ("resize", 8 * 64 * 56 * 56 * 4, 2 * 8 * 64 * (28 * 28 + 56 * 56)),
+        ("batched_matmul", 2 * 384 * 197 * 64 * 197, 2 * 384 * (197 * 197 + 197 * 64 + 197 * 64)),
         # 8 sequences, 8000 rows read and 8 written of 2*8*128*2 = 4096 B, query and output of 32*128*2 = 8192 B each
         ("attention_decode", (4 * 128 + 5) * 32 * 8000, 8008 * 4096 + 2 * 8 * 8192),
     ],
@@ -161,6 +184,18 @@ def test_rows_that_cannot_be(tmp_path: Path, change: dict[str, str], said: str) 
         ("moe", {"topk": "256"}, "column topk: 256 is more than experts, 128"),
         ("moe", {"distribution": "zipf"}, "unknown routing 'zipf'"),
         ("attention_decode", {"kv_dtype": "fp9"}, "unknown KV cache precision 'fp9'"),
+        ("conv2d", {"groups": "3"}, "column groups: 3 groups do not divide 64 in_channels"),
+        ("conv2d", {"kernel": ""}, "column kernel is empty"),
+        ("conv2d", {"kernel": "3x3x3"}, "column kernel: '3x3x3' is neither a number nor HEIGHTxWIDTH"),
+        ("conv2d", {"kernel": "three"}, "column kernel: 'three' is neither a number nor HEIGHTxWIDTH"),
+        ("conv2d", {"stride": "0"}, "column stride: '0' is not of whole numbers of at least 1"),
+        ("conv2d", {"padding": "0.5"}, "column padding: '0.5' is not of whole numbers"),
+        ("conv2d", {"height": "2", "padding": "0"}, "column kernel: it reaches over 3 of a height of 2"),
+        ("conv2d", {"dilation": "40"}, "column kernel: it reaches over 81 of a height of 56"),
+        ("conv_transpose2d", {"groups": "48"}, "column groups: 48 groups do not divide 64 in_channels"),
+        ("pool", {"width": "2"}, "column kernel: it reaches over 3 of a width of 2"),
+        ("resize", {"mode": "cubic"}, "column mode: unknown mode 'cubic' - did you mean 'bicubic'"),
+        ("embedding_bag", {"width": ""}, "column width is empty"),
     ],
 )
 def test_shapes_that_cannot_be(tmp_path: Path, op: str, change: dict[str, str], said: str) -> None:
@@ -174,11 +209,13 @@ def test_without_a_mask_queries_may_outnumber_keys(tmp_path: Path) -> None:
     assert float(row["flops"]) == pytest.approx((4 * 128 + 5) * 32 * 2 * 300 * 256, rel=1e-6)
 
 
+_KEPT = ("ranks", "topk", "experts", "q_tokens", "kv_heads", "rule", "kernel", "stride", "padding")
+
+
 @pytest.mark.parametrize("op", list(ROWS))
 def test_huge_shapes_stay_finite(tmp_path: Path, op: str) -> None:
     huge = {
-        name: "1e12" if name not in ("ranks", "topk", "experts", "q_tokens", "kv_heads", "rule") else value
-        for name, value in ROWS[op].items()
+        name: value if name in _KEPT else "1e12" for name, value in ROWS[op].items()
     }
     (row,) = _run(tmp_path, [{"op": op, "device": "h100-sxm", **huge}])
     assert row["error"] == ""
@@ -190,3 +227,28 @@ def test_a_dtype_without_units_is_no_free_speed_up(tmp_path: Path) -> None:
         tmp_path, [_row("gemm", device="a100-sxm-80gb", m="8192", dtype=dtype) for dtype in ("bf16", "fp8")]
     )
     assert float(eight["bound_us"]) >= 0.999 * float(sixteen["bound_us"])
+
+
+def test_windows_of_two_sides_grouped_and_dilated(tmp_path: Path) -> None:
+    wide, depthwise, dilated = _run(
+        tmp_path,
+        [
+            _row("conv2d", kernel="1x7", padding="0x3", stride="2x1"),
+            _row("conv2d", out_channels="64", groups="64.0"),
+            _row("conv2d", dilation="2", padding="2"),
+        ],
+    )
+    assert float(wide["flops"]) == pytest.approx(2 * 32 * 28 * 56 * 128 * 64 * 7, rel=1e-6)
+    assert float(depthwise["flops"]) == pytest.approx(2 * 32 * 56 * 56 * 64 * 9, rel=1e-6)
+    assert float(dilated["flops"]) == pytest.approx(2 * 32 * 56 * 56 * 128 * 64 * 9, rel=1e-6)
+
+
+def test_convolutions_of_one_window_are_the_rows_one_by_one(tmp_path: Path) -> None:
+    rows = [_row("conv2d", batch=str(batch), groups=str(groups)) for batch in (1, 7, 64) for groups in (1, 64)]
+    assert _run(tmp_path, rows) == [_run(tmp_path, [row])[0] for row in rows]
+
+
+def test_eight_bits_move_half_the_bytes(tmp_path: Path) -> None:
+    for op in ("conv2d", "pool", "batchnorm", "batched_matmul"):
+        sixteen, eight = _run(tmp_path, [_row(op, dtype=dtype) for dtype in ("float16", "int8")])
+        assert float(eight["bytes"]) == pytest.approx(0.5 * float(sixteen["bytes"]))

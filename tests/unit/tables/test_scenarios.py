@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import perfmodel as pm
-from perfmodel.tables import run_scenarios
+from perfmodel.tables import networks, run_scenarios
 from perfmodel.tables.scenarios import OUTPUTS
 
 BASE = {"model": "llama-3.1-8b", "device": "h100-sxm", "batch": "8", "input_tokens": "1000", "output_tokens": "100"}
@@ -103,7 +103,8 @@ def test_mixed_rows_keep_their_order(tmp_path: Path) -> None:
 def test_what_is_not_known_is_empty_and_never_zero(tmp_path: Path) -> None:
     row, priced = _run(tmp_path, [{**BASE, "device": "b300"}, {**BASE, "usd_per_device_hour": "3.6"}])
     assert [row[name] for name in UNKNOWN] == [""]
-    assert all(row[name] != "" for name in OUTPUTS if name not in (*UNKNOWN, "error"))
+    assert all(row[name] != "" for name in OUTPUTS if name not in (*UNKNOWN, *networks.OUTPUTS, "error"))
+    assert all(row[name] == "" for name in networks.OUTPUTS)
     # a device for 3.6 dollars an hour costs a thousandth of a dollar a second
     assert float(priced["usd_per_million_tokens"]) == pytest.approx(1e3 / float(priced["tokens_per_s"]))
     (prefill,) = _run(tmp_path, [{**BASE, "phase": "prefill", "output_tokens": ""}])
@@ -165,3 +166,58 @@ def test_a_model_from_a_file(tmp_path: Path) -> None:
     mine, theirs = _run(tmp_path, [{**BASE, "model": str(path)}, BASE])
     assert mine["error"] == ""
     assert mine["tpot_ms"] == theirs["tpot_ms"]
+
+
+IMAGES = {"model": "resnet18", "device": "rtx-4090", "batch": "8"}
+"""A row whose model is a network."""
+
+
+def test_a_network_is_a_row_like_any_other(tmp_path: Path) -> None:
+    more = {"precision": "int8", "engine": "TensorRT", "image": "288", "fusion": "none", "layers": "fc=float16;conv1=fp16"}
+    token, image = _run(tmp_path, [BASE, {**IMAGES, **more}])
+    assert (token["error"], image["error"]) == ("", "")
+    assert all(image[name] != "" for name in (*networks.OUTPUTS, "memory_gb_per_device", "fits", "bottleneck"))
+    assert all(image[name] == "" for name in ("ttft_ms", "tpot_ms", "tokens_per_s", "joules_per_token"))
+    answer = pm.estimate(
+        "resnet18", "rtx-4090", batch=8, image=288, precision="int8", engine="tensorrt", fusion="none",
+        layers={"fc": "float16", "conv1": "float16"},
+    )  # fmt: skip
+    assert float(image["latency_ms"]) == pytest.approx(1e3 * answer.latency_s.expected, rel=1e-6)
+    assert float(image["latency_bound_ms"]) == pytest.approx(1e3 * answer.latency_s.bound, rel=1e-6)
+    assert float(image["samples_per_s"]) == pytest.approx(answer.samples_per_s, rel=1e-6)
+    assert float(image["joules_per_sample"]) == pytest.approx(answer.joules_per_sample, rel=1e-6)
+    assert float(image["usd_per_million_samples"]) == pytest.approx(answer.usd_per_million_samples, rel=1e-6)
+    assert image["bottleneck"] == answer.bottleneck
+
+
+def test_batches_of_a_network_are_the_rows_one_by_one(tmp_path: Path) -> None:
+    rows = [{**IMAGES, "batch": str(batch)} for batch in (1, 3, 8, 64, 256, 5000)]
+    assert _run(tmp_path, rows) == [_run(tmp_path, [row])[0] for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"model": "resnet1"}, "no model 'resnet1'; nearest: resnet"),
+        ({"tp": "2"}, "column tp: a network is not split"),
+        ({"engine": "vllm"}, "unknown engine 'vllm' of networks"),
+        ({"image": "1.5"}, "column image: '1.5' is not a whole number"),
+        ({"layers": "fc"}, "column layers: 'fc' is not PATTERN=PRECISION"),
+        ({"layers": "fx=int8"}, "no layer of resnet18 matches 'fx'"),
+        ({"sparsity": "4:8"}, "sparsity must be dense or 2:4"),
+        ({"precision": "int9"}, "unknown precision 'int9'"),
+        ({"dp": "0"}, "column dp: '0' is not a whole number"),
+        ({"power_limit_w": "much"}, "column power_limit_w must be a number"),
+    ],
+)
+def test_networks_that_cannot_be(tmp_path: Path, change: dict[str, str], said: str) -> None:
+    good, bad = _run(tmp_path, [IMAGES, {**IMAGES, **change}])
+    assert bad["error"].startswith(said)
+    assert all(bad[name] == "" for name in OUTPUTS if name != "error")
+    assert good["error"] == ""
+
+
+def test_the_image_of_a_pipeline_is_its_height_and_width(tmp_path: Path) -> None:
+    small, large = _run(tmp_path, [{"model": "sdxl", "device": "l40s", "image": size} for size in ("512", "1024")])
+    assert (small["error"], large["error"]) == ("", "")
+    assert float(large["latency_ms"]) > 3 * float(small["latency_ms"])

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from math import prod
 
 from perfmodel import ops
-from perfmodel.ops.conv import HALF
-from perfmodel.workloads.importers.graphs.layers import copied, elementwise
+from perfmodel.workloads.importers.graphs.layers import copied, elementwise, grouped
 from perfmodel.workloads.importers.graphs.tensors import Malformed, Tensor
 from perfmodel.workloads.importers.graphs.writer import Writer
 
@@ -43,10 +42,10 @@ def _contraction(
     m = prod(sizes[letter] for letter in out if letter in left - right)
     n = prod(sizes[letter] for letter in out if letter in right - left)
     k = prod(sizes[letter] for letter in summed)
-    if b.fixed and batch == 1:
-        op: ops.Operator = ops.Linear(m, n, k, HALF)
-    elif a.fixed and batch == 1:
-        op = ops.Linear(n, m, k, HALF)
+    if b.fixed:
+        op = grouped(batch, batch, m, n, k)
+    elif a.fixed:
+        op = grouped(batch, batch, n, m, k)
     else:
         op = ops.BatchedMatmul(batch, m, n, k)
     return w.node(op, (a, b), shape, weights=(a, b))

@@ -90,7 +90,7 @@ def convolution(
 
 
 def product(w: Writer, a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Add ``a @ b`` by numpy's rule: a dense layer where one of them is fixed and a matrix, else products."""
+    """Add ``a @ b`` by numpy's rule: a dense layer (or several) where one of them is fixed, else products."""
     if not a.rank or not b.rank:
         raise Malformed("is a product of a single number")
     left = a.shape if a.rank > 1 else (1, *a.shape)
@@ -100,13 +100,22 @@ def product(w: Writer, a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tens
     outer = broadcast(left[:-2], right[:-2])
     m, k, n = left[-2], left[-1], right[-1]
     shape = (*outer, *((m,) if a.rank > 1 else ()), *((n,) if b.rank > 1 else ()))
-    if b.fixed and prod(right[:-2]) == 1:
-        op: ops.Operator = ops.Linear(prod(outer) * m, n, k, HALF)
-    elif a.fixed and prod(left[:-2]) == 1:
-        op = ops.Linear(prod(outer) * n, m, k, HALF)
+    if b.fixed:
+        op = grouped(prod(right[:-2]), prod(outer), m, n, k)
+    elif a.fixed:
+        op = grouped(prod(left[:-2]), prod(outer), n, m, k)
     else:
         op = ops.BatchedMatmul(prod(outer), m, n, k)
     return w.node(op, (a, b, bias), shape, weights=(a, b, bias))
+
+
+def grouped(groups: int, batch: int, rows: int, features: int, width: int) -> ops.Operator:
+    """Return ``batch`` products of ``rows`` with ``groups`` fixed matrices: a dense layer, or a grouped convolution."""
+    if groups == 1:
+        return ops.Linear(batch * rows, features, width, HALF)
+    return ops.Conv(
+        batch * rows // groups, groups, width, features, 1, 1, kernel=(1, 1, 1), padding=(0, 0, 0)
+    )  # fmt: skip
 
 
 def dense(w: Writer, x: Tensor, features: int, weights: Sequence[Tensor | None], parameters: int = 0) -> Tensor:
