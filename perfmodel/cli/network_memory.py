@@ -47,10 +47,12 @@ def memory(
     """Show what memory a network needs: its weights, and the activations that are live while each kernel runs.
 
     in-order runs the kernels as the network lists them, best in an order with the lowest peak; in place, element-wise
-    layers and depthwise convolutions write over what they read if nobody else reads it. --csv writes each step.
+    layers and depthwise convolutions write over what they read if nobody else reads it. The best orders are looked for
+    longer if --schedule asks for one. --csv writes each step.
     """
     from perfmodel.arguments import whole
     from perfmodel.deployment.memory import memory_plan
+    from perfmodel.plan.best_order import FEW_STEPS, MOST_STEPS
 
     one_stdout(json, csv)
     network = w.one_of(w.any_network(model, image, change), stage)
@@ -58,9 +60,10 @@ def memory(
     peaks, capacity = _of_device(device)
     found = memory_plan(
         network, precision=precision or "float16", layers=layer_precisions(layers), fusion=fusion,
-        batch=whole("--batch", batch), **peaks,
+        batch=whole("--batch", batch), most_steps=MOST_STEPS if schedule.startswith("best") else FEW_STEPS, **peaks,
     )  # fmt: skip
     answer = _answer(found, schedule, precision or "float16", fusion, capacity)
+    answer["notes"] = _widened(precision or "float16", layers, capacity, peaks.get("peaks", frozenset()))
     if csv:
         write_table_csv(csv, answer["steps"])
     if json:
@@ -89,6 +92,17 @@ def _of_device(name: str) -> tuple[dict[str, Any], dict[str, Any] | None]:
     chip = chip_facts(load_device(name))
     capacity = {"name": chip.name, "memory_bytes": float(chip.memory_bytes), "on_chip_bytes": float(chip.on_chip_bytes)}
     return {"peaks": frozenset((*chip.peaks, *chip.sparse_peaks))}, capacity
+
+
+def _widened(precision: str, layers: str, device: dict[str, Any] | None, peaks: frozenset[str]) -> list[str]:
+    """Return which precisions have no unit on the device, so that it keeps wider activations."""
+    from perfmodel.formats import find_format, runnable_format
+
+    found: list[str] = []
+    for name in dict.fromkeys((precision, *(p for _, p in layer_precisions(layers)))):
+        if device is not None and runnable_format(name, peaks).activation.bits > find_format(name).activation.bits:
+            found.append(f"{device['name']} has no {name} matrix unit: activations are kept in 16 bits")
+    return found
 
 
 def _answer(
@@ -146,6 +160,8 @@ def _print(answer: dict[str, Any]) -> None:
     _print_steps(answer["steps"], answer["peak_bytes"])
     if answer["fits"] is not None:
         _print_fits(answer)
+    for text in answer["notes"]:
+        note(text)
 
 
 def _print_steps(steps: list[dict[str, Any]], peak: float) -> None:

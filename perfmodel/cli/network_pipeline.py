@@ -83,13 +83,13 @@ def _cascade(
 
     named = parse_cascade(networks)
     places = _for_each("--on", devices, len(named))
-    # a device that is named once more is the same one; "name#2" is another of its kind
-    machines = {name: replace(load_device(name.partition("#")[0])) for name in places}
+    machines = {name: load_device(name.partition("#")[0]) for name in places}
     precisions = _for_each("--precision", precision, len(named))
     members = tuple(
-        Member(w.setup_for(w.any_network(name), machines[place], replace(asked, precision=form)), runs)
+        Member(w.setup_for(w.any_network(name), machines[place], replace(asked, precision=form)), runs,
+               machines[place].name + "".join(place.partition("#")[1:]))
         for (name, runs), place, form in zip(named, places, precisions, strict=True)
-    )
+    )  # fmt: skip
     return Cascade(
         members, batch, parse_link(joins[0]) if joins[0] else None,
         parse_quantity(joins[1], "bytes") if joins[1] else None, one_by_one,

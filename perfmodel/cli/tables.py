@@ -31,11 +31,12 @@ def run(
     out: Results,
     static: o.Static = False,
 ) -> None:
-    """Answer a table of scenarios.
+    """Answer a table of scenarios, of language models and other networks.
 
     Columns in: model, device, batch, input_tokens, output_tokens, tp, ep, attention_dp, moe_tp, dp, precision,
     moe_precision, kv_precision, phase, static, engine, mode, and prefill_* and decode_* pools. Unknown columns are
-    carried through; a row that cannot be answered says why in the column error, and the others still run.
+    carried through; a row that cannot be answered says why in the column error, and the others still run. A row whose
+    model is a network reads batch, image, precision, layers, engine, fusion, sparsity and dp.
     """
     from perfmodel.tables import run_scenarios
 
@@ -51,7 +52,8 @@ def kernels(
 ) -> None:
     """Time a table of single kernels.
 
-    Columns in: op, device, dtype, backend, timing, and the shape of the op (for gemm: m, n, k).
+    Columns in: op, device, dtype, backend, timing, and the shape of the op (for gemm: m, n, k; for conv2d: batch,
+    in_channels, out_channels, height, width, kernel, stride, padding, groups, dilation).
     """
     from perfmodel.tables import run_kernels
 

@@ -19,6 +19,7 @@ class Machine:
     ``backend`` is the serving framework or kernel library (trtllm, vllm, sglang, nccl, or empty), ``timing`` how a
     kernel is timed: cuda_graph, kernel, nccl_tests, wall. ``warm`` says that a kernel is repeated on the same data.
     ``form`` "accelerator" takes all times from :mod:`perfmodel.cost.accelerator`, "gpu" from forms of measured kernels.
+    ``cold_weights`` is the share of a network's weights that the chip cannot keep between inferences.
     """
 
     chip: ChipFacts
@@ -27,6 +28,7 @@ class Machine:
     timing: str = "cuda_graph"
     warm: bool = False
     form: str = "gpu"
+    cold_weights: float = 1.0
     _coefficients: dict[tuple[str, ...], Coefficients] = field(
         default_factory=dict[tuple[str, ...], Coefficients], compare=False, repr=False
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from perfmodel.calibration import Coefficients
@@ -124,7 +124,8 @@ def static_dtype(op: Operator) -> str:
 def expected_s(op: Operator, machine: Machine) -> Number:
     """Return the expected time of an operator, without holding it to the bound."""
     if machine.form == "accelerator":
-        return accelerator.expected_s(op, machine.chip, machine.coefficients("accelerator", op.KIND, static_dtype(op)))
+        c = machine.coefficients("accelerator", op.KIND, static_dtype(op))
+        return accelerator.expected_s(op, machine.chip, c, machine.cold_weights)
     if isinstance(op, Fused):
         return fused_s(op, machine.chip, lambda part: expected_s(part, machine))
     form = _FORMS[op.KIND]
@@ -136,7 +137,11 @@ def expected_s(op: Operator, machine: Machine) -> Number:
 
 def bound_of(op: Operator, machine: Machine) -> Bound:
     """Return the bound of an operator on a machine."""
-    return operator_bound(op, op.counts(), machine.chip, machine.link, machine.warm)
+    bound = operator_bound(op, op.counts(), machine.chip, machine.link, machine.warm)
+    if machine.cold_weights == 1.0:
+        return bound
+    # what the chip can keep from one inference to the next need not come from memory again
+    return replace(bound, memory_s=bound.memory_s * machine.cold_weights)
 
 
 def spreads(op: Operator, machine: Machine) -> tuple[float, float]:

@@ -18,10 +18,19 @@ from perfmodel.serving.timed import Time
 
 @dataclass(frozen=True)
 class Member:
-    """One network of a cascade on its device: it runs on ``runs`` samples a request in the mean (0.3, or 5 crops)."""
+    """One network of a cascade on its device: it runs on ``runs`` samples a request in the mean (0.3, or 5 crops).
+
+    ``place`` names the device that it shares with all of the same place ("": one of the device's name).
+    """
 
     setup: NetworkSetup
     runs: float
+    place: str = ""
+
+    @property
+    def where(self) -> str:
+        """Return the name of the device, which tells several of a kind apart."""
+        return self.place or self.setup.device.name
 
     @property
     def input_bytes(self) -> float:
@@ -49,7 +58,7 @@ class Cascade:
     def __post_init__(self) -> None:
         if any(not member.runs > 0 for member in self.members):
             raise InputError("each network of a pipeline runs on more than 0 samples a request")
-        if self.link is None and len({id(m.setup.device) for m in self.members}) > 1:
+        if self.link is None and len({m.where for m in self.members}) > 1:
             raise InputError('networks on several devices need a --link, such as "1 Gbit/s,1 ms"')
 
     @cached_property
@@ -75,7 +84,7 @@ class Cascade:
             each, joules = plain_time(answer.latency), answer.joules_per_sample
             sent, link_s = self._handover(index)
             found.append({
-                "network": member.setup.pipeline.name, "device": member.setup.device.name,
+                "network": member.setup.pipeline.name, "device": member.where,
                 "precision": member.setup.plan.precision, "runs": member.runs, "batch": size, "passes": passes,
                 "pass_s": each, "busy_s": each["expected"] * passes, "sent_bytes": sent, "link_s": link_s,
                 "joules": None if joules is None else float(joules) * size * passes,
@@ -87,7 +96,7 @@ class Cascade:
     def _handover(self, index: int) -> tuple[float, float]:
         """Return bytes and seconds of what a network gets for a batch of requests over the link."""
         member = self.members[index]
-        if index == 0 or self.link is None or member.setup.device is self.members[index - 1].setup.device:
+        if index == 0 or self.link is None or member.where == self.members[index - 1].where:
             return 0.0, 0.0
         size, passes = self.passes[index]
         each = member.input_bytes if self.handover_bytes is None else self.handover_bytes
@@ -116,21 +125,12 @@ class Cascade:
 
     def _busy(self, rows: Sequence[dict[str, Any]]) -> dict[str, float]:
         found: dict[str, float] = {}
-        for name, row in zip(self._places(), rows, strict=True):
+        for row in rows:
+            name = row["device"]
             found[name] = found.get(name, 0.0) + row["busy_s"]
         if any(row["link_s"] for row in rows):
             found["link"] = sum(row["link_s"] for row in rows)
         return found
-
-    def _places(self) -> list[str]:
-        """Return a name for the device of each network; equal devices that are not the same one are numbered."""
-        names: dict[int, str] = {}
-        for member in self.members:
-            device = member.setup.device
-            if id(device) not in names:
-                same = sum(name.split(" #")[0] == device.name for name in names.values())
-                names[id(device)] = device.name if not same else f"{device.name} #{same + 1}"
-        return [names[id(member.setup.device)] for member in self.members]
 
     def _latency(self, rows: Sequence[dict[str, Any]], *, full: bool) -> Time:
         """Return the time of all networks in turn; on one device errors go together within and half between."""
@@ -146,7 +146,8 @@ class Cascade:
     def _memory(self, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return the memory of each device: weights of all its networks, activations of the largest, the runtime."""
         found: dict[str, dict[str, Any]] = {}
-        for name, member, row in zip(self._places(), self.members, rows, strict=True):
+        for member, row in zip(self.members, rows, strict=True):
+            name = member.where
             chip = member.setup.machine.chip
             overhead = GPU_RUNTIME_BYTES if member.setup.device.kind == "gpu" else 0.0
             place = found.setdefault(name, {

@@ -10,7 +10,7 @@ from typing import Any
 from perfmodel.errors import InputError, did_you_mean
 from perfmodel.formats import find_format, format_names
 from perfmodel.plan.arena import arena_bytes
-from perfmodel.plan.best_order import Search, best_order
+from perfmodel.plan.best_order import MOST_STEPS, Search, best_order
 from perfmodel.plan.network import NetworkPlan, kernels, node_format
 from perfmodel.plan.ordering import Timeline, order_in_file, timeline
 from perfmodel.plan.tensors import KernelGraph, kernel_graph
@@ -31,6 +31,7 @@ class MemoryPlan:
     graph: KernelGraph
     weights_bytes: float
     batch: int
+    most_steps: int = MOST_STEPS
 
     @cached_property
     def in_file(self) -> tuple[int, ...]:
@@ -40,7 +41,7 @@ class MemoryPlan:
     @cached_property
     def searched(self) -> dict[bool, Search]:
         """The best orders, without and with results in place."""
-        return {in_place: best_order(self.graph, in_place=in_place) for in_place in (False, True)}
+        return {p: best_order(self.graph, in_place=p, most_steps=self.most_steps) for p in (False, True)}
 
     def timeline(self, schedule: str) -> Timeline:
         """Return what is live under a schedule, of one sample. Errors: :class:`InputError` for an unknown one."""
@@ -115,14 +116,16 @@ class MemoryPlan:
 def memory_plan(
     network: Network, *, precision: str = "float16", layers: Sequence[tuple[str, str]] = (), fusion: str = "epilogue",
     batch: int = 1, folds_norms: bool = True, peaks: frozenset[str] = ANY_DEVICE,
+    most_steps: int = MOST_STEPS,
 ) -> MemoryPlan:  # fmt: skip
     """Return the memory of a network whose kernels are fused and stored as asked.
 
     ``peaks`` are the matrix dtypes of the device, where it is known: what has no unit there is kept in 16 bits.
+    ``most_steps``: how long to look for the best order (:func:`perfmodel.plan.best_order.best_order`).
     """
     plan = NetworkPlan(precision, tuple(layers), fusion, folds_norms)
     graph = kernel_graph(network, kernels(network, plan, peaks), plan, peaks)
     weights = sum(
         float(node.parameters) * node_format(node.name, plan, peaks).weight.bytes_per_element for node in network.nodes
     )
-    return MemoryPlan(network, graph, weights, batch)
+    return MemoryPlan(network, graph, weights, batch, most_steps)

@@ -75,12 +75,19 @@ def explain_counts(
 
 
 def usual_field(name: str) -> str:
-    """Return the field that a network's counts are first asked in: the size of its images, if it has such."""
+    """Return the field that a network's counts are first asked in: the size of its images, if it has such.
+
+    Errors: :class:`InputError` for a network of no usual size, with the fields that it has.
+    """
     variant = variant_of(name)
     if variant is None:
         return "image"
     known = values_of(variant)
-    return next((field for field in ("image", "height", "text_tokens", "depth", "depths") if field in known), "image")
+    for field in ("image", "height", "text_tokens", "length", "depth", "depths"):
+        if field in known:
+            return field
+    numbers = [field for field, value in known.items() if isinstance(value, (int, float, list))]
+    raise InputError(f"{name} has no images: say in what to count: --symbols {numbers[0]} (of {', '.join(numbers)})")
 
 
 @dataclass(frozen=True)

@@ -182,8 +182,7 @@ def _composition(setup: NetworkSetup) -> list[str]:
             f"{s.network.name} {s.repeat:g} runs of {n} kernels on {s.copies:g} a sample"
             for s, n in zip(stages, counts, strict=True)
         ),
-        f"issue = {issue} (the host's time for a kernel), start = {start}"
-        f" (hardware_specs/calibration/{_key(setup)[0]}.yaml)",
+        f"issue = {issue} (the host's time for a kernel), start = {start} (calibration/{_key(setup)[0]}.yaml)",
         "each kernel: its calibrated time, at least its compute and memory (--expected shows the whole form)",
         "bound: the larger of compute and memory, summed over kernels: weights from memory, activations on the chip",
         "beside the bound: traffic, if no activation stays on the chip; issue, the host's time for all kernels",

@@ -27,13 +27,19 @@ from perfmodel.ops import Fused, Linear, Operator
 from perfmodel.ops.conv import Convolution
 
 START = {
-    "issue_us": 5.0, "math_efficiency": 0.5, "half_channels": 16.0, "depthwise_efficiency": 0.03,
-    "vector_efficiency": 0.3, "memory_efficiency": 0.7, "start_us": 100.0,
+    "issue_us": 5.0, "math_efficiency": 0.5, "product_efficiency": 0.2, "half_channels": 16.0,
+    "depthwise_efficiency": 0.03, "vector_efficiency": 0.3, "memory_efficiency": 0.7, "start_us": 100.0,
 }  # fmt: skip
 PRIOR_SIGMA = {"memory_efficiency": 0.15, "half_channels": 0.7}
 """Spreads in ln around the start; 1 where nothing is said."""
 
-CEILING = {"math_efficiency": 1.0, "depthwise_efficiency": 1.0, "memory_efficiency": 1.0, "vector_efficiency": 1.0}
+CEILING = {
+    "math_efficiency": 1.0,
+    "product_efficiency": 1.0,
+    "depthwise_efficiency": 1.0,
+    "memory_efficiency": 1.0,
+    "vector_efficiency": 1.0,
+}
 
 
 @dataclass(frozen=True)
@@ -88,7 +94,9 @@ def _run(measured_s: float, c: Conditions) -> Run:
         rows = [_part(part, chip) for part in (op.batched_parts() if isinstance(op, Fused) else (op,))]
         heavy = [row for row in rows if row is not None]
         parts += [(float(index), *row) for row in heavy]
-        memory.append(float(traffic(op.counts(), chip)) / float(chip.memory_bandwidth_bytes_per_s))
+        memory.append(
+            float(traffic(op.counts(), chip, setup.machine.cold_weights)) / float(chip.memory_bandwidth_bytes_per_s)
+        )
         flops = 0.0 if heavy else float(op.counts().total_flops())
         vector.append(flops / float(chip.vector_flops_per_s))
     bound = float(setup.answer(c.batch).latency.bound)
@@ -135,7 +143,8 @@ class Design:
         half = c["half_channels"]
         used = np.where(kind == OTHER, 1.0, inputs / (inputs + half) * outputs / (outputs + half))
         used = np.where(kind == DEPTHWISE, c["depthwise_efficiency"] / c["math_efficiency"], used)
-        math = np.bincount(kernel.astype(int), work / (c["math_efficiency"] * used), self.kernels)
+        efficiency = np.where(kind >= LINEAR, c["product_efficiency"], c["math_efficiency"])
+        math = np.bincount(kernel.astype(int), work / (efficiency * used), self.kernels)
         math = math + self.vector / c["vector_efficiency"]
         each = c["issue_us"] * 1e-6 + np.maximum(math, self.memory / c["memory_efficiency"])
         return np.bincount(self.run_of, each, len(self.runs)) + c["start_us"] * 1e-6

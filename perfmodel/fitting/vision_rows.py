@@ -61,7 +61,8 @@ def conditions(raw: Mapping[str, str]) -> Conditions:
         raise InputError("a server's rate depends on its latency limit")
     if raw["stat"] in ("p95", "p99", "Latency P99 (ms)", "lat_p99_ms_8samples"):
         raise InputError("tails of a latency are not predicted")
-    network = _network(raw["model"], raw["task"], raw["seq_or_img"], raw["notes"])
+    said = " ".join(raw.get(column, "") for column in ("task", "notes", "framework", "date"))
+    network = _network(raw["model"], said, raw["seq_or_img"])
     _check_parameters(network, raw.get("params_m", ""))
     if not raw["gpu"].strip(" -"):
         raise InputError("no device is named")
@@ -91,8 +92,8 @@ def _number(column: str, text: str) -> float:
 
 
 @lru_cache(maxsize=8192)
-def _network(model: str, task: str, size: str, notes: str) -> AnyNetwork:
-    found = network_name(model, f"{task} {notes}", size)
+def _network(model: str, said: str, size: str) -> AnyNetwork:
+    found = network_name(model, said, size)
     if found is None:
         raise InputError("model not in the library")
     name, fields = found

@@ -22,7 +22,10 @@ MLPERF: Mapping[str, Meaning] = {
 NVIDIA: Mapping[str, Meaning] = {
     "resnet50v1.5": "resnet50", "rn50v1.5": "resnet50", "resnext101-32x4d": "resnext101_32x4d",
     "se-resnext101-32x4d": "seresnext101_32x4d", "efficientnet-b0": "efficientnet_b0",
-    "efficientnet-b4": ("efficientnet_b4", {"image": 380}), "efficientnet_v2": "tf_efficientnetv2_s",
+    "efficientnet-b4": ("efficientnet_b4", {"image": 380}),
+    "efficientnet-widese-b0": ("efficientnet_b0", {"se_expanded": True}),
+    "efficientnet-widese-b4": ("efficientnet_b4", {"se_expanded": True, "image": 380}),
+    "efficientnet_v2": "tf_efficientnetv2_s",
     "efficientdet": "efficientdet-d0", "unet_medical": ("unet-medical", {}), "unet_industrial": ("unet-industrial", {}),
 }  # fmt: skip
 """NVIDIA's DeepLearningExamples; networks of its tables are in the rows' notes."""
@@ -68,23 +71,25 @@ HAILO: Mapping[str, Meaning] = {
     "clip_vit_l_14_laion2b_text_encoder": ("clip-l-14-text-projected", {}),
     "clip_vit_l_14_text_encoder": ("clip-l-14-text-projected", {}), "deit_base": "deit_base_patch16_224",
     "depth_anything_v2_vits": "depth-anything-v2-small", "depth_anything_vits": "depth-anything-small",
-    "efficientnet_l": "efficientnet_el", "efficientnet_m": "efficientnet_em", "efficientnet_s": "efficientnet_es",
     "espcn_x2": ("espcn-x2", {}), "espcn_x3": ("espcn-x3", {}), "espcn_x4": ("espcn-x4", {}),
     "dncnn3": ("dncnn3", {}), "dncnn_color_blind": ("dncnn-color-blind", {}),
     "face_attr_resnet_v1_18": ("resnet18", {"image": [218, 178], "classes": 40}), "fast_sam_s": "fastsam-s",
     "inception_v1": "googlenet", "mobilenet_v1": "mobilenetv1_100", "mobilenet_v2_1.0": "mobilenetv2_100",
     "mobilenet_v2_1.4": "mobilenetv2_140", "person_attr_resnet_v1_18": ("resnet18", {"classes": 35}),
     "r3d_18": ("r3d-18", {}), "real_esrgan_x2": ("real-esrgan-x2", {"image": 512}), "regnetx_1.6gf": "regnetx_016",
-    "regnetx_800mf": "regnetx_008", "repghost_1_0x": "repghostnet_100", "resmlp12_relu": "resmlp_12_224",
-    "resnet_v1_18": "resnet18", "resnet_v1_34": "resnet34", "resnet_v1_50": "resnet50",
+    "regnetx_800mf": "regnetx_008", "repghost_1_0x": ("repghostnet_100", {"fused": True}),
+    "repvgg_a1": ("repvgg_a1", {"fused": True}), "repvgg_a2": ("repvgg_a2", {"fused": True}),
+    "fastvit_sa12": ("fastvit_sa12", {"fused": True, "image": 224}), "resmlp12_relu": "resmlp_12_224",
+    "resnet_v1_18": "resnet18", "resnet_v1_34": "resnet34", "resnet_v1_50": ("resnet50", {"stride_on": "1x1"}),
     "segformer_b0_bn": ("segformer-b0", {"image": [512, 1024], "classes": 19}),
     "siglip2_b_32_256_image_encoder": "vit_base_patch32_siglip_256", "ssd_mobilenet_v2": "ssdlite-mobilenet-v2",
     "swin_small": "swin_small_patch4_window7_224", "swin_tiny": "swin_tiny_patch4_window7_224",
     "vit_base": "vit_base_patch16_224", "vit_base_bn": "vit_base_patch16_224", "vit_small": "vit_small_patch16_224",
-    "vit_small_bn": "vit_small_patch16_224", "vit_tiny": "vit_tiny_patch16_224", "vit_tiny_bn": "vit_tiny_patch16_224",
-    "yolov3_gluon": "yolov3", "yolov3_gluon_416": "yolov3-416", "yolov5s": "yolov5s-2.0", "yolov5m": "yolov5m-2.0",
-    "yolov5s_bbox_decoding_only": "yolov5s-2.0", "yolov6n": "yolov6n-0.2", "yolov6n_0.2.1_nms_core": "yolov6n-0.2",
-    "yolov8s_bbox_decoding_only": "yolov8s", "zero_dce": ("zero-dce", {}), "zero_dce_pp": ("zero-dce-pp", {}),
+    "vit_small_bn": "vit_small_patch16_224", "vit_tiny": "vit_tiny_patch16_224",
+    "vit_tiny_bn": "vit_tiny_patch16_224", "yolov3_gluon": "yolov3", "yolov3_gluon_416": "yolov3-416",
+    "yolov5s": "yolov5s-2.0", "yolov5m": "yolov5m-2.0", "yolov5s_bbox_decoding_only": "yolov5s-2.0",
+    "yolov6n": "yolov6n-0.2", "yolov6n_0.2.1_nms_core": "yolov6n-0.2", "yolov8s_bbox_decoding_only": "yolov8s",
+    "zero_dce": ("zero-dce", {}), "zero_dce_pp": ("zero-dce-pp", {}),
 }  # fmt: skip
 """Hailo's model zoo; norms of other kinds ("bn") leave the products as they are."""
 
@@ -97,7 +102,7 @@ OTHERS: Mapping[str, Meaning] = {
 """Rockchip's model zoo, AWS Neuron, ONNX's model zoo."""
 
 UNKNOWN = frozenset({
-    "yolor", "yolov3/yolo-v3", "mobilenet_v3", "yolov3", "efficientnet_v1", "efficientnet", "openai", "deepmind", "cvt",
-    "yolov6m", "gkt", "clip_text",
+    "yolor", "yolov3/yolo-v3", "mobilenet_v3", "yolov3", "efficientnet_v1", "efficientnet", "efficientnet_s",
+    "efficientnet_m", "efficientnet_l", "openai", "deepmind", "cvt", "yolov6m", "gkt", "clip_text",
 })  # fmt: skip
 """Words that are ours but mean something else in these sources, or are not told apart by the word alone."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from typing import NamedTuple
 
 from perfmodel.plan.ordering import KernelSets, Timeline, greedy_order, order_in_file, timeline
 from perfmodel.plan.tensors import KernelGraph
 
-MOST_STATES = 2_000
-"""Sets of kernels that a search looks at before it gives up on proving the best order."""
+MOST_STEPS, FEW_STEPS = 60_000, 5_000
+"""Kernels that a search tries to run next before it gives up on proving the best order: seconds, and a fraction."""
+
+BEAM = 4
+"""Sets of kernels of each size that the search for a good order, which proves nothing, goes on from."""
 
 SLACK = 0.02
 """Share of the peak that a search may give away to leave out orders that differ only in small tensors."""
@@ -22,7 +25,7 @@ class Search:
 
     timeline: Timeline
     at_least_bytes: float
-    states: int
+    steps: int
 
     @property
     def exact(self) -> bool:
@@ -30,8 +33,8 @@ class Search:
         return self.timeline.peak_bytes <= self.at_least_bytes * (1 + 1e-12)
 
 
-def best_order(graph: KernelGraph, *, in_place: bool = False, most_states: int = MOST_STATES) -> Search:
-    """Return an order with the least peak, proven if no more than ``most_states`` sets of kernels must be looked at.
+def best_order(graph: KernelGraph, *, in_place: bool = False, most_steps: int = MOST_STEPS) -> Search:
+    """Return an order with the least peak, proven if that takes no more than about ``most_steps`` tries.
 
     What is live depends only on the set of kernels that have run, so the best order is the path through these sets
     whose highest step is the lowest: dynamic programming as in Ahn et al. 2020, "Ordering Chaos" (arXiv 2003.02369).
@@ -39,15 +42,18 @@ def best_order(graph: KernelGraph, *, in_place: bool = False, most_states: int =
     from below. Two rules leave out what no best order needs. Eager: a kernel that frees at least what it writes, and
     does not pass the peak so far, runs at once. Lazy: one that never frees more than it writes runs just before the
     first that reads its result. If that gives up, kernels that break either rule by little follow it too, which the
-    bound from below pays for (:data:`SLACK`). The answer is never worse than the file's order and the greedy one.
+    bound from below pays for (:data:`SLACK`). The answer is never worse than the file's order, the greedy one
+    (:func:`greedy_order`), and where nothing is proven that of a beam search (:data:`BEAM`).
     """
     orders = (order_in_file(graph), greedy_order(graph, in_place=in_place))
     known = min((timeline(graph, order, in_place=in_place) for order in orders), key=lambda t: t.peak_bytes)
     sets, found = KernelSets(graph, in_place=in_place), Search(known, 0.0, 0)
     for slack in (0.0, SLACK):
-        again = _Search(sets, found.timeline, most_states, slack).run()
+        if slack:
+            found = replace(found, timeline=_Search(sets, found.timeline, most_steps, slack).beam())
+        again = _Search(sets, found.timeline, most_steps, slack).run()
         at_least = max(found.at_least_bytes, again.at_least_bytes)
-        found = Search(again.timeline, at_least, found.states + again.states)
+        found = Search(again.timeline, at_least, found.steps + again.steps)
         if found.exact:
             break
     return found
@@ -66,78 +72,106 @@ class _State(NamedTuple):
 class _Search:
     """A search through sets of kernels, that of the lowest peak first, and of these the one with the fewest left."""
 
-    def __init__(self, sets: KernelSets, known: Timeline, most_states: int, slack: float) -> None:
-        self.sets, self.known, self.most_states = sets, known, most_states
-        self.least = max((_least(sets, k) for k in range(sets.count)), default=0.0)
-        self.least = max(self.least, sets.at_start())
+    def __init__(self, sets: KernelSets, known: Timeline, most_steps: int, slack: float) -> None:
+        self.sets, self.known, self.most_steps, self.steps = sets, known, most_steps, 0
+        least = max((_least(sets, k) for k in range(sets.count)), default=0.0)
+        self.least = max(least, sets.at_start())
         self.lazy, self.eager, self.slack = _harmless(sets, slack * self.least)
         self.helpers = {k: _helpers(sets, k, self.lazy) for k in range(sets.count) if k not in self.lazy}
         self.needs = {k: _needs(sets, k, helpers) for k, helpers in self.helpers.items()}
+        self.behind = {k: self._behind(k) for k in range(sets.count)}
         self.limit = known.peak_bytes * (1 - 1e-12)
         self.heap: list[_State] = []
         self.best: dict[int, float] = {}
         self.came: dict[int, tuple[int, tuple[int, ...]]] = {}
 
     def run(self) -> Search:
-        sets, looked_at = self.sets, 0
-        first = tuple(k for k, needed in self.needs.items() if not needed)
-        self._enter(_State(self.least, len(self.needs), 0, sets.at_start(), first), -1, [])
-        while self.heap and looked_at < self.most_states:
+        self._enter(self._start(), -1, [])
+        while self.heap and self.steps < self.most_steps:
             state = heappop(self.heap)
             if not state.left:
-                found = self._timeline(state.done)
-                return Search(found, min(found.peak_bytes, max(state.peak - self.slack, self.least)), looked_at)
+                return self._answer(self._timeline(state.done), state.peak)
             if self.best[state.done] < state.peak:
                 continue
-            looked_at += 1
             for kernel in state.ready:
                 following, ran = self._after(state, kernel)
                 self._enter(following, state.done, ran)
-        lowest = self.heap[0].peak if self.heap else self.known.peak_bytes  # nothing else stays below the known order
-        return Search(self.known, min(self.known.peak_bytes, max(lowest - self.slack, self.least)), looked_at)
+        # nothing that is left stays below the known order, or it is not known whether anything does
+        return self._answer(self.known, self.heap[0].peak if self.heap else self.known.peak_bytes)
 
-    def _after(self, state: _State, kernel: int) -> tuple[_State, list[int]]:
-        """Return the state after a kernel and the lazy ones that it waits for, and what ran."""
+    def beam(self) -> Timeline:
+        """Return the best order found that goes on from a few sets of each size, or the known one."""
+        self._enter(self._start(), -1, [])
+        while self.heap:
+            most = max(state.left for state in self.heap)
+            if not most:
+                return self._timeline(min(self.heap).done)
+            level = sorted((s for s in self.heap if s.left == most), key=lambda s: (s.peak, s.live))
+            self.heap = [s for s in self.heap if s.left != most]
+            for state in level[:BEAM]:
+                for kernel in state.ready:
+                    following, ran = self._after(state, kernel)
+                    self._enter(following, state.done, ran)
+        return self.known
+
+    def _start(self) -> _State:
+        first = tuple(k for k, needed in self.needs.items() if not needed)
+        return _State(self.least, len(self.needs), 0, self.sets.at_start(), first)
+
+    def _answer(self, found: Timeline, lowest: float) -> Search:
+        return Search(found, min(found.peak_bytes, max(lowest - self.slack, self.least)), self.steps)
+
+    def _run(self, state: _State, kernel: int) -> tuple[float, int, float, list[int]]:
+        """Return peak, set and live bytes after a kernel and the lazy ones that it waits for, and what ran."""
         peak, done, live = state.peak, state.done, state.live
         ran = [k for k in (*self.helpers[kernel], kernel) if not done >> k & 1]
         for each in ran:
             during, live = self.sets.step(done, live, each)
             peak, done = max(peak, during), done | 1 << each
+        self.steps += 1
+        return peak, done, live, ran
+
+    def _after(self, state: _State, kernel: int) -> tuple[_State, list[int]]:
+        """Return the state after a kernel and the lazy ones that it waits for, and what ran."""
+        peak, done, live, ran = self._run(state, kernel)
         ready = [k for k in state.ready if k != kernel]
         for each in ran:
-            for k in self._behind(each):
+            for k in self.behind[each]:
                 if k not in ready and not done >> k & 1 and self.needs[k] & done == self.needs[k]:
                     ready.append(k)
         return _State(peak, state.left - 1, done, live, tuple(ready)), ran
 
-    def _behind(self, kernel: int) -> list[int]:
+    def _behind(self, kernel: int) -> tuple[int, ...]:
         """Return the kernels that are not lazy and read a kernel's result, or that of a lazy one behind it."""
-        found: list[int] = []
+        found: dict[int, None] = {}
         waiting = list(self.sets.after[kernel])
         while waiting:
             k = waiting.pop()
             if k in self.lazy:
                 waiting += self.sets.after[k]
-            elif k not in found:
-                found.append(k)
-        return found
+            else:
+                found[k] = None
+        return tuple(found)
 
     def _enter(self, state: _State, before: int, path: list[int]) -> None:
         """Enter a state, and run what may run at once, unless it cannot stay below the best order known."""
-        moved = True
-        while moved:
-            moved = False
-            for kernel in state.ready:
-                following, ran = self._after(state, kernel)
-                better = following.peak <= state.peak and following.live <= state.live
-                if better or kernel in self.eager:
-                    state, moved = following, True
-                    path.extend(ran)
-                    break
+        while (kernel := self._at_once(state)) is not None:
+            state, ran = self._after(state, kernel)
+            path.extend(ran)
         if state.peak < self.best.get(state.done, self.limit):
             self.best[state.done] = state.peak
             self.came[state.done] = (before, tuple(path))
             heappush(self.heap, state)
+
+    def _at_once(self, state: _State) -> int | None:
+        """Return a kernel that may run at once (:func:`best_order`)."""
+        for kernel in state.ready:
+            if kernel in self.eager:
+                return kernel
+            peak, _, live, _ = self._run(state, kernel)
+            if peak <= state.peak and live <= state.live:
+                return kernel
+        return None
 
     def _timeline(self, done: int) -> Timeline:
         steps: list[int] = []

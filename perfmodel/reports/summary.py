@@ -92,7 +92,7 @@ class Time(NamedTuple):
 
 def article(noun: str) -> str:
     """Return the article of a noun: ``"an"`` image, ``"a"`` query."""
-    return "an" if noun[:1] in tuple("aeiou") else "a"
+    return "an" if noun[:1] in tuple("aeio") else "a"  # a user is none of them
 
 
 def one_is(sample: str) -> str:

@@ -331,6 +331,10 @@ def prepare_network(network: AnyNetwork, device: Device, question: NetworkQuesti
         liveness(stage.network, schedule, plan, dtypes)
         for stage, schedule in zip(pipeline.stages, schedules, strict=True)
     )
+    stored = float(
+        sum({s.network.name: held.weights_bytes for s, held in zip(pipeline.stages, live, strict=True)}.values())
+    )
+    machine = replace(machine, cold_weights=max(0.0, 1.0 - float(machine.chip.on_chip_bytes) / max(stored, 1.0)))
     facts = energy_facts(device)
     rates = rates_for(device, question.price_kind, question.usd_per_device_hour, question.usd_per_kwh)
     alike = tuple(distinct(schedule) for schedule in schedules)

@@ -32,16 +32,45 @@ CASES: dict[str, dict[str, Any]] = {
     "gpt-oss-20b on rtx-4090": {"model": "gpt-oss-20b", "device": "rtx-4090", "batch": 4, "input_tokens": 8192},
     "qwen3-8b prefill on mi300x": {"model": "qwen3-8b", "device": "mi300x", "phase": "prefill", "input_tokens": 16384},
     "llama-3.2-1b on tpu-v6e": {"model": "llama-3.2-1b", "device": "tpu-v6e", "batch": 16, "input_tokens": 512},
+    "resnet50 on rtx-4090": {"model": "resnet50", "device": "rtx-4090", "batch": 128},
+    "vit-b/16 on h100-sxm, torch-compile": {
+        "model": "vit_base_patch16_224", "device": "h100-sxm", "batch": 64, "engine": "torch-compile",
+    },
+    "mobilenet-v2 int8 on jetson-agx-orin, tensorrt": {
+        "model": "mobilenetv2_100", "device": "jetson-agx-orin", "precision": "int8", "engine": "tensorrt",
+    },
+    "sdxl at 1024 on l40s": {"model": "sdxl", "device": "l40s", "image": 1024},
 }  # fmt: skip
 KEYS = (
-    "ttft_s", "tpot_s", "e2e_s", "step_s", "tokens_per_s", "requests_per_s", "memory_bytes_per_device", "fits",
-    "bottleneck", "mfu", "mbu", "running", "waiting",
+    "ttft_s",
+    "tpot_s",
+    "e2e_s",
+    "step_s",
+    "tokens_per_s",
+    "requests_per_s",
+    "memory_bytes_per_device",
+    "fits",
+    "bottleneck",
+    "mfu",
+    "mbu",
+    "running",
+    "waiting",
+)
+NETWORK_KEYS = (
+    "latency_s", "samples_per_s", "joules_per_sample", "usd_per_million_samples", "memory_bytes_per_device", "fits",
+    "bottleneck", "mfu", "mbu", "parameters", "matmul_flops_per_sample", "bytes_per_sample",
 )  # fmt: skip
 
 
 def answer(case: dict[str, Any]) -> dict[str, Any]:
-    """Return what is kept of a case: the answers, the operators' expected times."""
+    """Return what is kept of a case: the answers, the expected times of operators or of a network's blocks."""
     report = pm.estimate(**case).report()
+    if "latency_s" in report:
+        blocks: dict[str, float] = {}
+        for row in report["operators"]:
+            name = f"{row['phase']} {row['block']}"
+            blocks[name] = blocks.get(name, 0.0) + row["expected_s"]
+        return {key: report[key] for key in NETWORK_KEYS} | {"blocks": blocks}
     operators = {f"{row['phase']} {row['name']} {row['repeat']:g}": row["expected_s"] for row in report["operators"]}
     return {key: report[key] for key in KEYS} | {"operators": operators}
 

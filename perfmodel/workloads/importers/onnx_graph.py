@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from perfmodel.errors import SpecError
+from perfmodel.workloads.importers.graphs.attention_pattern import with_attention
 from perfmodel.workloads.importers.graphs.batch import Drawn, per_sample
 from perfmodel.workloads.importers.graphs.tensors import plain_name
 from perfmodel.workloads.importers.onnx_file import read_onnx
@@ -28,13 +29,13 @@ def load_onnx(path: str | Path, sizes: Mapping[str, int] | None = None) -> Netwo
     file = read_onnx(path)
     inputs = read_inputs(file, sizes or {})
     run = Run(file, inputs, 1)
-    first = run.drawn()
+    first = with_attention(run.drawn())
     if not first.drafts:
         raise SpecError("computes nothing from its inputs", str(file.path))
     notes: list[str] = []
     second: Drawn | None = None
     try:
-        second = Run(file, inputs, 2, run).drawn()
+        second = with_attention(Run(file, inputs, 2, run).drawn())
     except SpecError as error:
         place = error.field or "a node"
         notes.append(f"its batch is written into the graph ({place}): every operator is taken to grow with the batch")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from perfmodel.workloads.importers.aten import LOWERINGS, AtenCall
+from perfmodel.workloads.importers.graphs.attention_pattern import with_attention
 from perfmodel.workloads.importers.graphs.batch import Drawn, per_sample
 from perfmodel.workloads.importers.graphs.tensors import Malformed, Shape, Tensor, plain_name, shape_text
 from perfmodel.workloads.importers.graphs.writer import Writer
@@ -30,7 +31,7 @@ def load_records(source: str | Path | Mapping[str, Any]) -> Network:
     Errors: :class:`SpecError` for records that are damaged or make no sense.
     """
     records = read_records(source)
-    drawn = _Run(records).drawn()
+    drawn = with_attention(_Run(records).drawn())
     path = "" if isinstance(source, Mapping) else str(source)
     return per_sample(
         records.name, "torch", drawn, records.batch, source=records.source or path, spec_hash=records.hash, path=path

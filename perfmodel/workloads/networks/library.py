@@ -68,15 +68,25 @@ def find_variant(name: str) -> Variant | None:
 
     A name spelled alike goes before one that differs in punctuation: regnet_y_1_6gf is not regnet_y_16gf.
     """
+    exact, plain = _index(tuple((str(path), _stamp(path)) for path in _files()))
     for spelled in dict.fromkeys((name, _TAG.sub("", name) if name.count(".") == 1 else name)):
-        for key in (str.lower, _plain):
-            wanted = key(spelled)
-            for path in _files():
-                variants, aliases = _names(path, _stamp(path))
-                for known, variant in (*((v, v) for v in variants), *aliases.items()):
-                    if key(known) == wanted:
-                        return load_variants(path)[variant]
+        found = exact.get(spelled.lower()) or plain.get(_plain(spelled))
+        if found is not None:
+            return load_variants(Path(found[0]))[found[1]]
     return None
+
+
+@lru_cache(maxsize=4)
+def _index(files: tuple[tuple[str, int], ...]) -> tuple[dict[str, tuple[str, str]], dict[str, tuple[str, str]]]:
+    """Return (file, variant) by name in lower case, and by name without punctuation; the first file wins."""
+    exact: dict[str, tuple[str, str]] = {}
+    plain: dict[str, tuple[str, str]] = {}
+    for path, stamp in files:
+        variants, aliases = _names(Path(path), stamp)
+        for known, variant in (*((v, v) for v in variants), *aliases.items()):
+            exact.setdefault(known.lower(), (path, variant))
+            plain.setdefault(_plain(known), (path, variant))
+    return exact, plain
 
 
 @lru_cache(maxsize=16384)

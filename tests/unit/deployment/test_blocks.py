@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from perfmodel.deployment.blocks import START, block_table, kernel_intensities, network_intensity
-from perfmodel.deployment.lookup import Candidate, Place, block_network, candidates, grid_places, lookup_table, places_of
+from perfmodel.deployment.lookup import (
+    Candidate,
+    Place,
+    block_network,
+    candidates,
+    grid_places,
+    lookup_table,
+    places_of,
+)
 from perfmodel.devices import load_device
 from perfmodel.errors import InputError
 from perfmodel.network_api import estimate_network
@@ -95,7 +103,12 @@ def test_a_look_up_table_adds_up_to_the_network() -> None:
     estimate = estimate_network(network, device)
     blocks = {row["block"]: row for row in block_table(estimate.setup, 1)}
     rows = list(lookup_table(places_of(network), [Candidate(3, 1), Candidate(3, 6)], device, NetworkQuestion(), 1))
-    used = {name: row for row in rows for name in row["blocks"].split() if row["expand"] == (1 if name == "blocks.0.0" else 6)}
+    used = {
+        name: row
+        for row in rows
+        for name in row["blocks"].split()
+        if row["expand"] == (1 if name == "blocks.0.0" else 6)
+    }
     assert len(used) == 17
     for name, row in used.items():
         assert row["expected_s"] == pytest.approx(blocks[name]["expected_s"])

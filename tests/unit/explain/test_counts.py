@@ -58,9 +58,9 @@ def test_depth_is_linear_in_each_stage() -> None:
 
 
 def test_width_is_exact_where_channels_are_and_leading_order_where_they_are_rounded() -> None:
-    (exact,) = explain_counts("resnet18", "parameters", ["widths"], {})
+    (exact,) = explain_counts("resnet50", "parameters", ["widths"], {})
     assert exact.exact
-    assert value(exact, m=2) == load_network("resnet18", widths=[128, 256, 512, 1024]).parameters
+    assert value(exact, m=9) == load_network("resnet50", widths=[9 * n for n in (64, 128, 256, 512)]).parameters
     (leading,) = explain_counts("mobilenetv2_100", "parameters", ["width"], {})
     assert not leading.exact
     assert "leading order" in leading.condition

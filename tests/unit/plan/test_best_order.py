@@ -63,7 +63,10 @@ def test_a_residual_block_by_hand() -> None:
     assert in_place.live_bytes == (384, 384, 512, 256)  # the activation over its input, the sum over one of its two
     assert [over >= 0 for over in in_place.over] == [False, True, False, True]
     fused = plan_of(network, "epilogue")
-    assert fused.timeline("in-order").live_bytes == (384, 512)  # wide+act; narrow+add reads the input and 256, writes 128
+    assert fused.timeline("in-order").live_bytes == (
+        384,
+        512,
+    )  # wide+act; narrow+add reads the input and 256, writes 128
     assert fused.weights_bytes == 8 * 16 + 16 + 16 * 8 + 8
 
 
@@ -98,7 +101,7 @@ def test_a_view_keeps_what_it_is_of() -> None:
 def test_mobilenet_v2(schedule: str, peak: float) -> None:
     """MCUNetV2 (arXiv 2110.15352), figure 1: 1372 kB in int8, depthwise convolutions in place."""
     assert plan_of(load_network("mobilenetv2_100"), "epilogue").timeline(schedule).peak_bytes == peak  # type: ignore[arg-type]
-    assert (16 + 96) * 112 * 112 == 1372 * KIB
+    assert 1372 * KIB == (16 + 96) * 112 * 112
 
 
 def test_the_best_order_of_a_searched_network() -> None:
@@ -200,5 +203,5 @@ def test_giving_up_says_how_far_it_may_be() -> None:
     """Many copies of one input that are summed two by two: more sets of kernels than one allows."""
     sizes = [(100 + 7 * i, (-1,)) for i in range(10)] + [(50 + i, (2 * i, 2 * i + 1)) for i in range(5)]
     graph = plan_of(copies([*sizes, (10, (10, 11, 12, 13, 14))], 60)).graph
-    given_up = best_order(graph, most_states=0)
+    given_up = best_order(graph, most_steps=0)
     assert given_up.at_least_bytes <= best_order(graph).timeline.peak_bytes <= given_up.timeline.peak_bytes

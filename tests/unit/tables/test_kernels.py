@@ -48,17 +48,32 @@ ROWS: dict[str, dict[str, str]] = {
     "all_to_all": {"ranks": "8", "bytes": "1048576"},
     "send_recv": {"ranks": "2", "bytes": "1048576"},
     "conv2d": {
-        "batch": "32", "in_channels": "64", "out_channels": "128", "height": "56", "width": "56", "kernel": "3",
+        "batch": "32",
+        "in_channels": "64",
+        "out_channels": "128",
+        "height": "56",
+        "width": "56",
+        "kernel": "3",
         "padding": "1",
     },
     "conv_transpose2d": {
-        "batch": "8", "in_channels": "64", "out_channels": "32", "height": "28", "width": "28", "kernel": "2",
+        "batch": "8",
+        "in_channels": "64",
+        "out_channels": "32",
+        "height": "28",
+        "width": "28",
+        "kernel": "2",
         "stride": "2",
     },
     "pool": {"batch": "32", "channels": "64", "height": "112", "width": "112", "kernel": "3", "stride": "2"},
     "batchnorm": {"batch": "32", "channels": "64", "height": "56", "width": "56"},
     "resize": {
-        "batch": "8", "channels": "64", "height": "28", "width": "28", "out_height": "56", "out_width": "56",
+        "batch": "8",
+        "channels": "64",
+        "height": "28",
+        "width": "28",
+        "out_height": "56",
+        "out_width": "56",
     },
     "embedding_bag": {"batch": "2048", "tables": "26", "rows": "100000", "lookups": "4", "width": "128"},
     "batched_matmul": {"batch": "384", "m": "197", "n": "64", "k": "197"},
@@ -214,9 +229,7 @@ _KEPT = ("ranks", "topk", "experts", "q_tokens", "kv_heads", "rule", "kernel", "
 
 @pytest.mark.parametrize("op", list(ROWS))
 def test_huge_shapes_stay_finite(tmp_path: Path, op: str) -> None:
-    huge = {
-        name: value if name in _KEPT else "1e12" for name, value in ROWS[op].items()
-    }
+    huge = {name: value if name in _KEPT else "1e12" for name, value in ROWS[op].items()}
     (row,) = _run(tmp_path, [{"op": op, "device": "h100-sxm", **huge}])
     assert row["error"] == ""
     assert float(row["latency_us"]) >= float(row["bound_us"]) > 0

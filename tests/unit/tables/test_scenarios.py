@@ -173,7 +173,13 @@ IMAGES = {"model": "resnet18", "device": "rtx-4090", "batch": "8"}
 
 
 def test_a_network_is_a_row_like_any_other(tmp_path: Path) -> None:
-    more = {"precision": "int8", "engine": "TensorRT", "image": "288", "fusion": "none", "layers": "fc=float16;conv1=fp16"}
+    more = {
+        "precision": "int8",
+        "engine": "TensorRT",
+        "image": "288",
+        "fusion": "none",
+        "layers": "fc=float16;conv1=fp16",
+    }
     token, image = _run(tmp_path, [BASE, {**IMAGES, **more}])
     assert (token["error"], image["error"]) == ("", "")
     assert all(image[name] != "" for name in (*networks.OUTPUTS, "memory_gb_per_device", "fits", "bottleneck"))

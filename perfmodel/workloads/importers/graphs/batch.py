@@ -32,18 +32,16 @@ def per_sample(
     Without ``second`` every node is taken to grow with the batch. What does not is counted for each sample, and a note
     says so. A batch that does not divide every operator is one sample.
     """
-    if second is not None and [d.name for d in second.drafts] != [d.name for d in first.drafts]:
-        second = None
     notes: list[str] = list(about.pop("notes", ()))
-    after: list[Draft | None] = list(second.drafts) if second else [None] * len(first.drafts)
+    named = {draft.name: draft for draft in second.drafts} if second else {}
+    after = [named.get(draft.name) for draft in first.drafts]
     kinds = [_growth(a, b) for a, b in zip(first.drafts, after, strict=True)]
     operators = [
         _divided(d.operator, batch if kind != "none" else 1) for d, kind in zip(first.drafts, kinds, strict=True)
     ]
     if any(op is None and d.operator is not None for op, d in zip(operators, first.drafts, strict=True)):
-        notes.append(f"its batch of {batch} does not divide all its operators: one sample is the whole batch")
+        notes = [f"its batch of {batch} does not divide all its operators: one sample is the whole batch"]
         operators, batch = [d.operator for d in first.drafts], 1
-        after = [None] * len(first.drafts)
         inputs = first.inputs
         shapes = [d.shape for d in first.drafts]
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 
 from perfmodel import ops
@@ -33,12 +34,18 @@ def standard(c: Call) -> Result:
     sizes = Heads(batch, heads, kv_heads, tokens, kv_tokens, qk, wide, c.flag("is_causal"))
     shape = (batch, heads, tokens, wide) if q.rank == 4 else (batch, tokens, heads * wide)
     y = attention(c.write, c.inputs[:6], shape, sizes)
-    keys = c.write.node(None, (k, past), (batch, kv_heads, kv_tokens, qk))
-    values = c.write.node(None, (v, c.get(5)), (batch, kv_heads, kv_tokens, wide))
-    found = [y, keys, values][: max(c.outputs, 1)]
+    found = [y, *_caches(c, ((k, past), (v, c.get(5))), (batch, kv_heads, kv_tokens), (qk, wide))]
     if c.outputs > 3:
         found.append(copied(c.write, (q, k), (batch, heads, tokens, kv_tokens), "scores"))
     return found
+
+
+def _caches(
+    c: Call, parts: Sequence[tuple[Tensor, Tensor | None]], sizes: tuple[int, int, int], widths: Sequence[int]
+) -> list[Tensor]:
+    """Return the keys and values that an attention hands on, if anybody takes them: views of old and new."""
+    taken = list(zip(parts, widths, strict=True))[: max(c.outputs - 1, 0)]
+    return [c.write.node(None, part, (*sizes, width)) for part, width in taken]
 
 
 @lowers("Attention", domain=MICROSOFT)
@@ -58,8 +65,9 @@ def with_projection(c: Call) -> Result:
         batch, heads, heads, tokens, tokens + earlier, widths[0] // heads, widths[2] // heads, c.flag("unidirectional")
     )
     y = attention(c.write, (qkv, c.get(3), past, c.get(5)), (batch, tokens, widths[2]), sizes)
-    cache = c.write.node(None, (qkv, past), (2, batch, heads, tokens + earlier, widths[0] // heads))
-    return [y, cache][: max(c.outputs, 1)]
+    if c.outputs < 2:
+        return y
+    return [y, c.write.node(None, (qkv, past), (2, batch, heads, tokens + earlier, widths[0] // heads))]
 
 
 @lowers("MultiHeadAttention", domain=MICROSOFT)
@@ -87,9 +95,8 @@ def multi_head(c: Call) -> Result:
         batch, heads, heads, tokens, kv_tokens, width // heads, v_width // heads, c.flag("unidirectional")
     )  # fmt: skip
     y = attention(c.write, (q, k, v, *c.inputs[4:8]), (batch, tokens, v_width), sizes)
-    parts = [(k or q, past, width), (v or q, c.get(7), v_width)]
-    caches = [c.write.node(None, (a, b), (batch, heads, kv_tokens, wide // heads)) for a, b, wide in parts]
-    return [y, *caches][: max(c.outputs, 1)]
+    parts = ((k or q, past), (v or q, c.get(7)))
+    return [y, *_caches(c, parts, (batch, heads, kv_tokens), (width // heads, v_width // heads))]
 
 
 @lowers("GroupQueryAttention", domain=MICROSOFT)
@@ -107,10 +114,8 @@ def grouped(c: Call) -> Result:
     if c.flag("do_rotary"):
         q = c.write.node(ops.Rope(batch * tokens, (heads + kv_heads) * head), (q, k), q.shape)
     y = attention(c.write, (q, k, v, past, c.get(4)), (batch, tokens, heads * head), sizes)
-    caches = [
-        c.write.node(None, (a or q, b), (batch, kv_heads, kv_tokens, head)) for a, b in ((k, past), (v, c.get(4)))
-    ]
-    return [y, *caches][: max(c.outputs, 1)]
+    parts = ((k or q, past), (v or q, c.get(4)))
+    return [y, *_caches(c, parts, (batch, kv_heads, kv_tokens), (head, head))]
 
 
 @lowers("RotaryEmbedding")
