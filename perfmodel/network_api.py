@@ -8,8 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from perfmodel.arguments import Count, whole
+from perfmodel.arguments import Count, positive, whole
 from perfmodel.devices import Device, load_device
+from perfmodel.errors import InputError
 from perfmodel.serving.network import NetworkAnswer, NetworkMemory, NetworkQuestion, NetworkSetup, prepare_network
 from perfmodel.serving.network_options import check_layers, check_options
 from perfmodel.serving.network_rows import network_rows
@@ -107,6 +108,23 @@ class NetworkEstimate:
         return network_report(self)
 
 
+_NUMBERS = ("power_limit_w", "usd_per_device_hour", "usd_per_kwh")
+
+
+def _layer_pairs(layers: Any) -> tuple[tuple[str, str], ...]:
+    """Return (pattern, precision) pairs. Errors: :class:`InputError` for anything that is none."""
+    found: list[tuple[str, str]] = []
+    if isinstance(layers, str):
+        raise InputError(f"layers must be a mapping of patterns to precisions, not '{layers}'")
+    for pair in layers.items() if isinstance(layers, Mapping) else layers or ():
+        match pair:
+            case (str(pattern), str(precision)):
+                found.append((pattern, precision))
+            case _:
+                raise InputError(f"layers must be pairs of a pattern and a precision, not {pair!r}")
+    return tuple(found)
+
+
 def estimate_network(
     network: str | Path | AnyNetwork,
     device: str | Path | Device,
@@ -139,8 +157,9 @@ def estimate_network(
     sized = {} if image is None else image_fields(found, whole("image", image))
     shown = tuple((changes or {}).items())
     workload, machine = changed_network(found, machine, {**(changes or {}), **sized})
-    pairs = tuple(layers.items()) if isinstance(layers, Mapping) else tuple(layers)
+    pairs = _layer_pairs(layers)
     check_layers(workload, pairs)
     check_options(options)
-    question = NetworkQuestion(precision or "", pairs, fusion, sparsity, engine, whole("dp", dp), **options)
+    options |= {name: positive(name, options[name]) for name in _NUMBERS if options.get(name) is not None}
+    question = NetworkQuestion(str(precision or ""), pairs, fusion, sparsity, engine or "", whole("dp", dp), **options)
     return NetworkEstimate(prepare_network(workload, machine, question), whole("batch", batch), shown)

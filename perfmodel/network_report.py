@@ -111,7 +111,7 @@ def _money(e: NetworkEstimate) -> dict[str, Any] | None:
 def _work(e: NetworkEstimate) -> dict[str, Any]:
     """Return the work of one sample, and how busy it keeps the device."""
     rows = e.operator_rows()
-    samples = e.batch / e.setup.question.dp
+    samples = max(e.batch / e.setup.question.dp, 1.0)  # of one device: fewer samples than devices leave some idle
     moved = sum(row["bytes"] for row in rows)
     busiest = max(e.answer.stages, key=lambda stage: float(stage.step.time.expected) * stage.repeat)
     chip = e.setup.machine.chip

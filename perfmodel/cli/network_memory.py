@@ -98,11 +98,13 @@ def _widened(precision: str, layers: str, device: dict[str, Any] | None, peaks: 
     """Return which precisions have no unit on the device, so that it keeps wider activations."""
     from perfmodel.formats import find_format, runnable_format
 
-    found: list[str] = []
-    for name in dict.fromkeys((precision, *(p for _, p in layer_precisions(layers)))):
-        if device is not None and runnable_format(name, peaks).activation.bits > find_format(name).activation.bits:
-            found.append(f"{device['name']} has no {name} matrix unit: activations are kept in 16 bits")
-    return found
+    if device is None:
+        return []
+    return [
+        f"{device['name']} has no {name} matrix unit: activations are kept in 16 bits"
+        for name in dict.fromkeys((precision, *(p for _, p in layer_precisions(layers))))
+        if runnable_format(name, peaks).activation.bits > find_format(name).activation.bits
+    ]
 
 
 def _answer(

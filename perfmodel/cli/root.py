@@ -35,6 +35,7 @@ EPILOG = """
 \b
 Examples:
   perfmodel estimate llama-3.1-8b --on h100-sxm --batch 8
+  perfmodel estimate resnet50 --on rtx-4090 --batch 128
   perfmodel sweep llama-3.1-70b --on h200-sxm --tp 1,2,4,8 --batch 1:256:x2
   perfmodel device list
 

@@ -86,7 +86,8 @@ def usual_field(name: str) -> str:
     for field in ("image", "height", "text_tokens", "length", "depth", "depths"):
         if field in known:
             return field
-    numbers = [field for field, value in known.items() if isinstance(value, (int, float, list))]
+    kinds = (int, float, list)
+    numbers = [field for field, value in known.items() if isinstance(value, kinds) and not isinstance(value, bool)]
     raise InputError(f"{name} has no images: say in what to count: --symbols {numbers[0]} (of {', '.join(numbers)})")
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import ClassVar
 
-from perfmodel.counts import Counts, read, vector, write
+from perfmodel.counts import Bytes, Counts, read, vector, write
 from perfmodel.formats import Encoding
-from perfmodel.numeric import Number
+from perfmodel.numeric import Number, maximum, minimum
 from perfmodel.ops.base import Operator, register
 
 _ROWS_COLS: dict[str, tuple[int, int]] = {"rows": (1, 65536), "cols": (16, 65536)}
@@ -189,7 +190,10 @@ class Quantise(Operator):
 @register
 @dataclass(frozen=True)
 class Embedding(Operator):
-    """Look-up of ``rows`` tokens' vectors of width ``cols``: a gather of rows, not a matrix product."""
+    """Look-up of ``rows`` tokens' vectors of width ``cols``: a gather of rows, not a matrix product.
+
+    No more than the ``table_rows`` of the table come from memory; the others are in caches since they were first read.
+    """
 
     KIND: ClassVar[str] = "embedding"
     BATCH: ClassVar[str] = "rows"
@@ -198,7 +202,12 @@ class Embedding(Operator):
     rows: Number
     cols: Number
     element_bytes: float = 2.0
+    table_rows: float = inf
 
     def counts(self) -> Counts:
-        moved = self.rows * self.cols * self.element_bytes
-        return Counts({}, {read("weight"): moved, write("activation"): moved})
+        row = self.cols * self.element_bytes
+        found: dict[Bytes, Number] = {read("weight"): self.rows * row, write("activation"): self.rows * row}
+        if self.table_rows < inf:
+            found[read("weight")] = minimum(self.rows, self.table_rows) * row
+            found[read("activation")] = maximum(self.rows - self.table_rows, 0.0) * row
+        return Counts({}, found)

@@ -9,8 +9,9 @@ from perfmodel.counts import Counts, read, write
 from perfmodel.numeric import Number
 from perfmodel.ops.base import Operator, register
 
-INSIDE = frozenset({"activation"})
-"""Roles of bytes that a fused region keeps on the chip, but for its own inputs and outputs."""
+COLD = frozenset({"weight", "state"})
+"""Roles of bytes that parts fetch for themselves; all others (keys and values, offsets, indices, scores) are its edges'
+or stay on the chip."""
 
 
 @register
@@ -46,6 +47,6 @@ class Fused(Operator):
         found = Counts({}, edges)
         for part in self.batched_parts():
             counts = part.counts()
-            kept = {key: moved for key, moved in counts.bytes.items() if key.role not in INSIDE}
+            kept = {key: moved for key, moved in counts.bytes.items() if key.role in COLD}
             found = found + Counts(counts.flops, kept)
         return found

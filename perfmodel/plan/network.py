@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
+from typing import Self
 
 from perfmodel import ops
 from perfmodel.errors import InputError, PlanError, did_you_mean
 from perfmodel.formats import Encoding, Format, runnable_format
-from perfmodel.numeric import Number
+from perfmodel.numeric import Number, minimum
 from perfmodel.ops.conv import Convolution
 from perfmodel.plan.step_shape import StepOperator
 from perfmodel.workloads.network import Network, Node
@@ -76,6 +77,7 @@ def kernels(network: Network, plan: NetworkPlan, peaks: frozenset[str]) -> tuple
     ``peaks`` are the dtypes of the device's matrix units.
     """
     operators = {index: _cast(node, plan, peaks) for index, node, _ in network.running()}
+    operators = {i: op if i in network.per_sample else _once(op) for i, op in operators.items()}
     if plan.folds_norms:
         operators = {i: op for i, op in operators.items() if not _folds(network, i)}
     groups = _GROUPINGS[plan.fusion](network, operators)
@@ -83,12 +85,12 @@ def kernels(network: Network, plan: NetworkPlan, peaks: frozenset[str]) -> tuple
 
 
 def _folds(network: Network, index: int) -> bool:
-    """Say whether a node is a batch norm straight behind a layer with weights that only it reads."""
+    """Say whether a node is a batch norm straight behind a layer with weights whose result nobody else sees."""
     node = network.nodes[index]
-    if not isinstance(node.operator, ops.BatchNorm):
+    if not isinstance(node.operator, ops.BatchNorm) or not node.inputs:
         return False
     source = node.inputs[0]
-    if source < 0 or len(network.readers[source]) != 1:
+    if source < 0 or len(network.readers[source]) != 1 or source in network.outputs:
         return False
     return isinstance(network.nodes[source].operator, (Convolution, ops.Linear))
 
@@ -161,14 +163,25 @@ def _kernel(network: Network, group: list[int], operators: Mapping[int, ops.Oper
     if len(group) == 1:
         return Kernel(first.name, operators[group[0]], (group[0],), first.block)
     inside = set(group)
-    read = {network.owner(v) for i in group for v in network.nodes[i].inputs} - _made_inside(network, inside)
     written = [i for i in group if i in network.outputs or _leaves(network, i, inside)]
     parts = tuple(operators[i] for i in group)
     op = ops.Fused(
-        1, sum(network.elements_of(v) for v in read), sum(network.nodes[i].elements for i in written), parts,
-        _element_bytes(parts),
+        1, _elements_read(network, group), sum(network.nodes[i].elements for i in written), parts, _element_bytes(parts)
     )  # fmt: skip
-    return Kernel(f"{first.name}+{len(group) - 1}", op, tuple(group), first.block)
+    return Kernel(
+        f"{first.name}+{len(group) - 1}", op if network.per_sample & inside else _once(op), tuple(group), first.block
+    )  # fmt: skip
+
+
+def _elements_read(network: Network, group: list[int]) -> Number:
+    """Return the elements that a group reads of one sample: views of a value by their own sizes, at most all of it."""
+    made = _made_inside(network, set(group))
+    read: dict[int, dict[int, Number]] = {}
+    for value in (v for i in group for v in network.nodes[i].inputs):
+        owner = network.owner(value)
+        if owner not in made:
+            read.setdefault(owner, {})[value] = network.elements_of(value)
+    return sum(minimum(network.elements_of(owner), sum(views.values())) for owner, views in read.items())
 
 
 def _made_inside(network: Network, inside: set[int]) -> set[int]:
@@ -192,9 +205,10 @@ def _leaves(network: Network, index: int, inside: set[int]) -> bool:
             continue
         node = network.nodes[reader]
         if node.operator is None or _folds(network, reader):
-            waiting += network.readers.get(reader, ()) or [len(network.nodes)]
-            if reader in network.outputs:
+            following = network.readers.get(reader, ())
+            if not following or reader in network.outputs:
                 return True
+            waiting += following
             continue
         return True
     return False
@@ -259,4 +273,23 @@ def _cast(node: Node, plan: NetworkPlan, peaks: frozenset[str]) -> ops.Operator:
 
 
 def _wide_dtype(peaks: frozenset[str]) -> str:
-    return next((d for d in ("float16", "bfloat16", "tf32", "float32") if d in peaks), min(peaks))
+    return next((d for d in ("float16", "bfloat16", "tf32", "float32", "int8") if d in peaks), min(peaks))
+
+
+# ---- what a batch runs once
+
+
+class _Once:
+    """Makes an operator one that reads nothing of a sample: it runs once for a whole batch."""
+
+    def batched(self, samples: Number) -> Self:
+        return self
+
+
+def _once(op: ops.Operator) -> ops.Operator:
+    return _once_class(type(op))(**{field.name: getattr(op, field.name) for field in fields(op)})
+
+
+@lru_cache(maxsize=64)
+def _once_class(kind: type[ops.Operator]) -> type[ops.Operator]:
+    return type(kind.__name__, (_Once, kind), {"__doc__": kind.__doc__})

@@ -307,8 +307,8 @@ def _stretched(time: Time, factor: Number) -> Time:
 def prepare_network(network: AnyNetwork, device: Device, question: NetworkQuestion) -> NetworkSetup:
     """Return the setup of a question about a network on a device.
 
-    Errors: :class:`InputError` for an unknown engine, precision, fusion or price kind; :class:`PlanError` for sparsity
-    that the device lacks.
+    Errors: :class:`InputError` for an unknown engine, precision, fusion or price kind, a power limit that cannot be, and
+    a network with nothing to run; :class:`PlanError` for sparsity that the device lacks.
     """
     if question.engine not in ENGINES:
         known = [name for name in ENGINES if name]
@@ -327,6 +327,9 @@ def prepare_network(network: AnyNetwork, device: Device, question: NetworkQuesti
     )  # fmt: skip
     pipeline = as_pipeline(network)
     schedules = tuple(kernels(stage.network, plan, dtypes) for stage in pipeline.stages)
+    for stage, schedule in zip(pipeline.stages, schedules, strict=True):
+        if not schedule:
+            raise InputError(f"{stage.network.name} has nothing to run: no layer of it is counted")
     live = tuple(
         liveness(stage.network, schedule, plan, dtypes)
         for stage, schedule in zip(pipeline.stages, schedules, strict=True)
@@ -336,9 +339,22 @@ def prepare_network(network: AnyNetwork, device: Device, question: NetworkQuesti
     )
     machine = replace(machine, cold_weights=max(0.0, 1.0 - float(machine.chip.on_chip_bytes) / max(stored, 1.0)))
     facts = energy_facts(device)
+    _check_limit(device, facts, question.power_limit_w)
     rates = rates_for(device, question.price_kind, question.usd_per_device_hour, question.usd_per_kwh)
     alike = tuple(distinct(schedule) for schedule in schedules)
     return NetworkSetup(pipeline, device, question, machine, plan, schedules, alike, live, facts, rates)
+
+
+def _check_limit(device: Device, facts: EnergyFacts | None, limit_w: float | None) -> None:
+    if limit_w is None:
+        return
+    if facts is None:
+        raise InputError(f"{device.name} states no power limit, so that its energy is not known; leave the limit out")
+    if not facts.static_w < limit_w <= 2 * facts.limit_w:
+        raise InputError(
+            f"power limit {limit_w:g} W must lie above the {facts.static_w:g} W that an idle {device.name} draws and at "
+            f"most at twice the board's {facts.limit_w:g} W"
+        )
 
 
 def _form(device: Device) -> str:

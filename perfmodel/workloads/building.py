@@ -16,6 +16,8 @@ from perfmodel.ops.conv import HALF
 from perfmodel.workloads.network import Exit, Network, Node, Shape
 
 Sizes = int | Sequence[int]
+MOST_NODES = 100_000
+"""Many more layers than any network has: a slip of the pen must not fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,8 @@ class Builder:
             number += 1
             full = f"{plain}_{number}"
         self._taken.add(full)
+        if len(self._nodes) >= MOST_NODES:
+            raise SpecError(f"{self.name} has more than {MOST_NODES} layers; is a depth too large?")
         if any(isinstance(n, int) and n < 1 for n in shape):
             raise SpecError(f"{self.name}: '{full}' leaves {shape}: nothing; is the image too small?")
         block = self._block or (self._scopes[0] if self._scopes else full)
@@ -435,7 +439,7 @@ class Builder:
 
     def embedding(self, x: Value, rows: Number, width: Number, tokens: Number, *, name: str = "embedding") -> Value:
         """Add a look-up of one row a token."""
-        return self.node(name, ops.Embedding(tokens, width), (x,), (tokens, width), rows * width)
+        return self.node(name, ops.Embedding(tokens, width, table_rows=rows), (x,), (tokens, width), rows * width)
 
     def learned(self, x: Value, count: Number, *, name: str = "position") -> Value:
         """Add learned numbers to ``x``, such as an embedding of positions."""

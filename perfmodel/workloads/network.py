@@ -127,6 +127,15 @@ class Network:
                 found.setdefault(value, []).append(index)
         return {value: tuple(readers) for value, readers in found.items()}
 
+    @cached_property
+    def per_sample(self) -> frozenset[int]:
+        """The nodes that read something of a sample; the others run once for a whole batch."""
+        found: set[int] = set()
+        for index, node in enumerate(self.nodes):
+            if any(value < 0 or value in found for value in node.inputs):
+                found.add(index)
+        return frozenset(found)
+
     def owner(self, value: int) -> int:
         """Return the value whose memory a value lives in: itself, or what it is a view of."""
         while value >= 0 and self.nodes[value].operator is None and self.nodes[value].inputs:

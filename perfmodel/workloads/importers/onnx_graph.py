@@ -7,7 +7,7 @@ from pathlib import Path
 
 from perfmodel.errors import SpecError
 from perfmodel.workloads.importers.graphs.attention_pattern import with_attention
-from perfmodel.workloads.importers.graphs.batch import Drawn, per_sample
+from perfmodel.workloads.importers.graphs.batch import Drawn, nothing_known, per_sample
 from perfmodel.workloads.importers.graphs.tensors import plain_name
 from perfmodel.workloads.importers.onnx_file import read_onnx
 from perfmodel.workloads.importers.onnx_inputs import read_inputs
@@ -31,7 +31,7 @@ def load_onnx(path: str | Path, sizes: Mapping[str, int] | None = None) -> Netwo
     run = Run(file, inputs, 1)
     first = with_attention(run.drawn())
     if not first.drafts:
-        raise SpecError("computes nothing from its inputs", str(file.path))
+        raise nothing_known(str(file.path), first)
     notes: list[str] = []
     second: Drawn | None = None
     try:

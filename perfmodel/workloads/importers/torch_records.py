@@ -8,7 +8,7 @@ from typing import Any
 
 from perfmodel.workloads.importers.aten import LOWERINGS, AtenCall
 from perfmodel.workloads.importers.graphs.attention_pattern import with_attention
-from perfmodel.workloads.importers.graphs.batch import Drawn, per_sample
+from perfmodel.workloads.importers.graphs.batch import Drawn, nothing_known, per_sample
 from perfmodel.workloads.importers.graphs.tensors import Malformed, Shape, Tensor, plain_name, shape_text
 from perfmodel.workloads.importers.graphs.writer import Writer
 from perfmodel.workloads.importers.torch_export import export_records
@@ -32,6 +32,8 @@ def load_records(source: str | Path | Mapping[str, Any]) -> Network:
     """
     records = read_records(source)
     drawn = with_attention(_Run(records).drawn())
+    if not drawn.drafts:
+        raise nothing_known(records.place, drawn)
     path = "" if isinstance(source, Mapping) else str(source)
     return per_sample(
         records.name, "torch", drawn, records.batch, source=records.source or path, spec_hash=records.hash, path=path
@@ -57,8 +59,6 @@ class _Run:
             self.known[name] = [self.write.stored(name, entry.shape, entry.dtype, name in r.learned)]
         for record in r.nodes:
             self._node(record)
-        if not self.write.drafts:
-            raise r.fault("computes nothing from its inputs")
         outputs = [self._resolved(output, "outputs") for output in r.outputs]
         found = tuple(t.index for t in outputs if isinstance(t, Tensor) and t.index is not None)
         shapes = tuple(entry.shape for entry in r.inputs.values())

@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from math import inf
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from perfmodel.errors import InputError, SpecError, UnknownNameError, did_you_mean
 from perfmodel.specs.locate import entries, normalise, spec_roots
@@ -20,7 +22,9 @@ from perfmodel.workloads.networks.registry import FAMILIES
 
 KIND, SCHEMA, _WORD = "workloads", "networks/1", "networks"
 _BLOCK = re.compile(r"^variants:[ \t]*(?:#.*)?\n((?:[ \t]+.*\n?|[ \t]*\n|#.*\n)+)", re.MULTILINE)
-_VARIANT = re.compile(r"^  ([\w.@+-]+):", re.MULTILINE)
+_INDENT = re.compile(r"^[ \t]+(?=[^\s#])", re.MULTILINE)
+_VARIANT = r"^{indent}(?:\"([^\"\n]+)\"|'([^'\n]+)'|([\w.@+-]+))[ \t]*:"
+_FLOW = re.compile(r"^(?:variants|aliases):[ \t]*\{", re.MULTILINE)
 _ALIASES = re.compile(r"^aliases:[ \t]*(?:#.*)?\n((?:[ \t]+.*\n?)+)", re.MULTILINE)
 _PAIR = re.compile(r"^\s+[\"']?([^\"':\n]+)[\"']?:[ \t]*[\"']?([^\"'\s#]+)", re.MULTILINE)
 _TAG = re.compile(r"\.[\w]+$")
@@ -94,7 +98,7 @@ def _plain(name: str) -> str:
     return normalise(name, KIND)
 
 
-def load_network(name: str, **changes: Any) -> AnyNetwork:
+def load_network(name: str, /, **changes: Any) -> AnyNetwork:
     """Return a network of the library; ``changes`` are fields of its family that are other than published.
 
     Errors: :class:`UnknownNameError` with the nearest names; :class:`InputError` for a field that the family lacks.
@@ -121,14 +125,15 @@ _BUILT: dict[tuple[str, ...], AnyNetwork] = {}
 
 def _build(variant: Variant, changes: Mapping[str, Any]) -> AnyNetwork:
     generator = FAMILIES[variant.family]
-    fields = {**variant.fields, **changes}
     _check_fields(variant, generator, changes)
     try:
-        network = generator(variant.name, **fields)
-    except TypeError as error:
-        raise SpecError(f"variant '{variant.name}': {error}", variant.path) from None
-    except (ValueError, ZeroDivisionError, IndexError, KeyError) as error:
-        raise InputError(f"{variant.name} cannot be built with {dict(changes)}: {error}") from None
+        network = generator(variant.name, **{**variant.fields, **changes})
+    except _UNBUILDABLE as error:
+        reason = f"{type(error).__name__} {error}" if isinstance(error, (KeyError, AssertionError)) else str(error)
+        if not changes:
+            raise SpecError(f"variant '{variant.name}': {reason}", variant.path) from None
+        shown = ", ".join(f"{field} {str(value)[:40]}" for field, value in changes.items())
+        raise InputError(f"{variant.name} cannot be built with {shown}: {reason}") from None
     about: dict[str, Any] = {
         "source": variant.source, "verified": variant.verified, "spec_hash": variant.spec_hash, "path": variant.path,
         "notes": (*network.notes, *variant.notes),
@@ -147,20 +152,80 @@ def family_fields(generator: Any) -> dict[str, inspect.Parameter]:
     return {k: p for k, p in inspect.signature(generator).parameters.items() if k != "name"}
 
 
+_UNBUILDABLE = (
+    TypeError, ValueError, ArithmeticError, LookupError, AttributeError, AssertionError, RecursionError, MemoryError,
+)  # fmt: skip
+"""What a generator raises on fields that do not go together."""
+
+
 def _check_fields(variant: Variant, generator: Any, changes: Mapping[str, Any]) -> None:
-    known = family_fields(generator)
-    for field, value in changes.items():
+    known, kinds = family_fields(generator), _kinds(generator)
+    for field in changes:
         if field not in known:
             hint = did_you_mean(field, list(known)) or f"; it has {', '.join(known)}"
             raise InputError(f"{variant.name} (family {variant.family}) has no field '{field}'{hint}")
-        numbers = (int, float)
-        if isinstance(value, numbers) and not isinstance(value, bool) and not 0 <= value < 1e9:
-            raise InputError(f"{variant.name}: {field} must be a number from 0 to a thousand million, not {value}")
+    for field, value in {**variant.fields, **changes}.items():
+        wrong = _wrong(value, kinds.get(field, Any))
+        if wrong and field in changes:
+            raise InputError(f"{variant.name}: {field} {wrong}")
+        if wrong:
+            raise SpecError(wrong, variant.path, field=f"variants.{variant.name}.{field}")
+
+
+@lru_cache(maxsize=512)
+def _kinds(generator: Any) -> dict[str, Any]:
+    return get_type_hints(generator)
+
+
+def _wrong(value: Any, kind: Any) -> str:
+    """Return what is wrong with a field's value for a generator's parameter of a kind; an empty text if nothing is."""
+    if not all(0 <= number < 1e9 for number in _numbers(value)):
+        return f"must be a number from 0 to a thousand million, not {str(value)[:40]}"
+    return "" if _is_a(value, kind) else f"must be {_in_words(kind)}, not {str(value)[:40]!r}"
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    if isinstance(value, (int, float)):
+        yield value
+    elif isinstance(value, (list, tuple, Mapping)):
+        held: Iterable[Any] = value.values() if isinstance(value, Mapping) else value  # pyright: ignore
+        for each in held:
+            yield from _numbers(each)
+
+
+def _is_a(value: Any, kind: Any) -> bool:
+    """Say whether a plain value may stand for a parameter of a kind; kinds of other words than these take anything."""
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin is UnionType or origin is Union:
+        return any(_is_a(value, part) for part in parts)
+    if kind is int or kind is float:
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return number and (kind is float or value == int(value))
+    if kind in (bool, str, NoneType):
+        return isinstance(value, kind)
+    if origin is Sequence:
+        return isinstance(value, (list, tuple)) and all(_is_a(each, parts[0]) for each in value)  # pyright: ignore
+    return True
+
+
+def _in_words(kind: Any) -> str:
+    """Return a kind as users write it: a whole number, a list of texts, ..."""
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin is UnionType or origin is Union:
+        return " or ".join(_in_words(part) for part in parts)
+    if origin is Sequence:
+        return f"a list (each {_in_words(parts[0])})"
+    words = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", NoneType: "null"}
+    return words.get(kind, "a value of its own kind")
 
 
 def load_variants(path: Path) -> dict[str, Variant]:
-    """Return the variants of a file."""
-    return _load(path, _stamp(path))
+    """Return the variants of a file. Errors: :class:`SpecError` for one that is not there or has faults."""
+    try:
+        stamp = _stamp(path)
+    except OSError as error:
+        raise SpecError(f"cannot be read: {error.strerror}", str(path)) from None
+    return _load(path, stamp)
 
 
 @lru_cache(maxsize=256)
@@ -174,6 +239,8 @@ def _load(path: Path, stamp: int) -> dict[str, Variant]:
     published, digest = values.get("published", {}), content_hash(text)
     found: dict[str, Variant] = {}
     for name, fields in values["variants"].items():
+        if not isinstance(fields or {}, Mapping):
+            raise SpecError(f"must be a mapping of the family's fields, not {fields!r}", str(path), field=f"variants.{name}")
         stated = {**defaults, **(fields or {})}
         for field in stated:
             if field not in known:
@@ -185,12 +252,22 @@ def _load(path: Path, stamp: int) -> dict[str, Variant]:
             str(name), family, stated, published.get(name, {}), values["source"], values["verified"],
             tuple(values.get("notes", ())), digest, str(path),
         )  # fmt: skip
-    for place in ("published", "aliases"):
-        wanted = values.get(place, {})
-        for name in wanted if place == "published" else wanted.values():
+    for place, names in (("published", published), ("aliases", values.get("aliases", {}).values())):
+        for name in map(str, names):
             if name not in found:
                 raise SpecError(f"{place} names '{name}', which is no variant of this file", str(path))
+    for name, counts in published.items():
+        _check_published(counts, f"published.{name}", path)
     return found
+
+
+def _check_published(counts: Any, field: str, path: Path) -> None:
+    if not isinstance(counts, Mapping):
+        raise SpecError(f"must be a mapping of parameters, macs and source, not {counts!r}", str(path), field=field)
+    for key in ("parameters", "macs"):
+        number: Any = counts.get(key, 0)  # pyright: ignore
+        if isinstance(number, bool) or not isinstance(number, (int, float)) or not 0 <= number < inf:
+            raise SpecError(f"must be a number, not {number!r}", str(path), field=f"{field}.{key}")
 
 
 def variant_files() -> list[Path]:
@@ -209,12 +286,20 @@ def _stamp(path: Path) -> int:
 @lru_cache(maxsize=256)
 def _names(path: Path, stamp: int) -> tuple[tuple[str, ...], dict[str, str]]:
     """Return the variants' names and the aliases of a file without parsing it as YAML."""
-    text = path.read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8", errors="replace")
+    if _FLOW.search(text):
+        return _parsed_names(text, path)
     block, aliases = _BLOCK.search(text), _ALIASES.search(text)
-    variants = tuple(_VARIANT.findall(block[1])) if block else ()
-    pairs = (
-        re.findall(r"^\s+[\"']?([^\"':\n]+)[\"']?:[ \t]*[\"']?([^\"'\s#]+)", aliases[1], re.MULTILINE)
-        if aliases
-        else ()
+    indent = _INDENT.search(block[1]) if block else None
+    found = re.findall(_VARIANT.format(indent=indent[0]), block[1], re.MULTILINE) if block and indent else []
+    pairs = _PAIR.findall(aliases[1]) if aliases else []
+    return tuple("".join(spellings) for spellings in found), {alias.strip(): variant for alias, variant in pairs}
+
+
+def _parsed_names(text: str, path: Path) -> tuple[tuple[str, ...], dict[str, str]]:
+    read = parse_yaml(text, str(path)).plain()
+    variants, aliases = (read.get(key) for key in ("variants", "aliases"))
+    return (
+        tuple(map(str, variants)) if isinstance(variants, Mapping) else (),
+        {str(alias): str(name) for alias, name in aliases.items()} if isinstance(aliases, Mapping) else {},
     )
-    return variants, {alias.strip(): variant for alias, variant in pairs}

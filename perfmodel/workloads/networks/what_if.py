@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,17 @@ from typing import Any
 from perfmodel.devices import Device
 from perfmodel.errors import InputError
 from perfmodel.workloads.network import AnyNetwork
-from perfmodel.workloads.networks.library import find_variant, load_network, load_variants
+from perfmodel.workloads.networks.library import Variant, built, find_variant, load_network, load_variants
 
 _RECORDS = '"perfmodel/graph/'
 _FIRST_CHARACTERS = 4096
+_SCHEMA = re.compile(r"schema:[ \t]*[\"']?networks/")
 
 
 def is_network(name: str) -> bool:
     """Say whether a name or path is that of a network (and not of a language model)."""
     if name.endswith((".yaml", ".yml")):
-        return _says_networks(Path(name))
+        return _says_networks(Path(name).expanduser())
     return is_graph(name) or find_variant(name) is not None
 
 
@@ -36,7 +38,7 @@ def is_graph(name: str) -> bool:
 
 def _says_networks(path: Path) -> bool:
     try:
-        return any(line.startswith("schema: networks/") for line in path.read_text(encoding="utf-8").splitlines()[:20])
+        return any(_SCHEMA.match(line) for line in path.read_text(encoding="utf-8").splitlines()[:20])
     except (OSError, UnicodeDecodeError):
         return False
 
@@ -48,13 +50,15 @@ def find_network(name: str, fields: Mapping[str, Any] | None = None) -> AnyNetwo
 
         return load_graph(name, sizes=fields or None)
     if name.endswith((".yaml", ".yml")):
-        from perfmodel.workloads.networks.library import built
-
-        variants = load_variants(Path(name).expanduser())
-        if len(variants) != 1:
-            raise InputError(f"{name} has {len(variants)} variants; put its folder into PERFMODEL_SPECS and name one")
-        return built(next(iter(variants.values())), fields or {})
+        return built(_only_variant(name), fields or {})
     return load_network(name, **(fields or {}))
+
+
+def _only_variant(name: str) -> Variant:
+    variants = load_variants(Path(name).expanduser())
+    if len(variants) != 1:
+        raise InputError(f"{name} has {len(variants)} variants; put its folder into PERFMODEL_SPECS and name one")
+    return next(iter(variants.values()))
 
 
 def changed_network(
@@ -86,7 +90,9 @@ def image_fields(network: str | AnyNetwork, pixels: int) -> dict[str, str]:
     from perfmodel.workloads.networks.library import family_fields
     from perfmodel.workloads.networks.registry import FAMILIES
 
-    variant = find_variant(network) if isinstance(network, str) else None
+    variant = None
+    if isinstance(network, str) and not is_graph(network):
+        variant = _only_variant(network) if network.endswith((".yaml", ".yml")) else find_variant(network)
     known = family_fields(FAMILIES[variant.family]) if variant else {}
     names = ("height", "width") if "image" not in known and {"height", "width"} <= set(known) else ("image",)
     return {f"model.{name}": str(pixels) for name in names}

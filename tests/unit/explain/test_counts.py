@@ -72,6 +72,13 @@ def test_changes_hold_for_all_sizes() -> None:
     assert value(count, s=224) == load_network("resnet18", classes=10).matmul_flops / 2
 
 
+def test_without_images_the_field_must_be_named() -> None:
+    with pytest.raises(InputError, match="--symbols rows"):
+        usual_field("dlrm-mlperf")
+    (macs,) = explain_counts("dlrm-mlperf", "macs", ["lookups"], {})
+    assert macs.formula == load_network("dlrm-mlperf").matmul_flops / 2
+
+
 def test_pipelines_count_all_their_runs() -> None:
     assert usual_field("sdxl") == "height"
     (macs,) = explain_counts("stable-diffusion-1.5", "macs", ["steps"], {})

@@ -1,4 +1,4 @@
-"""Orders of kernels and the memory that they need: examples worked by hand, published peaks, and all orders of small graphs."""
+"""Orders of kernels and the memory that they need: by hand, as published, and against all orders of small graphs."""
 
 from __future__ import annotations
 

@@ -181,10 +181,10 @@ def test_sizes_beyond_all_measure(tmp_path: Path) -> None:
         ([node("Reshape", "x s", "y")], [whole("s", -1, -1)], "reshapes to"),
         ([node("Transpose", "x", "y", perm=[0, 0, 1, 2])], (), "order"),
         ([node("Concat", "x w", "y", axis=9)], [weight("w", 1, 3, 8, 8)], "axis 9"),
-        ([node("Split", "x", "a b", axis=1)], [], "splits"),
+        ([node("Split", "x s", "a b", axis=1)], [whole("s", 5, 5)], "splits"),
         ([node("Softmax", "x", "y", axis=7)], (), "axis 7"),
         ([node("Einsum", "x x", "y", equation="ab,c->d")], (), "does not fit"),
-        ([node("Unsqueeze", "x s", "y")], [whole("s", *range(600))], "600 numbers"),
+        ([node("Unsqueeze", "x s", "y")], [whole("s", *range(200))], "204 dimensions"),
         ([node("DepthToSpace", "x", "y", blocksize=0)], (), "blocks of 0"),
         ([node("Attention", "x x x", "y", "com.microsoft")], (), "needs"),
     ],
@@ -207,6 +207,7 @@ def test_functions_that_call_themselves(tmp_path: Path) -> None:
     path = saved(tmp_path, [node("a", "x", "y", "f")], IMAGE, functions=[endless], domains=["f"])
     assert "nested deeper than 32" in error(path)
     bodies = [[node(f"a{i + 1}", "x", "b", "f"), node(f"a{i + 1}", "b", "y", "f")] for i in range(25)]
+    bodies.append([node("Relu", "x", "y")])
     doubling = [helper.make_function("f", f"a{i}", ["x"], ["y"], body, opsets) for i, body in enumerate(bodies)]
     path = saved(tmp_path, [node("a0", "x", "y", "f")], IMAGE, functions=doubling, domains=["f"])
     assert "unfolds to more than 100000 nodes" in error(path)
@@ -235,6 +236,9 @@ def test_inputs_that_are_no_tensors(tmp_path: Path) -> None:
 
 def test_a_graph_without_work(tmp_path: Path) -> None:
     assert "computes nothing" in error(saved(tmp_path, [node("Relu", "w", "y")], IMAGE, WEIGHT))
+    strange = [node("Odd", "x", "y", "mine"), node("Relu", "y", "z")]
+    message = error(saved(tmp_path, strange, IMAGE, domains=["mine"]))
+    assert "holds nothing that is known: 1 x Odd (of 'mine'), 1 x Relu (its input's shape" in message
     made = model(CONV, IMAGE, WEIGHT)
     made.opset_import[0].version = -3
     assert "has version -3" in error(saved(tmp_path, made))

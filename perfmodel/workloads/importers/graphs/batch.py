@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from perfmodel import ops
+from perfmodel.errors import ImportRefused, PerfmodelError, SpecError
 from perfmodel.workloads.importers.graphs.tensors import Shape, plain_name
 from perfmodel.workloads.importers.graphs.writer import Draft
 from perfmodel.workloads.network import Network, Node, Unsupported
@@ -22,6 +23,14 @@ class Drawn:
     drafts: Sequence[Draft]
     outputs: tuple[int, ...]
     unsupported: tuple[Unsupported, ...] = ()
+
+
+def nothing_known(place: str, drawn: Drawn) -> PerfmodelError:
+    """Return the error for a graph none of whose nodes became one of a network."""
+    missing = ", ".join(f"{u.count} x {u.kind}" + (f" ({u.reason})" if u.reason else "") for u in drawn.unsupported[:5])
+    if missing:
+        return ImportRefused(f"{place}: holds nothing that is known: {missing}")
+    return SpecError("computes nothing from its inputs", place)
 
 
 def per_sample(
