@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,6 +16,9 @@ from perfmodel.errors import InputError
 
 if TYPE_CHECKING:
     from perfmodel.deployment.lookup import Place
+    from perfmodel.devices import Device
+    from perfmodel.serving.network import NetworkQuestion
+    from perfmodel.workloads.network import Network
 
 SCHEMA = "perfmodel/network-lookup/1"
 GRID = "inverted-residual"
@@ -68,15 +72,16 @@ def lookup(
         from perfmodel.devices.override import change_device
 
         machine = change_device(machine, device_words)
-    places = _places(space, {"--in": channels, "--out": out or channels, "--stride": stride, "--side": side},
+    places, network = _places(space, {"--in": channels, "--out": out or channels, "--stride": stride, "--side": side},
                      image, change)  # fmt: skip
     choices = candidates(parse_axis("--kernel", kernel), _numbers("--expand", expand), _numbers("--squeeze", squeeze))
     count = sum(choice.fits(place) for place in places for choice in choices)
     if count > MOST_ROWS:
         raise InputError(f"{count:,} rows are too many (at most {MOST_ROWS:,}); ask for fewer shapes at once")
     question = NetworkQuestion(precision, (), fusion, "dense", engine)
+    weights = inf if network is None else _weights(network, machine, question)
     with progress("lookup") as update:
-        rows = list(lookup_table(places, choices, machine, question, whole("--batch", batch), update))
+        rows = list(lookup_table(places, choices, machine, question, whole("--batch", batch), update, weights))
     if csv:
         write_table_csv(csv, rows)
     if json:
@@ -87,7 +92,10 @@ def lookup(
         _print(rows)
 
 
-def _places(space: str, grid: dict[str, str], image: str, change: list[str] | None) -> list[Place]:
+def _places(
+    space: str, grid: dict[str, str], image: str, change: list[str] | None
+) -> tuple[list[Place], Network | None]:
+    """Return the places of a space, and the network that they are of."""
     from perfmodel.arguments import parse_axis
     from perfmodel.deployment.lookup import grid_places, places_of
 
@@ -98,7 +106,7 @@ def _places(space: str, grid: dict[str, str], image: str, change: list[str] | No
         axes = [parse_axis(name, text) for name, text in grid.items()]
         if any(value not in {1, 2} for value in axes[2]):
             raise InputError(f"--stride is 1 or 2, not {grid['--stride']}")
-        return grid_places(*axes)
+        return grid_places(*axes), None
     given = [name for name in ("--in", "--side") if grid[name]]
     if given:
         raise InputError(f"{given[0]} is of the grid {GRID}; {space} has its own shapes")
@@ -106,7 +114,13 @@ def _places(space: str, grid: dict[str, str], image: str, change: list[str] | No
     places = places_of(network)
     if not places:
         raise InputError(f"{network.name} has no blocks that turn one image into one image")
-    return places
+    return places, network
+
+
+def _weights(network: Network, device: Device, question: NetworkQuestion) -> float:
+    from perfmodel.serving.network import prepare_network
+
+    return float(prepare_network(network, device, question).answer(1.0).memory.weights_bytes)
 
 
 def _numbers(option: str, text: str) -> list[float]:

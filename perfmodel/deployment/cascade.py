@@ -9,7 +9,7 @@ from math import prod
 from typing import Any
 
 from perfmodel.deployment.split import Link
-from perfmodel.deployment.timing import certain, plain_time, times_in_turn
+from perfmodel.deployment.timing import certain, holding, plain_time, times_in_turn
 from perfmodel.errors import InputError
 from perfmodel.plan.network import node_format
 from perfmodel.serving.network import GPU_RUNTIME_BYTES, NetworkAnswer, NetworkSetup
@@ -74,7 +74,20 @@ class Cascade:
     @cached_property
     def answers(self) -> list[NetworkAnswer]:
         """Each network's answer for one pass."""
-        return [m.setup.answer(size) for m, (size, _) in zip(self.members, self.passes, strict=True)]
+        held = self._held
+        return [
+            holding(m.setup, sum(held[m.where].values())).answer(size)
+            for m, (size, _) in zip(self.members, self.passes, strict=True)
+        ]
+
+    @cached_property
+    def _held(self) -> dict[str, dict[str, float]]:
+        """The bytes of the weights of the networks that each device holds."""
+        found: dict[str, dict[str, float]] = {}
+        for m in self.members:
+            weights = float(m.setup.answer(1.0).memory.weights_bytes)
+            found.setdefault(m.where, {})[m.setup.pipeline.name] = weights
+        return found
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one row a network: its passes, times and joules for a batch of requests, and its memory."""

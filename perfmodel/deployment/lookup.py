@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from perfmodel.deployment.timing import TimedKernel, plain_time, time_of, timed_network
+from perfmodel.deployment.timing import TimedKernel, holding, plain_time, time_of, timed_network
 from perfmodel.devices import Device
 from perfmodel.errors import InputError
 from perfmodel.serving.network import NetworkQuestion, NetworkSetup, prepare_network
@@ -125,22 +126,25 @@ def block_network(place: Place, candidate: Candidate) -> Network:
 
 def lookup_table(
     places: Sequence[Place], choices: Sequence[Candidate], device: Device, question: NetworkQuestion, batch: int,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], None] | None = None, weights_bytes: float = math.inf,
 ) -> Iterator[dict[str, Any]]:  # fmt: skip
     """Yield one row for each candidate that fits each place: its work, and what it adds to latency and energy.
 
-    The engine's start is in none of the rows. A network's latency is the sum of its blocks' rows, of its other blocks
+    ``weights_bytes`` are those of the network that the blocks are of, some of which stay on the chip between passes
+    (infinite: none do). The engine's start is in none of the rows. A network's latency is the sum of its blocks' rows, of its other blocks
     and of the start, as long as kernels do not reach over the ends of blocks. Source: tables of measured latencies in
     FBNet (arXiv 1812.03443), section 3.2, and ProxylessNAS (arXiv 1812.00332), section 3.3.
     """
     everything = [(place, choice) for place in places for choice in choices if choice.fits(place)]
     for done, (place, choice) in enumerate(everything, 1):
-        yield _row(place, choice, device, question, batch)
+        yield _row(place, choice, (device, question, weights_bytes), batch)
         if progress:
             progress(done, len(everything))
 
 
-def _row(place: Place, choice: Candidate, device: Device, question: NetworkQuestion, batch: int) -> dict[str, Any]:
+def _row(
+    place: Place, choice: Candidate, on: tuple[Device, NetworkQuestion, float], batch: int
+) -> dict[str, Any]:  # fmt: skip
     about = {
         "candidate": choice.name, "kernel": choice.kernel or None, "expand": choice.expand, "squeeze": choice.squeeze,
         "stride": place.stride, "in_channels": place.channels, "out_channels": place.out, "height": place.sides[0],
@@ -149,8 +153,8 @@ def _row(place: Place, choice: Candidate, device: Device, question: NetworkQuest
     if not choice.expand:
         nothing = dict.fromkeys(("expected_s", "bound_s", "p10_s", "p90_s", "joules"), 0.0)
         return {**about, "parameters": 0, "macs": 0.0, **nothing}
-    network = block_network(place, choice)
-    return about | _costs(prepare_network(network, device, question), network, batch)
+    network, (device, question, weights) = block_network(place, choice), on
+    return about | _costs(holding(prepare_network(network, device, question), weights), network, batch)
 
 
 def _costs(setup: NetworkSetup, network: Network, batch: int) -> dict[str, Any]:

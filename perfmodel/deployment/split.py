@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from perfmodel.cost.energy import Joules
-from perfmodel.deployment.timing import certain, plain_time, times_in_turn, work_joules
+from perfmodel.deployment.timing import certain, part_of, plain_time, times_in_turn
 from perfmodel.errors import InputError
 from perfmodel.formats import find_cache_encoding
 from perfmodel.plan.cuts import Crossing, Cut, cuts
 from perfmodel.plan.network import Kernel, node_format
 from perfmodel.plan.ordering import order_in_file, timeline
 from perfmodel.plan.tensors import kernel_graph, stored
-from perfmodel.serving.network import NetworkSetup, assembled, sample_energy
-from perfmodel.serving.timed import Time, TimedOperator
+from perfmodel.serving.network import NetworkSetup
+from perfmodel.serving.timed import Time
 from perfmodel.units import parse_quantity
 from perfmodel.workloads.network import Network
 
@@ -44,7 +43,10 @@ def parse_link(text: str, joules_per_byte: float = 0.0) -> Link:
 
 
 class Part:
-    """A network on one of the two devices: kernels in an order in which they can run, their times, and what is live."""
+    """A network on one of the two devices: kernels in an order in which they can run, their times, and what is live.
+
+    A device holds the weights of its own part only.
+    """
 
     def __init__(self, setup: NetworkSetup, batch: int) -> None:
         self.setup, self.batch = setup, batch
@@ -52,9 +54,7 @@ class Part:
         (schedule,) = setup.schedules
         graph = kernel_graph(self.network, schedule, setup.plan, self._dtypes)
         order = order_in_file(graph)
-        rows = setup.answer(float(batch)).stages[0].step.operators
         self.kernels: tuple[Kernel, ...] = tuple(schedule[k] for k in order)
-        self.rows: list[TimedOperator] = [rows[k] for k in order]
         self.live = [value * batch for value in timeline(graph, order).live_bytes]
 
     @property
@@ -62,26 +62,14 @@ class Part:
         chip = self.setup.machine.chip
         return frozenset((*chip.peaks, *chip.sparse_peaks))
 
-    def time(self, first: int, last: int) -> Time:
-        """Return the time of kernels ``first`` to ``last`` (excluded), with the engine's start if there is any."""
-        rows = self.rows[first:last]
-        return assembled(rows, self.setup.machine).time if rows else certain(0.0)
-
-    def joules(self, first: int, last: int, seconds: float) -> float | None:
-        """Return the energy of kernels for the batch, static power of their time included."""
-        facts = self.setup.energy_facts
-        if facts is None:
-            return None
-        if not seconds:
-            return 0.0
-        work = Joules(sum(self._work[first:last]), 0.0, 0.0)
-        limit = self.setup.question.power_limit_w
-        return float(sample_energy(work, seconds, 1.0, facts, limit).joules_per_sample)
-
-    @cached_property
-    def _work(self) -> list[float]:
-        known: dict[Any, float] = {}
-        return [work_joules(self.setup, row.step.operator, known) for row in self.rows]
+    def cost(self, first: int, last: int) -> tuple[Time, float | None]:
+        """Return time and joules of a batch through kernels ``first`` to ``last`` (excluded), the engine's start too."""
+        if first == last:
+            return certain(0.0), None if self.setup.energy_facts is None else 0.0
+        part = part_of(self.setup, self.kernels[first:last], self.weights_bytes(first, last))
+        answer = part.answer(float(self.batch))
+        joules = answer.joules_per_sample
+        return answer.latency, None if joules is None else float(joules) * self.batch
 
     def weights_bytes(self, first: int, last: int) -> float:
         """Return the weights of kernels as they are stored."""
@@ -147,7 +135,7 @@ class Split:
         crossing = () if everything else cut.crossing
         sent = sum(self._sent(c) for c in crossing) * self.batch
         back = 0.0 if everything or not self.replies else self._reply_bytes(cut) * self.batch
-        head, tail = a.time(0, cut.head), b.time(cut.tail_from, len(b.kernels))
+        (head, work), (tail, remote) = a.cost(0, cut.head), b.cost(cut.tail_from, len(b.kernels))
         up, down = self.link.seconds(sent), self.link.seconds(back)
         time = times_in_turn([head, certain(up), tail, certain(down)])
         slowest = max(float(head.expected), up, float(tail.expected), down)
@@ -167,7 +155,8 @@ class Split:
             "return_s": down,
             "latency_s": plain_time(time),
             "samples_per_s_pipelined": self.batch / slowest if slowest else None,
-            **self._energy(cut, head, time, sent + back),
+            **self._energy(work, float(time.expected - head.expected), sent + back),
+            "remote_joules": remote,
             "head_memory_bytes": a.memory_bytes(0, cut.head),
             "tail_memory_bytes": b.memory_bytes(cut.tail_from, len(b.kernels)),
         }
@@ -197,20 +186,16 @@ class Split:
             if stored(b.network, value, made_by) in there
         )
 
-    def _energy(self, cut: Cut, head: Time, time: Time, moved: float) -> dict[str, Any]:
-        """Return the joules of the first device, and of the second one's part."""
-        a, b = self.parts
-        tail_s = float(b.time(cut.tail_from, len(b.kernels)).expected)
-        work = a.joules(0, cut.head, float(head.expected))
+    def _energy(self, work: float | None, waits_s: float, moved: float) -> dict[str, Any]:
+        """Return the joules of the first device: its work, its static power while it waits, and its link."""
         facts = self.first.energy_facts
-        waiting = None if facts is None else facts.static_w * (float(time.expected) - float(head.expected))
+        waiting = None if facts is None else facts.static_w * waits_s
         radio = self.link.joules_per_byte * moved
         return {
             "edge_joules": None if work is None or waiting is None else work + waiting + radio,
             "edge_compute_joules": work,
             "edge_waiting_joules": waiting,
             "edge_link_joules": radio,
-            "remote_joules": b.joules(cut.tail_from, len(b.kernels), tail_s),
         }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from perfmodel.cost.energy import clock_loss, dynamic_energy, overload
 from perfmodel.numeric import total
@@ -14,6 +14,7 @@ from perfmodel.serving.network import (
     NetworkAnswer,
     NetworkSetup,
     StageTime,
+    distinct,
     engine_start_s,
     spilled,
 )
@@ -51,6 +52,19 @@ class TimedNetwork:
     start_joules: float | None
     latency: Time
     joules: float | None
+
+
+def holding(setup: NetworkSetup, weights_bytes: float) -> NetworkSetup:
+    """Return a setup on a device that holds these weights in all, of which the chip keeps what it can between passes."""
+    chip = setup.machine.chip
+    cold = max(0.0, 1.0 - float(chip.on_chip_bytes) / max(weights_bytes, 1.0))
+    return replace(setup, machine=replace(setup.machine, cold_weights=cold))
+
+
+def part_of(setup: NetworkSetup, kernels: Sequence[Kernel], weights_bytes: float) -> NetworkSetup:
+    """Return the setup of some kernels of a single network, the only ones on their device."""
+    schedule = tuple(kernels)
+    return replace(holding(setup, weights_bytes), schedules=(schedule,), alike=(distinct(schedule),))
 
 
 def timed_network(setup: NetworkSetup, batch: float) -> TimedNetwork:

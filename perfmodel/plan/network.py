@@ -139,6 +139,8 @@ def _follower(network: Network, operators: Mapping[int, ops.Operator], index: in
         or network.nodes[reader].elements != network.nodes[index].elements
     ):
         return None
+    if (reader in network.per_sample) != (index in network.per_sample):
+        return None  # one of them runs once a batch
     others = (value for value in network.nodes[reader].inputs if value != index)
     return reader if all(value < index for value in others) else None
 

@@ -307,8 +307,8 @@ def _stretched(time: Time, factor: Number) -> Time:
 def prepare_network(network: AnyNetwork, device: Device, question: NetworkQuestion) -> NetworkSetup:
     """Return the setup of a question about a network on a device.
 
-    Errors: :class:`InputError` for an unknown engine, precision, fusion or price kind, a power limit that cannot be, and
-    a network with nothing to run; :class:`PlanError` for sparsity that the device lacks.
+    Errors: :class:`InputError` for an unknown engine, precision, fusion or price kind, for a power limit that cannot be
+    and a network with nothing to run; :class:`PlanError` for sparsity that the device lacks.
     """
     if question.engine not in ENGINES:
         known = [name for name in ENGINES if name]
@@ -352,8 +352,8 @@ def _check_limit(device: Device, facts: EnergyFacts | None, limit_w: float | Non
         raise InputError(f"{device.name} states no power limit, so that its energy is not known; leave the limit out")
     if not facts.static_w < limit_w <= 2 * facts.limit_w:
         raise InputError(
-            f"power limit {limit_w:g} W must lie above the {facts.static_w:g} W that an idle {device.name} draws and at "
-            f"most at twice the board's {facts.limit_w:g} W"
+            f"power limit {limit_w:g} W must lie above the {facts.static_w:g} W that an idle {device.name} draws "
+            f"and at most at twice the board's {facts.limit_w:g} W"
         )
 
 

@@ -78,26 +78,26 @@ def test_efficientdet(name: str) -> None:
     assert network.matmul_flops == found.flops
 
 
-@pytest.mark.parametrize("name", ["detr-resnet50", "detr-resnet50-dc5", "detr-resnet101"])
-@pytest.mark.parametrize("image", [800, 416])
-def test_detr(name: str, image: int) -> None:
-    transformers = pytest.importorskip("transformers")
-    backbone = transformers.ResNetConfig(depths=[3, 4, 23 if "101" in name else 6, 3], out_features=["stage4"])
-    config = transformers.DetrConfig(num_labels=91, backbone_config=backbone, use_timm_backbone=False, backbone=None)
-    config._attn_implementation = "eager"  # its products are counted one by one
-    with torch.device("meta"):
-        module = transformers.DetrForObjectDetection(config)
-    network = load_network(name, image=image)
-    norms = sum(p.numel() for n, p in module.named_parameters() if "backbone" in n and p.dim() == 1)
-    assert network.parameters == sum(p.numel() for p in module.parameters()) - norms
-    if "dc5" not in name:
-        mask = torch.ones(1, image, image, device="meta")
-        assert network.matmul_flops == _flops(module, torch.empty(1, 3, image, image, device="meta"), mask)
-
-
-def _flops(module: Any, *inputs: Any) -> int:
+@pytest.mark.parametrize("name", ["detr-resnet50", "detr-resnet101"])
+def test_detr(name: str, image: int = 224) -> None:
+    """The module runs, for it asks for values."""
     from torch.utils.flop_counter import FlopCounterMode
 
+    transformers = pytest.importorskip("transformers")
+    depths = [3, 4, 23 if "101" in name else 6, 3]
+    backbone = transformers.ResNetConfig(depths=depths, out_features=["stage4"])
+    config = transformers.DetrConfig(num_labels=91, backbone_config=backbone, use_timm_backbone=False, backbone=None)
+    config._attn_implementation = "eager"  # its products are counted one by one
+    module = transformers.DetrForObjectDetection(config).eval()
+    network = load_network(name, image=image, frozen=False)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        module.to("meta").eval()(*inputs)
-    return counter.get_total_flops()
+        module(torch.zeros(1, 3, image, image))
+    norms = sum(2 * m.num_features for m in module.modules() if type(m).__name__ == "BatchNorm2d")
+    frozen = sum(p.numel() for p in module.parameters()) + (0 if norms else 2 * _norms(depths))
+    assert network.parameters == frozen
+    assert network.matmul_flops == counter.get_total_flops()
+
+
+def _norms(depths: list[int]) -> int:
+    """Return the channels of all batch norms of a residual network of bottlenecks."""
+    return 64 + sum(d * 6 * w + 4 * w for d, w in zip(depths, (64, 128, 256, 512), strict=True))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from math import inf
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Union, cast, get_args, get_origin, get_type_hints
 
 from perfmodel.errors import InputError, SpecError, UnknownNameError, did_you_mean
 from perfmodel.specs.locate import entries, normalise, spec_roots
@@ -188,8 +188,8 @@ def _numbers(value: Any) -> Iterator[float]:
     if isinstance(value, (int, float)):
         yield value
     elif isinstance(value, (list, tuple, Mapping)):
-        held: Iterable[Any] = value.values() if isinstance(value, Mapping) else value  # pyright: ignore
-        for each in held:
+        held: Any = cast("Any", value)
+        for each in held.values() if isinstance(value, Mapping) else held:
             yield from _numbers(each)
 
 
@@ -204,7 +204,7 @@ def _is_a(value: Any, kind: Any) -> bool:
     if kind in (bool, str, NoneType):
         return isinstance(value, kind)
     if origin is Sequence:
-        return isinstance(value, (list, tuple)) and all(_is_a(each, parts[0]) for each in value)  # pyright: ignore
+        return isinstance(value, (list, tuple)) and all(_is_a(each, parts[0]) for each in cast("Sequence[Any]", value))
     return True
 
 
@@ -240,7 +240,9 @@ def _load(path: Path, stamp: int) -> dict[str, Variant]:
     found: dict[str, Variant] = {}
     for name, fields in values["variants"].items():
         if not isinstance(fields or {}, Mapping):
-            raise SpecError(f"must be a mapping of the family's fields, not {fields!r}", str(path), field=f"variants.{name}")
+            raise SpecError(
+                f"must be a mapping of the family's fields, not {fields!r}", str(path), field=f"variants.{name}"
+            )
         stated = {**defaults, **(fields or {})}
         for field in stated:
             if field not in known:
@@ -265,7 +267,7 @@ def _check_published(counts: Any, field: str, path: Path) -> None:
     if not isinstance(counts, Mapping):
         raise SpecError(f"must be a mapping of parameters, macs and source, not {counts!r}", str(path), field=field)
     for key in ("parameters", "macs"):
-        number: Any = counts.get(key, 0)  # pyright: ignore
+        number: Any = cast("Mapping[str, Any]", counts).get(key, 0)
         if isinstance(number, bool) or not isinstance(number, (int, float)) or not 0 <= number < inf:
             raise SpecError(f"must be a number, not {number!r}", str(path), field=f"{field}.{key}")
 

@@ -102,7 +102,9 @@ def test_a_look_up_table_adds_up_to_the_network() -> None:
     assert isinstance(network, Network)
     estimate = estimate_network(network, device)
     blocks = {row["block"]: row for row in block_table(estimate.setup, 1)}
-    rows = list(lookup_table(places_of(network), [Candidate(3, 1), Candidate(3, 6)], device, NetworkQuestion(), 1))
+    weights = float(estimate.memory.weights_bytes)
+    choices = [Candidate(3, 1), Candidate(3, 6)]
+    rows = list(lookup_table(places_of(network), choices, device, NetworkQuestion(), 1, weights_bytes=weights))
     used = {
         name: row
         for row in rows

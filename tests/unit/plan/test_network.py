@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from perfmodel.errors import InputError, PlanError
-from perfmodel.ops import Conv, Fused
+from perfmodel.ops import BatchedMatmul, BatchNorm, Conv, Fused
 from perfmodel.plan.liveness import liveness
 from perfmodel.plan.network import NetworkPlan, kernels, network_operators
 from perfmodel.workloads.building import Builder
@@ -108,3 +108,63 @@ def test_unknown_words_are_refused() -> None:
         NetworkPlan(fusion="epilog")
     with pytest.raises(InputError, match="2:4"):
         NetworkPlan(sparsity="1:2")
+
+
+def test_a_convolution_whose_result_leaves_keeps_its_norm() -> None:
+    b = Builder("net", "test", (4, 8, 8))
+    x = b.conv(b.input(), 8)
+    assert [k.name for k in kernels(b.build(x, b.batch_norm(x)), NetworkPlan(), PEAKS)] == ["conv", "bn"]
+    b = Builder("net", "test", (4, 8, 8))
+    b.node("constant", BatchNorm(8, 8), (), (8, 8))
+    assert [k.name for k in kernels(b.build(b.conv(b.input(), 8)), NetworkPlan(), PEAKS)] == ["constant", "conv"]
+
+
+def test_views_that_nobody_reads_leave_their_kernel() -> None:
+    b = Builder("net", "test", (4, 8, 8))
+    first, _ = b.split(b.act(b.conv(b.input(), 8, 3)), (4, 4))
+    op = kernels(b.build(b.act(b.conv(first, 4, 3))), NetworkPlan(), PEAKS)[0].operator
+    assert isinstance(op, Fused)
+    assert op.outputs == 8 * 64
+
+
+def test_a_fused_kernel_reads_no_more_of_a_value_than_its_view() -> None:
+    b = Builder("net", "test", (8, 8, 8))
+    first, second = b.split(b.input(), (4, 4))
+    op = kernels(b.build(b.add(b.conv(first, 4, 3), second)), NetworkPlan(), PEAKS)[0].operator
+    assert isinstance(op, Fused)
+    assert op.inputs == 8 * 64  # the two halves together
+    b = Builder("net", "test", (8, 8, 8))
+    first, _ = b.split(b.input(), (4, 4))
+    op = kernels(b.build(b.act(b.conv(first, 4, 3))), NetworkPlan(), PEAKS)[0].operator
+    assert isinstance(op, Fused)
+    assert op.inputs == 4 * 64
+
+
+def test_keys_values_and_offsets_inside_a_fused_kernel_are_not_read_again() -> None:
+    b = Builder("net", "test", (16, 32))
+    with b.block("block"):
+        y = b.self_attention(b.input(), 4)
+    (found,) = kernels(b.build(y), NetworkPlan(fusion="block"), PEAKS)
+    assert found.operator.counts().group_bytes("role") == {"activation": 2 * 16 * 32 * 2, "weight": 4 * 32 * 32 * 2}
+    b = Builder("net", "test", (8, 8, 8))
+    offsets = b.conv(b.input(), 27, 3)
+    fused = kernels(b.build(b.act(b.deform_conv(b.input(), offsets, 8))), NetworkPlan(), PEAKS)[1]
+    assert fused.operator.counts().filter_bytes(direction="read").total_bytes() == (35 * 64 + 8 * 8 * 9) * 2
+
+
+def test_what_reads_nothing_of_a_sample_runs_once_a_batch() -> None:
+    b = Builder("net", "test", (4, 8, 8))
+    bias = b.act(b.node("bias", BatchedMatmul(1, 64, 64, 16), (), (64, 64)))
+    y = b.multiply(b.conv(b.input(), 64), b.view(bias, (64, 8, 8)))
+    network = b.build(y)
+    for fusion in ("none", "epilogue"):
+        one, ten = (network_operators(network, NetworkPlan(fusion=fusion), PEAKS, n) for n in (1, 10))
+        assert one[0].operator.counts() == ten[0].operator.counts()
+        assert ten[-1].operator.counts().total_flops() == 10 * one[-1].operator.counts().total_flops()
+
+
+def test_products_stay_as_wide_as_the_device_allows() -> None:
+    network = load_network("vit_tiny_patch16_224")
+    for peaks, dtype in (({"float16", "int8"}, "float16"), ({"int4", "int8"}, "int8")):
+        found = kernels(network, NetworkPlan("int8", fusion="none"), frozenset(peaks))
+        assert {getattr(k.operator, "dtype", dtype) for k in found} == {dtype}

@@ -7,6 +7,7 @@ import pytest
 from perfmodel.devices import load_device
 from perfmodel.errors import InputError
 from perfmodel.serving.network import NetworkQuestion, NetworkSetup, kernel_class, prepare_network, spilled
+from perfmodel.workloads.building import Builder
 from perfmodel.workloads.networks.library import load_network
 
 
@@ -86,3 +87,24 @@ def test_classes() -> None:
 def test_unknown_engines_are_refused() -> None:
     with pytest.raises(InputError, match="tensorrt"):
         setup(engine="tensort")
+
+
+@pytest.mark.parametrize("limit", [-5.0, 0.0, 1.0, 1e6, float("nan")])
+def test_power_limits_that_cannot_be_are_refused(limit: float) -> None:
+    with pytest.raises(InputError, match="power limit"):
+        setup(power_limit_w=limit)
+
+
+def test_a_network_with_nothing_to_run_is_refused() -> None:
+    b = Builder("empty", "test", (4, 8, 8))
+    with pytest.raises(InputError, match="empty has nothing to run"):
+        prepare_network(b.build(b.flatten(b.input())), load_device("a100-sxm-80gb"), NetworkQuestion())
+
+
+def test_no_more_of_an_embedding_than_its_table_comes_from_memory() -> None:
+    b = Builder("bag", "test", (26,))
+    op = b.build(b.embedding(b.input(), 100, 64, 26)).nodes[0].operator
+    assert op is not None
+    counts = op.batched(1000).counts()
+    assert counts.filter_bytes(role="weight").total_bytes() == 100 * 64 * 2
+    assert counts.total_bytes() == 2 * 26_000 * 64 * 2
