@@ -92,14 +92,21 @@ def find_spec(kind: str, name: str, schema: str) -> Path:
     """
     if is_path(name):
         return Path(name).expanduser()
+    if found := named_spec(kind, name, schema):
+        return found
+    mend = f"`perfmodel {schema} list` shows all" if schema in _LISTED else f"those of schema {schema} in {kind}/"
+    raise UnknownNameError(schema, name, _known_names(kind, schema), mend)
+
+
+def named_spec(kind: str, name: str, schema: str) -> Path | None:
+    """Return the file of a spec by its name or alias, None if there is none."""
     # "llama-3-1-8b" is a way to write "llama-3.1-8b"
     spelled = (name, re.sub(r"(?<=\d)[-_](?=\d)", ".", name))
     for key in dict.fromkeys(normalise(text, kind) for text in spelled):
         for root in spec_roots(kind):
             if found := _by_stem(root, key, kind, schema) or _by_alias(root, key, kind, schema):
                 return found
-    mend = f"`perfmodel {schema} list` shows all" if schema in _LISTED else f"those of schema {schema} in {kind}/"
-    raise UnknownNameError(schema, name, _known_names(kind, schema), mend)
+    return None
 
 
 def _by_stem(root: Path, key: str, kind: str, schema: str) -> Path | None:

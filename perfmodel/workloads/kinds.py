@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from perfmodel.errors import UnknownNameError
-from perfmodel.specs.locate import find_spec, is_path
+from perfmodel.specs.locate import is_path, named_spec
 from perfmodel.workloads.library import KIND, list_models
 from perfmodel.workloads.library import load_model as load_language_model
 from perfmodel.workloads.network import AnyNetwork
@@ -26,14 +26,11 @@ def kind_of(name: str) -> str:
     if name.endswith((".json", ".gguf", ".onnx", ".yaml", ".yml")) or is_path(name):
         return NETWORK if is_network(name) else LANGUAGE
     if name.strip() and "\0" not in name:
-        try:
-            find_spec(KIND, name, "workload")
-        except UnknownNameError:
-            if is_network(name):
-                return NETWORK
-            if _exists(name):
-                return LANGUAGE
-        else:
+        if named_spec(KIND, name, "workload"):
+            return LANGUAGE
+        if is_network(name):
+            return NETWORK
+        if _exists(name):
             return LANGUAGE
     every = (*list_models(), *list_networks())
     raise UnknownNameError("model", name.replace("\0", "?"), every, "`perfmodel model list` shows all")

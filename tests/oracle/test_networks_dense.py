@@ -68,9 +68,11 @@ def test_segformer(name: str, image: Any) -> None:
 
 
 @pytest.mark.parametrize("name", DEPTHS)
-def test_depth_anything(name: str, image: int = 518) -> None:
+@pytest.mark.parametrize("image", [518])
+def test_depth_anything(name: str, image: int) -> None:
     transformers = pytest.importorskip("transformers")
-    depth, width, heads = {"small": (12, 384, 6), "base": (12, 768, 12), "large": (24, 1024, 16)}[name.split("-")[-1]]
+    size = name.rsplit("-", maxsplit=1)[-1]
+    depth, width, heads = {"small": (12, 384, 6), "base": (12, 768, 12), "large": (24, 1024, 16)}[size]
     taps = {12: [3, 6, 9, 12], 24: [5, 12, 18, 24]}[depth] if "v2" in name else list(range(depth - 3, depth + 1))
     neck = {384: [48, 96, 192, 384], 768: [96, 192, 384, 768], 1024: [256, 512, 1024, 1024]}[width]
     backbone = transformers.Dinov2Config(

@@ -79,7 +79,8 @@ def test_efficientdet(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["detr-resnet50", "detr-resnet101"])
-def test_detr(name: str, image: int = 224) -> None:
+@pytest.mark.parametrize("image", [224])
+def test_detr(name: str, image: int) -> None:
     """The module runs, for it asks for values."""
     from torch.utils.flop_counter import FlopCounterMode
 

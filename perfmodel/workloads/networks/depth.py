@@ -58,10 +58,10 @@ def depth_anything(
     tokens = features(b, b.input(), backbone, taps)
     height, breadth = (n // patch for n in sides(image))
     maps: list[Value] = []
-    for index, (x, width) in enumerate(zip(tokens, widths, strict=True)):
+    for index, (stage, width) in enumerate(zip(tokens, widths, strict=True)):
         with b.block(f"reassemble.{index}"):
-            op = ops.LayerNorm(x.shape[0], x.width)
-            x = b.node("norm", op, (x,), x.shape, 0 if index else 2 * x.width)  # one norm for all four
+            op = ops.LayerNorm(stage.shape[0], stage.width)
+            x = b.node("norm", op, (stage,), stage.shape, 0 if index else 2 * stage.width)  # one norm for all four
             x = b.view(x, (height * breadth, x.width), name="patches") if prefix else x
             y = b.conv(b.image(x, height, breadth), width, name="project")
             if index < 2:

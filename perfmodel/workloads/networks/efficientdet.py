@@ -104,9 +104,9 @@ class _Pyramid:
 def _head(b: Builder, maps: Sequence[Value], depth: int, outputs: int, act: str, name: str) -> list[Value]:
     """Add separable convolutions whose weights all levels share; each level has norms of its own."""
     found: list[Value] = []
-    for level, x in enumerate(maps):
+    for level, entering in enumerate(maps):
         with b.block(f"{name}.{level}"):
-            width = int(x.channels)
+            x, width = entering, int(entering.channels)
             for index in range(depth):
                 x = _shared(b, _shared(b, x, width, 3, width, level, f"dw{index}"), width, 1, 1, level, f"pw{index}")
                 x = b.act(b.batch_norm(x, name=f"bn{index}"), act, name=f"act{index}")

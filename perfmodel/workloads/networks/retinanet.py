@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from perfmodel.workloads.building import Builder, Value
 from perfmodel.workloads.network import Network
-from perfmodel.workloads.networks.grafts import Backbone, Tap, features
 from perfmodel.workloads.networks.feature_pyramid import feature_pyramid, shared_head, tower
+from perfmodel.workloads.networks.grafts import Backbone, Tap, features
 from perfmodel.workloads.networks.registry import family
 from perfmodel.workloads.networks.vit_tokens import sides
 
@@ -29,9 +29,9 @@ def retinanet(
 ) -> Network:
     """Return a RetinaNet: ``taps`` of a ``backbone``, a pyramid, and towers of ``depth`` for classes and boxes.
 
-    ``extra``: see :func:`.feature_pyramid.feature_pyramid`; ``norm`` "group" puts group norms (and no biases) into the towers;
-    ``frozen`` batch norms of the backbone have nothing that is learned. Source: Lin et al. 2017 (arXiv 1708.02002),
-    section 4; torchvision models/detection/retinanet.py; MLPerf's: mlcommons/inference
+    ``extra``: see :func:`.feature_pyramid.feature_pyramid`; ``norm`` "group" puts group norms (and no biases) into the
+    towers; ``frozen`` batch norms of the backbone have nothing that is learned. Source: Lin et al. 2017 (arXiv
+    1708.02002), section 4; torchvision models/detection/retinanet.py; MLPerf's: mlcommons/inference
     vision/classification_and_detection/python/models/resnext50. Omits: selection and suppression of boxes.
     """
     b = Builder(name, "retinanet", (3, *sides(image)))
@@ -72,7 +72,8 @@ def fcos(
     maps = feature_pyramid(b, maps, width, extra=extra)
 
     def classify(inside: Builder, x: Value) -> list[Value]:
-        return [inside.act(inside.conv(tower(inside, x, depth, width, norm="group"), classes, 3, name="out"), "sigmoid")]
+        y = tower(inside, x, depth, width, norm="group")
+        return [inside.act(inside.conv(y, classes, 3, name="out"), "sigmoid", name="out_act")]
 
     def locate(inside: Builder, x: Value) -> list[Value]:
         y = tower(inside, x, depth, width, norm="group")

@@ -55,7 +55,7 @@ def ssd(
         maps[-1] = last
     for index, extra in enumerate(extras):
         with b.block(f"extras.{index}"):
-            last = layers.extra(b, last, extra)
+            last = layers.further(b, last, extra)
         maps.append(last)
     heads = _Layers(head_style or style, act)
     found: list[Value] = []
@@ -80,7 +80,7 @@ class _Layers:
     style: str
     act: str
 
-    def extra(self, b: Builder, x: Value, extra: Sequence[int | str]) -> Value:
+    def further(self, b: Builder, x: Value, extra: Sequence[int | str]) -> Value:
         """Add a 1x1 layer and one that may have a stride."""
         middle, out, stride = (int(n) for n in extra[:3])
         padding = extra[3] if isinstance(extra[3], str) else int(extra[3])

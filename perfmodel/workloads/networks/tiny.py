@@ -22,7 +22,7 @@ def cifar_resnet(
     image: int | Sequence[int] = 32,
     classes: int = 10,
 ) -> Network:
-    """Return a residual network of small images: stages of ``depth`` basic blocks of ``widths``, no pooling in the stem.
+    """Return a residual network of small images: stages of ``depth`` basic blocks of ``widths``, without pooling.
 
     ``bias``: convolutions have biases as well as norms; ``shortcut_norm``: projections are normed too. Source: He et
     al. 2015 (arXiv 1512.03385), section 4.2; mlcommons/tiny benchmark/training/image_classification/keras_model.py.

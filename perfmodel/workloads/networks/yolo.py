@@ -44,8 +44,8 @@ def yolo(
 
     A layer is its kind, its channels, and words: kN kernel, sN stride, xN repeats, eN expansion, mN a width in the
     middle, @N,N the layers that it reads (the one before), and flags of :class:`.yolo_blocks.Step`. Kinds are those of
-    :data:`.yolo_blocks.BLOCKS`, "pool", "up", "cat", "take" (half of the channels) and "fuse" (YOLOv6's). ``depth`` scales
-    repeats, ``width`` channels (no more than ``max_channels`` before); layers ``inverted`` are compact inverted blocks,
+    :data:`.yolo_blocks.BLOCKS`, "pool", "up", "cat", "take" (half of the channels) and "fuse" (YOLOv6's). ``depth``
+    scales repeats, ``width`` channels (no more than ``max_channels`` before); layers ``inverted`` are compact inverted blocks,
     ``flags`` holds for all layers. ``head``: see :data:`.yolo_heads.HEADS`; ``masks`` prototypes, ``keypoints`` numbers
     and ``angles`` a box beside it. Sources: YOLOv3 (arXiv 1804.02767), YOLOv4 (2004.10934), YOLOX (2107.08430), YOLOv6
     (2209.02976), YOLOv7 (2207.02696), YOLOv10 (2405.14458); ultralytics cfg/models and nn/modules. Re-parametrised
@@ -96,10 +96,8 @@ def _scaled(
     step: Step, depth: float, width: float, most: int, act: str, flags: frozenset[str]
 ) -> Step:  # fmt: skip
     repeat = max(round(step.repeat * depth), 1) if step.repeat > 1 else step.repeat
-    channels = _divisible(min(step.channels, most) * width)
-    return replace(
-        step, repeat=repeat, channels=channels, middle=_divisible(step.middle * width), act=act, flags=step.flags | flags
-    )
+    channels, middle = _divisible(min(step.channels, most) * width), _divisible(step.middle * width)
+    return replace(step, repeat=repeat, channels=channels, middle=middle, act=act, flags=step.flags | flags)
 
 
 def _divisible(value: float) -> int:

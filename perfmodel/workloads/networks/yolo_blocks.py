@@ -250,4 +250,3 @@ BLOCKS: dict[str, Block] = {
     "mp": pool_down, "scdown": separate_down, "psa": self_attention, "upconv": up_conv,
 }  # fmt: skip
 """The function that adds a layer of each kind."""
-

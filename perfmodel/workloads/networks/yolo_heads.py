@@ -49,7 +49,8 @@ def distributed(b: Builder, maps: Sequence[Value], style: HeadStyle, *, light: b
     for index, x in enumerate(maps):
         with b.block(f"detect.{index}"):
             for what, (width, outputs) in branches.items():
-                y = _light(b, x, width, style.act) if light and what == "classes" else _two(b, x, width, style.act, what)
+                small = light and what == "classes"
+                y = _light(b, x, width, style.act) if small else _two(b, x, width, style.act, what)
                 y = b.conv(y, outputs, name=what)
                 found[what].append(b.view(y, (outputs, prod(y.shape[1:], start=1)), name=f"{what}_flat"))
     with b.block("detect.decode"):

@@ -88,8 +88,11 @@ def test_a_yolo_is_scaled_in_width_and_depth() -> None:
 
 @pytest.mark.parametrize(
     ("layers", "words"),
-    [(["blob 3", "detect @0"], "blob"), (["conv 8 q3", "detect @0"], "q3"), (["conv 8", "cat @-1,7", "detect @0"], "7")],
-)
+    [
+        (["blob 3", "detect @0"], "blob"), (["conv 8 q3", "detect @0"], "q3"),
+        (["conv 8", "cat @-1,7", "detect @0"], "7"),
+    ],
+)  # fmt: skip
 def test_a_layer_that_is_none_is_refused(layers: list[str], words: str) -> None:
     with pytest.raises(InputError, match=words):
         load_network("yolov8n", layers=layers)
