@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from perfmodel.cost.facts import ChipFacts
 from perfmodel.cost.link_facts import LinkFacts
 from perfmodel.counts import Counts
 from perfmodel.numeric import Number, maximum, minimum, where
-from perfmodel.ops import AllReduce, AllToAll, Collective, ExpertExchange, Operator, SendRecv
+from perfmodel.ops import AllReduce, AllToAll, Collective, Conv, ExpertExchange, Fused, Operator, SendRecv
 
 BOOST_HEADROOM = 1.07
 """Parts run up to this much above the clock of their datasheet peak while power allows (measured kernels)."""
@@ -40,10 +40,26 @@ def operator_bound(op: Operator, counts: Counts, chip: ChipFacts, link: LinkFact
     64 a clock each; the link moves what a rank must send, or half of an all-reduce where the switch can add (topology
     nvswitch), and the network what must leave a domain, both at once.
 
-    Source: roofline (Williams et al. 2009) with each resource apart. Omits launch latency, which no law requires.
+    Source: roofline (Williams et al. 2009) with each resource apart. Omits launch latency, which no law requires;
+    convolutions are taken to multiply directly but in float32 (:func:`_with_winograd`).
     """
     link_s = _link_s(op, counts, link) if isinstance(op, Collective) else 0.0
+    if isinstance(op, (Conv, Fused)):
+        counts = _with_winograd(op, counts)
     return Bound(_compute_s(op, counts, chip), _memory_s(counts, chip, warm), link_s)
+
+
+def _with_winograd(op: Conv | Fused, counts: Counts) -> Counts:
+    """Return the counts with the least arithmetic that is in use: float32 convolutions by Winograd's F(4x4, 3x3).
+
+    Matrix units of fewer bits multiply directly: the transforms' rounding, and the units' shape, forbid the saving.
+    """
+    parts = op.batched_parts() if isinstance(op, Fused) else (op,)
+    fast = [p for p in parts if isinstance(p, Conv) and p.format.compute == "float32" and p.winograd_fits()]
+    for part in fast:
+        saved = part.counts() * -1.0 + replace(part, algorithm="winograd4").counts()
+        counts = Counts((counts + saved).flops, counts.bytes)
+    return counts
 
 
 def _fastest_dtype(op: Operator, dtype: str, chip: ChipFacts) -> str:

@@ -131,9 +131,9 @@ def lookup_table(
     """Yield one row for each candidate that fits each place: its work, and what it adds to latency and energy.
 
     ``weights_bytes`` are those of the network that the blocks are of, some of which stay on the chip between passes
-    (infinite: none do). The engine's start is in none of the rows. A network's latency is the sum of its blocks' rows, of its other blocks
-    and of the start, as long as kernels do not reach over the ends of blocks. Source: tables of measured latencies in
-    FBNet (arXiv 1812.03443), section 3.2, and ProxylessNAS (arXiv 1812.00332), section 3.3.
+    (infinite: none do). The engine's start is in none of the rows. A network's latency is the sum of its blocks' rows,
+    of its other blocks and of the start, as long as kernels do not reach over the ends of blocks. Source: tables of
+    measured latencies in FBNet (arXiv 1812.03443), section 3.2, and ProxylessNAS (arXiv 1812.00332), section 3.3.
     """
     everything = [(place, choice) for place in places for choice in choices if choice.fits(place)]
     for done, (place, choice) in enumerate(everything, 1):

@@ -63,7 +63,7 @@ class Part:
         return frozenset((*chip.peaks, *chip.sparse_peaks))
 
     def cost(self, first: int, last: int) -> tuple[Time, float | None]:
-        """Return time and joules of a batch through kernels ``first`` to ``last`` (excluded), the engine's start too."""
+        """Return time and joules of a batch through kernels ``first`` to ``last`` (excluded) and the engine's start."""
         if first == last:
             return certain(0.0), None if self.setup.energy_facts is None else 0.0
         part = part_of(self.setup, self.kernels[first:last], self.weights_bytes(first, last))

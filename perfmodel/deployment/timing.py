@@ -55,7 +55,7 @@ class TimedNetwork:
 
 
 def holding(setup: NetworkSetup, weights_bytes: float) -> NetworkSetup:
-    """Return a setup on a device that holds these weights in all, of which the chip keeps what it can between passes."""
+    """Return a setup on a device that holds these weights in all: the chip keeps what it can between passes."""
     chip = setup.machine.chip
     cold = max(0.0, 1.0 - float(chip.on_chip_bytes) / max(weights_bytes, 1.0))
     return replace(setup, machine=replace(setup.machine, cold_weights=cold))

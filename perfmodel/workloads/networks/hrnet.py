@@ -41,7 +41,7 @@ def add_branches(
     b: Builder, x: Value, width: int, modules: Sequence[int], blocks: int = 4, first_blocks: int = 4,
     first_width: int = 64, stem: int = 64, *, fine_only: bool = False,
 ) -> list[Value]:  # fmt: skip
-    """Add stem and stages and return what the branches leave; ``fine_only``: the last exchange makes the first alone."""
+    """Add stem and stages and return what the branches leave; ``fine_only``: at last the first one alone."""
     with b.block("stem"):
         x = b.conv_bn(b.conv_bn(x, stem, 3, 2, name="conv1"), 64, 3, 2, name="conv2")
     for index in range(first_blocks):

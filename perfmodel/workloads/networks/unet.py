@@ -56,7 +56,7 @@ def unet(
             x = b.concat([x, _cropped(b, kept[index], x)])
             x = level.add(b, x, (width, width // 2 if narrowing and index else width))
     with b.block("out"):
-        return b.build(b.conv(x, classes))
+        return b.build(b.conv(x, classes), sample="window" if volume else "image")
 
 
 def _upsampled(b: Builder, x: Value, width: int, kernel: int, bias: bool, act: str) -> Value:

@@ -45,11 +45,11 @@ def yolo(
     A layer is its kind, its channels, and words: kN kernel, sN stride, xN repeats, eN expansion, mN a width in the
     middle, @N,N the layers that it reads (the one before), and flags of :class:`.yolo_blocks.Step`. Kinds are those of
     :data:`.yolo_blocks.BLOCKS`, "pool", "up", "cat", "take" (half of the channels) and "fuse" (YOLOv6's). ``depth``
-    scales repeats, ``width`` channels (no more than ``max_channels`` before); layers ``inverted`` are compact inverted blocks,
-    ``flags`` holds for all layers. ``head``: see :data:`.yolo_heads.HEADS`; ``masks`` prototypes, ``keypoints`` numbers
-    and ``angles`` a box beside it. Sources: YOLOv3 (arXiv 1804.02767), YOLOv4 (2004.10934), YOLOX (2107.08430), YOLOv6
-    (2209.02976), YOLOv7 (2207.02696), YOLOv10 (2405.14458); ultralytics cfg/models and nn/modules. Re-parametrised
-    convolutions are those of deployment. Omits: selection and suppression of boxes.
+    scales repeats, ``width`` channels (no more than ``max_channels`` before); layers ``inverted`` are compact inverted
+    blocks, ``flags`` holds for all layers. ``head``: see :data:`.yolo_heads.HEADS`; ``masks`` prototypes, ``keypoints``
+    numbers and ``angles`` a box beside it. Sources: YOLOv3 (arXiv 1804.02767), YOLOv4 (2004.10934), YOLOX (2107.08430),
+    YOLOv6 (2209.02976), YOLOv7 (2207.02696), YOLOv10 (2405.14458); ultralytics cfg/models and nn/modules.
+    Re-parametrised convolutions are those of deployment. Omits: selection and suppression of boxes.
     """
     b = Builder(name, "yolo", (3, *sides(image)))
     found: list[Value] = []

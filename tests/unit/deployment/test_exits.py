@@ -122,7 +122,7 @@ def test_bad_shares() -> None:
 
 
 def test_a_multi_scale_dense_network_as_published() -> None:
-    """Millions of parameters and multiply-adds up to each classifier: Li et al. 2019 (arXiv 1908.06294), from memory."""
+    """Millions of parameters and multiply-adds up to each exit: Li et al. 2019 (arXiv 1908.06294), from memory."""
     found = network("msdnet-imagenet-4")
     ends = [*(e.at for e in found.exits), found.outputs[0]]
     parameters = [sum(int(n.parameters) for n in found.nodes[: end + 1]) / 1e6 for end in ends]

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from perfmodel.cost.bounds import BOOST_HEADROOM, operator_bound
+from perfmodel.cost.facts import chip_facts
+from perfmodel.devices import load_device
+from perfmodel.formats import runnable_format
 from perfmodel.ops import Conv, DeformableConv, Fused, Pool, Resize, TransposedConv
 from perfmodel.ops.conv import out_positions
 from perfmodel.ops.elementwise import Activation
@@ -94,3 +100,14 @@ def test_a_fused_kernel_moves_its_edges_and_the_weights_alone() -> None:
     assert counts.total_bytes() == 16 * 8 * 9 * 2 + 3 * (8 * 120 + 16 * 120) * 2
     assert alone - counts.total_bytes() == 3 * 2 * 16 * 120 * 2  # the result is not written and read again
     assert counts.total_flops() == sum(float(part.batched(3).counts().total_flops()) for part in parts)
+
+
+def test_the_bound_of_float32_lets_winograd_work() -> None:
+    chip = chip_facts(load_device("titan-xp"))
+    plain = conv(batch=64, in_per_group=64, out_per_group=64, height=56, width=56)
+    wide = replace(plain, format=runnable_format("float32", frozenset(chip.peaks)))
+    strided = replace(wide, stride=(1, 2, 2))
+    for op, saving in ((wide, 4.0), (strided, 1.0)):
+        found = operator_bound(op, op.counts(), chip, None, False).compute_s
+        direct = 2.0 * op.multiplications() / (BOOST_HEADROOM * chip.peak_flops_per_s("float32"))
+        assert direct / found == pytest.approx(saving, rel=1e-6)
