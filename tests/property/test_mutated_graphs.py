@@ -106,9 +106,9 @@ def test_damaged_graphs(chunk: int, tmp_path: Path) -> None:
     for _ in range(IN_A_CHUNK):
         damage = choose.choice([damage_bytes, damage_graph, damage_graph])
         path.write_bytes(damage(choose.choice(contents), choose))
-        began = time.monotonic()
+        began = time.process_time()
         answer = imported(path)
-        assert time.monotonic() - began < 20
+        assert time.process_time() - began < 20
         if isinstance(answer, str):
             assert str(path) in answer
             assert answer.isprintable()

