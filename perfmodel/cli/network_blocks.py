@@ -39,18 +39,20 @@ def blocks(
     """
     from perfmodel.arguments import whole
     from perfmodel.deployment.blocks import block_table, kernel_intensities, network_intensity
+    from perfmodel.deployment.timing import timed_network
 
     one_stdout(json, csv)
     asked = w.Asked(precision, layers, fusion, sparsity, engine)
     setup = w.setup_of(model, device, asked, image=image, change=change)
     samples = whole("--batch", batch)
-    rows = block_table(setup, samples)
+    timed = timed_network(setup, samples)
+    rows = block_table(setup, samples, timed)
     if csv:
         write_table_csv(csv, [_flat(row) for row in rows])
     answer = {
         "schema": SCHEMA, "version": __version__, "inputs": w.inputs(setup, samples),
-        **totals(setup, samples), "intensity": network_intensity(setup, samples), "blocks": rows,
-        "kernels": kernel_intensities(setup, samples),
+        **totals(setup, samples), "intensity": network_intensity(setup, samples, timed), "blocks": rows,
+        "kernels": kernel_intensities(setup, samples, timed),
     }  # fmt: skip
     if json:
         print_json(answer)

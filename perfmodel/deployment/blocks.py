@@ -15,13 +15,14 @@ START = "(engine start)"
 """The row of what an engine needs once a pass, whatever the network."""
 
 
-def block_table(setup: NetworkSetup, batch: int) -> list[dict[str, Any]]:
+def block_table(setup: NetworkSetup, batch: int, timed: TimedNetwork | None = None) -> list[dict[str, Any]]:
     """Return one row a block in order, and one of the engine's start where it takes time.
 
     ``expected_s`` and ``joules`` sum to those of the batch; bound, p10 and p90 are each block's alone and do not. Flops
-    and bytes are those of the batch, parameters and multiply-accumulates of one sample.
+    and bytes are those of the batch, parameters and multiply-accumulates of one sample. ``timed`` are the kernels of
+    this batch, where they are at hand.
     """
-    found = timed_network(setup, batch)
+    found = timed or timed_network(setup, batch)
     rows: list[dict[str, Any]] = []
     for stage in setup.pipeline.stages:
         mine = [k for k in found.kernels if k.network is stage.network]
@@ -62,7 +63,7 @@ def _row(
     network: Network, name: str, kernels: Sequence[TimedKernel], members: set[int], setup: NetworkSetup, latency: float
 ) -> dict[str, Any]:
     chip = setup.machine.chip
-    counts = [(k.operator.counts(), k.repeat) for k in kernels]
+    counts = [(k.counts, k.repeat) for k in kernels]
     time, found = plain_time(time_of(kernels)), intensities(kernels, chip)
     joules = [k.joules for k in kernels if k.joules is not None]
     return {
@@ -101,7 +102,7 @@ def block_kind(kernels: Sequence[TimedKernel]) -> str:
     flops: dict[str, float] = {}
     for kernel in kernels:
         kind = layer_kind(kernel.operator)
-        flops[kind] = flops.get(kind, 0.0) + float(kernel.operator.counts().total_flops())
+        flops[kind] = flops.get(kind, 0.0) + float(kernel.counts.total_flops())
     for kind in ("attention", "depthwise"):
         if kind in flops:
             return kind
@@ -128,20 +129,22 @@ def _shapes(network: Network, values: Sequence[int]) -> list[list[int]]:
     return [[int(n) for n in network.shape_of(value)] for value in values]
 
 
-def network_intensity(setup: NetworkSetup, batch: int) -> dict[str, Any]:
+def network_intensity(setup: NetworkSetup, batch: int, timed: TimedNetwork | None = None) -> dict[str, Any]:
     """Return the intensities of the whole network, and the ridges of the dtypes that it computes in."""
-    found, chip = timed_network(setup, batch), setup.machine.chip
+    found, chip = timed or timed_network(setup, batch), setup.machine.chip
     dtypes = dict.fromkeys(matrix_dtype(k.operator) for k in found.kernels)
     ridges = {name or "vector": ridge_flops_per_byte(chip, name) for name in dtypes}
     return {**intensities(found.kernels, chip), "ridge_flops_per_byte": ridges}
 
 
-def kernel_intensities(setup: NetworkSetup, batch: int) -> list[dict[str, Any]]:
+def kernel_intensities(
+    setup: NetworkSetup, batch: int, timed: TimedNetwork | None = None
+) -> list[dict[str, Any]]:  # fmt: skip
     """Return one row a kernel: its flops, bytes and intensity, the ridge of its dtype, and its part of the time."""
-    found, chip = timed_network(setup, batch), setup.machine.chip
+    found, chip = timed or timed_network(setup, batch), setup.machine.chip
     rows: list[dict[str, Any]] = []
     for k in found.kernels:
-        counts, dtype = k.operator.counts(), matrix_dtype(k.operator)
+        counts, dtype = k.counts, matrix_dtype(k.operator)
         flops, moved = float(counts.total_flops()) * k.repeat, float(counts.total_bytes()) * k.repeat
         rows.append({
             "network": k.network.name, "block": k.kernel.block, "kernel": k.kernel.name, "kind": layer_kind(k.operator),

@@ -98,7 +98,7 @@ class ExitPlan:
         kernels = [timed.kernels[k] for k in sorted(run)]
         joules = [k.joules for k in kernels if k.joules is not None]
         idle = self.setup.energy_facts.static_w * self.decision_s * decisions if self.setup.energy_facts else 0.0
-        matmul = sum(float(k.operator.counts().filter_flops(engine="tensor").total_flops()) for k in kernels)
+        matmul = sum(float(k.counts.filter_flops(engine="tensor").total_flops()) for k in kernels)
         return {
             "kernels": len(kernels),
             "macs": matmul / 2.0 / batch,

@@ -46,7 +46,7 @@ def intensities(kernels: Sequence[TimedKernel], chip: ChipFacts) -> dict[str, An
 
 def _row(kernel: TimedKernel) -> tuple[float, float, float, float]:
     """Return flops, bytes, bytes of weights, and seconds of all runs of a kernel."""
-    counts, times = kernel.operator.counts(), kernel.repeat
+    counts, times = kernel.counts, kernel.repeat
     weights = float(counts.filter_bytes(tier="main", role="weight").total_bytes())
     flops, moved = float(counts.total_flops()), float(counts.total_bytes())
     return flops * times, moved * times, weights * times, kernel.expected_s
@@ -68,7 +68,7 @@ def memory_bound(kernel: TimedKernel, chip: ChipFacts) -> bool:
 
     Matrix and vector units work at the same time, each at the peak of its dtype.
     """
-    counts = kernel.operator.counts()
+    counts = kernel.counts
     matrix = vector = 0.0
     for key, flops in counts.flops.items():
         if key.engine == "tensor":

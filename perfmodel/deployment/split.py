@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from perfmodel.deployment.timing import certain, part_of, plain_time, times_in_turn
+from perfmodel.cost.bounds import Bound
+from perfmodel.cost.energy import Joules
+from perfmodel.deployment.timing import certain, holding, plain_time, times_in_turn, work_joules
 from perfmodel.errors import InputError
 from perfmodel.formats import find_cache_encoding
 from perfmodel.plan.cuts import Crossing, Cut, cuts
 from perfmodel.plan.network import Kernel, node_format
 from perfmodel.plan.ordering import order_in_file, timeline
 from perfmodel.plan.tensors import kernel_graph, stored
-from perfmodel.serving.network import NetworkSetup
-from perfmodel.serving.timed import Time
+from perfmodel.serving.network import NetworkSetup, assembled, sample_energy
+from perfmodel.serving.timed import Time, TimedOperator
 from perfmodel.units import parse_quantity
 from perfmodel.workloads.network import Network
 
@@ -45,7 +47,8 @@ def parse_link(text: str, joules_per_byte: float = 0.0) -> Link:
 class Part:
     """A network on one of the two devices: kernels in an order in which they can run, their times, and what is live.
 
-    A device holds the weights of its own part only.
+    A device holds the weights of its own part only, of which its chip keeps what it can. Times of a part are between
+    those with all weights on the chip and those of the whole network, by the share that is not kept.
     """
 
     def __init__(self, setup: NetworkSetup, batch: int) -> None:
@@ -55,6 +58,11 @@ class Part:
         graph = kernel_graph(self.network, schedule, setup.plan, self._dtypes)
         order = order_in_file(graph)
         self.kernels: tuple[Kernel, ...] = tuple(schedule[k] for k in order)
+        kept, whole = (
+            each.answer(float(batch)).stages[0].step.operators for each in (holding(setup, 0.0), setup)
+        )  # fmt: skip
+        self.kept: list[TimedOperator] = [kept[k] for k in order]
+        self.whole: list[TimedOperator] = [whole[k] for k in order]
         self.live = [value * batch for value in timeline(graph, order).live_bytes]
 
     @property
@@ -66,10 +74,26 @@ class Part:
         """Return time and joules of a batch through kernels ``first`` to ``last`` (excluded) and the engine's start."""
         if first == last:
             return certain(0.0), None if self.setup.energy_facts is None else 0.0
-        part = part_of(self.setup, self.kernels[first:last], self.weights_bytes(first, last))
-        answer = part.answer(float(self.batch))
-        joules = answer.joules_per_sample
-        return answer.latency, None if joules is None else float(joules) * self.batch
+        time = assembled(self._rows(first, last), self.setup.machine).time
+        facts = self.setup.energy_facts
+        if facts is None:
+            return time, None
+        work = Joules(sum(self._work[first:last]), 0.0, 0.0)
+        limit = self.setup.question.power_limit_w
+        return time, float(sample_energy(work, time.expected, 1.0, facts, limit).joules_per_sample)
+
+    def _rows(self, first: int, last: int) -> list[TimedOperator]:
+        most = float(self.setup.machine.cold_weights)
+        own = holding(self.setup, self.weights_bytes(first, last)).machine.cold_weights
+        share = float(own) / most if most else 1.0
+        if share >= 1.0:
+            return self.whole[first:last]
+        return [_between(a, b, share) for a, b in zip(self.kept[first:last], self.whole[first:last], strict=True)]
+
+    @cached_property
+    def _work(self) -> list[float]:
+        known: dict[int, float] = {}
+        return [work_joules(self.setup, row.step.operator, known) for row in self.whole]
 
     def weights_bytes(self, first: int, last: int) -> float:
         """Return the weights of kernels as they are stored."""
@@ -93,6 +117,13 @@ class Part:
         """Return the width of a value's elements as this device makes it."""
         name = self.network.nodes[value].name if value >= 0 else ""
         return node_format(name, self.setup.plan, self._dtypes).activation.bytes_per_element
+
+
+def _between(a: TimedOperator, b: TimedOperator, share: float) -> TimedOperator:
+    """Return a kernel's times between two, ``share`` of the way; its memory traffic is linear in the weights' share."""
+    memory = a.bound.memory_s + (b.bound.memory_s - a.bound.memory_s) * share
+    expected = a.expected_s + (b.expected_s - a.expected_s) * share
+    return replace(b, bound=Bound(b.bound.compute_s, memory, b.bound.link_s), expected_s=expected)
 
 
 @dataclass(frozen=True)

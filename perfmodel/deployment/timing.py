@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from perfmodel.cost.energy import clock_loss, dynamic_energy, overload
+from perfmodel.counts import Counts
 from perfmodel.numeric import total
 from perfmodel.ops import Operator
 from perfmodel.plan.network import Kernel
@@ -14,7 +15,6 @@ from perfmodel.serving.network import (
     NetworkAnswer,
     NetworkSetup,
     StageTime,
-    distinct,
     engine_start_s,
     spilled,
 )
@@ -27,12 +27,14 @@ from perfmodel.workloads.network import Network
 class TimedKernel:
     """A kernel of a batch: ``expected_s`` is its part of the answer's latency, all ``repeat`` runs together.
 
+    ``counts`` are those of one run.
     ``joules`` are those of all runs of the batch, static power included; None for a device of unknown power.
     """
 
     network: Network
     kernel: Kernel
     row: TimedOperator
+    counts: Counts
     repeat: float
     expected_s: float
     joules: float | None
@@ -61,12 +63,6 @@ def holding(setup: NetworkSetup, weights_bytes: float) -> NetworkSetup:
     return replace(setup, machine=replace(setup.machine, cold_weights=cold))
 
 
-def part_of(setup: NetworkSetup, kernels: Sequence[Kernel], weights_bytes: float) -> NetworkSetup:
-    """Return the setup of some kernels of a single network, the only ones on their device."""
-    schedule = tuple(kernels)
-    return replace(holding(setup, weights_bytes), schedules=(schedule,), alike=(distinct(schedule),))
-
-
 def timed_network(setup: NetworkSetup, batch: float) -> TimedNetwork:
     """Return the kernels of an answer with their parts of its expected latency and energy.
 
@@ -84,14 +80,29 @@ def timed_network(setup: NetworkSetup, batch: float) -> TimedNetwork:
         for kernel, row in zip(schedule, stage.step.operators, strict=True)
     ]
     joules = _joules(setup, answer, [(row, stage.repeat) for stage, _, row in found], [*times, start_s], batch)
+    counts = _counts([row for _, _, row in found])
     rows = tuple(
-        TimedKernel(stage.network, kernel, row, stage.repeat, times[i], None if joules is None else joules[i])
+        TimedKernel(
+            stage.network,
+            kernel,
+            row,
+            counts[id(row.step.operator)],
+            stage.repeat,
+            times[i],
+            None if joules is None else joules[i],
+        )
         for i, (stage, kernel, row) in enumerate(found)
     )
     return TimedNetwork(
         rows, start_s, None if joules is None else joules[-1], answer.latency,
         None if joules is None else sum(joules),
     )  # fmt: skip
+
+
+def _counts(rows: Sequence[TimedOperator]) -> dict[int, Counts]:
+    """Return the counts of each operator by its identity: kernels that are alike have the same."""
+    distinct = {id(row.step.operator): row.step.operator for row in rows}
+    return {key: op.counts() for key, op in distinct.items()}
 
 
 def _parts(stage: StageTime, start_s: float) -> list[float]:
@@ -117,7 +128,7 @@ def _joules(
     facts, each = setup.energy_facts, answer.joules_per_sample
     if facts is None or each is None:
         return None
-    known: dict[Operator, float] = {}
+    known: dict[int, float] = {}
     work = [work_joules(setup, row.step.operator, known) * repeat for row, repeat in rows]
     seconds, limit = sum(times), setup.question.power_limit_w
     over = float(overload(sum(work) / seconds, facts, facts.limit_w if limit is None else limit)) if seconds else 1.0
@@ -129,15 +140,15 @@ def _joules(
     return [share * scale for share in shares]
 
 
-def work_joules(setup: NetworkSetup, op: Operator, known: dict[Operator, float] | None = None) -> float:
-    """Return the energy of an operator's flops and bytes, without static power."""
+def work_joules(setup: NetworkSetup, op: Operator, known: dict[int, float] | None = None) -> float:
+    """Return the energy of an operator's flops and bytes, without static power; ``known`` are those by identity."""
     assert setup.energy_facts is not None
-    if known is not None and op in known:
-        return known[op]
+    if known is not None and id(op) in known:
+        return known[id(op)]
     counts = spilled(op.counts(), setup.machine.chip.on_chip_bytes)
     found = float(dynamic_energy(counts, setup.energy_facts).total_j)
     if known is not None:
-        known[op] = found
+        known[id(op)] = found
     return found
 
 

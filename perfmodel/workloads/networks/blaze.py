@@ -28,7 +28,9 @@ def _block(
     return b.act(b.add(y, x), act, parameters=width if act == "prelu" else 0)
 
 
-def _run(b: Builder, x: Value, blocks: Blocks, kernel: int, name: str, *, act: str = "relu", projected: bool = False) -> Value:
+def _run(
+    b: Builder, x: Value, blocks: Blocks, kernel: int, name: str, *, act: str = "relu", projected: bool = False
+) -> Value:
     index = 0
     for width, stride, count in blocks:
         for number in range(count):

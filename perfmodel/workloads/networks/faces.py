@@ -10,7 +10,9 @@ from perfmodel.workloads.networks.registry import family
 from perfmodel.workloads.networks.vit_tokens import sides
 
 
-def _grouped(b: Builder, x: Value, middle: int, out: int, groups: int, stride: int, name: str, *, act: bool = True) -> Value:
+def _grouped(
+    b: Builder, x: Value, middle: int, out: int, groups: int, stride: int, name: str, *, act: bool = True
+) -> Value:
     """Add a grouped 3x3 convolution, a 1x1 one, its norm and perhaps an activation of one learned slope."""
     y = b.conv(x, middle, 3, stride, groups=groups, bias=False, name=f"{name}_grouped")
     y = b.batch_norm(b.conv(y, out, bias=False, name=name), name=f"{name}_bn")

@@ -101,6 +101,7 @@ HOMES = {
     "pidnet": "realtime_seg",
     "pit": "nest",
     "pnasnet": "nasnet",
+    "proposals": "rcnn",
     "pvt": "pvt",
     "rcnn": "rcnn",
     "rdnet": "rdnet",

@@ -71,6 +71,27 @@ def rcnn(
     return b.build(*proposed, *found)
 
 
+@family("proposals")
+def proposal_network(
+    name: str,
+    *,
+    backbone: Backbone = "resnet50",
+    tap: Tap = "layer3",
+    frozen: bool = True,
+    depth: int = 1,
+    anchors: int = 15,
+    image: int | Sequence[int] = 800,
+) -> Network:
+    """Return the first half of a Faster R-CNN without a pyramid: a backbone's map and ``anchors`` boxes a position.
+
+    Source: Ren et al. 2015 (arXiv 1506.01497), section 3.1; detectron2 configs/COCO-Detection/faster_rcnn_R_50_C4_3x.
+    """
+    b = Builder(name, "proposals", (3, *sides(image)))
+    x = features(b, b.input(), backbone, [tap], fixed=frozen)[0]
+    with b.block("rpn"):
+        return b.build(*_proposals(b, x, depth, anchors), covers="backbone and proposals, without the heads of regions")
+
+
 def _proposals(b: Builder, x: Value, depth: int, anchors: int) -> list[Value]:
     y = tower(b, x, depth, int(x.channels))
     return [b.conv(y, anchors, name="objects"), b.conv(y, 4 * anchors, name="boxes")]

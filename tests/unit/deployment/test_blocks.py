@@ -97,8 +97,9 @@ def test_weighing_by_flops_favours_dense_kernels() -> None:
         assert found["by_flops"] > found["plain"] > 0  # a mean weighed by flops is never below one weighed by bytes
 
 
-def test_a_look_up_table_adds_up_to_the_network() -> None:
-    network, device = load_network("mobilenetv2_100"), load_device("jetson-orin-nano")
+@pytest.mark.parametrize("name", ["jetson-orin-nano", "hailo-8", "hailo-15l"])
+def test_a_look_up_table_adds_up_to_the_network(name: str) -> None:
+    network, device = load_network("mobilenetv2_100"), load_device(name)
     assert isinstance(network, Network)
     estimate = estimate_network(network, device)
     blocks = {row["block"]: row for row in block_table(estimate.setup, 1)}
@@ -106,10 +107,10 @@ def test_a_look_up_table_adds_up_to_the_network() -> None:
     choices = [Candidate(3, 1), Candidate(3, 6)]
     rows = list(lookup_table(places_of(network), choices, device, NetworkQuestion(), 1, weights_bytes=weights))
     used = {
-        name: row
+        block: row
         for row in rows
-        for name in row["blocks"].split()
-        if row["expand"] == (1 if name == "blocks.0.0" else 6)
+        for block in row["blocks"].split()
+        if row["expand"] == (1 if block == "blocks.0.0" else 6)
     }
     assert len(used) == 17
     for name, row in used.items():

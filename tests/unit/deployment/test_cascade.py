@@ -73,6 +73,14 @@ def test_two_devices_of_a_kind_are_two() -> None:
     assert one["devices"][0]["weights_bytes"] == found["devices"][0]["weights_bytes"]  # the same weights twice are once
 
 
+def test_networks_on_one_device_share_what_its_chip_keeps() -> None:
+    device = load_device("hailo-8")
+    one = Member(estimate_network("mobilenetv2_050", device, precision="int8").setup, 1.0)
+    big = Member(estimate_network("resnet50", device, precision="int8").setup, 1e-9)
+    alone_s, beside_s = (Cascade(m).rows()[0]["pass_s"]["expected"] for m in ((one,), (one, big)))
+    assert beside_s >= alone_s
+
+
 def test_words() -> None:
     assert parse_cascade("a:1, b:0.3,c") == [("a", 1.0), ("b", 0.3), ("c", 1.0)]
     for text in ("", ":3", "a:x", "a:-1"):

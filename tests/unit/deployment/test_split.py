@@ -103,6 +103,19 @@ def test_machines_may_fuse_differently() -> None:
     assert rows[0]["tail_s"]["expected"] == pytest.approx(float(cloud.latency_s.expected))
 
 
+@pytest.mark.parametrize("model", ["resnet18", "mobilenetv2_050"])
+def test_a_chip_keeps_the_weights_of_its_own_part(model: str) -> None:
+    edge = estimate_network(MODELS[model], "hailo-8", precision="int8")
+    cloud = estimate_network(MODELS[model], "hailo-8", precision="int8")
+    rows = Split(edge.setup, cloud.setup, Link(1e6)).rows()
+    whole = float(edge.latency_s.expected)
+    assert rows[-1]["latency_s"]["expected"] == pytest.approx(whole)
+    assert rows[0]["tail_s"]["expected"] == pytest.approx(whole)
+    start = rows[1]["head_s"]["expected"] + rows[1]["tail_s"]["expected"] - whole
+    for row in rows[1:-1]:  # each part has fewer weights than the whole, and starts once
+        assert row["head_s"]["expected"] + row["tail_s"]["expected"] <= whole + max(start, 0.0) + 2e-4
+
+
 def test_links_as_words() -> None:
     assert parse_link("100 Mbit/s") == Link(12.5e6)
     assert parse_link("1 GB/s, 5 ms", 1e-9) == Link(1e9, 5e-3, 1e-9)
