@@ -62,16 +62,10 @@ def lookup(
     """
     from perfmodel.arguments import parse_axis, whole
     from perfmodel.deployment.lookup import candidates, lookup_table
-    from perfmodel.devices import load_device
     from perfmodel.serving.network import NetworkQuestion
 
     one_stdout(json, csv)
-    device_words, change = w.device_changes(change)
-    machine = load_device(device)
-    if device_words:
-        from perfmodel.devices.override import change_device
-
-        machine = change_device(machine, device_words)
+    machine, change = _machine(device, change)
     places, network = _places(space, {"--in": channels, "--out": out or channels, "--stride": stride, "--side": side},
                      image, change)  # fmt: skip
     choices = candidates(parse_axis("--kernel", kernel), _numbers("--expand", expand), _numbers("--squeeze", squeeze))
@@ -90,6 +84,15 @@ def lookup(
         print_json({"schema": SCHEMA, "version": __version__, "inputs": asked, "rows": rows})
     elif csv != "-":
         _print(rows)
+
+
+def _machine(name: str, change: list[str] | None) -> tuple[Device, list[str]]:
+    """Return a device with what ``--set`` changes of it, and the changes of the network."""
+    from perfmodel.devices import load_device
+    from perfmodel.devices.override import change_device
+
+    of_device, rest = w.device_changes(change)
+    return change_device(load_device(name), of_device), rest
 
 
 def _places(
