@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -53,18 +53,25 @@ def sweep_network(
     workload, _ = changed_network(found, machine, changes or {})  # what is wrong for all points is said at once
     check_layers(workload, options.get("layers", ()))
     axes = {name: _values(name, values) for name, values in (vary or {}).items()}
+    if out is None and isinstance(batch, Sized):  # before a long range is read
+        _refuse_beyond_memory(math.prod(map(len, axes.values())) * len(batch))
     axes["batch"] = [whole("batch", n) for n in ([batch] if isinstance(batch, int) else batch)]
     if not axes["batch"]:
         raise InputError("batch has no values")
     result = Sweep(found if isinstance(found, str) else found.name, machine.name, axes)
-    if out is None and result.points > LARGEST_IN_MEMORY:
-        raise InputError(f"{result.points:,} points are too many to hold; give a file (out=, --csv) to stream them to")
+    if out is None:
+        _refuse_beyond_memory(result.points)
     setups = _setups(found, machine, result, dict(changes or {}), options)
     if out is None:
         _collect(result, setups, progress)
     else:
         _stream(Path(out), result, setups, progress)
     return result
+
+
+def _refuse_beyond_memory(points: int) -> None:
+    if points > LARGEST_IN_MEMORY:
+        raise InputError(f"{points:,} points are too many to hold; give a file (out=, --csv) to stream them to")
 
 
 def _values(name: str, values: Iterable[Any]) -> list[Any]:

@@ -30,6 +30,7 @@ def test_no_network_hides_a_language_model() -> None:
     assert not set(NAMES) & set(list_specs("workloads", "workload"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", range(8))
 def test_every_network_builds_and_counts_what_is_published(part: int) -> None:
     wrong: list[str] = []

@@ -13,6 +13,7 @@ from perfmodel.validation.published import read_published
 REFERENCE = Path(__file__).parents[3] / "shared" / "reference"
 pytestmark = [
     pytest.mark.skipif(not REFERENCE.is_dir(), reason="no reference data beside this checkout"),
+    pytest.mark.slow,
     pytest.mark.xdist_group("published"),  # one worker reads the table, once
 ]
 
