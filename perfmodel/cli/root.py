@@ -21,13 +21,23 @@ COMMANDS = {
     "sweep": "sweep",
     "compare": "compare",
     "explain": "explain",
+    "plan": "plan",
+    "simulate": "simulate",
+    "fleet": "fleet",
+    "tco": "tco",
+    "require": "require",
+    "sensitivity": "sensitivity",
     "run": "tables",
     "kernels": "tables",
     "validate": "validate",
+    "calibrate": "calibrate",
+    "measure": "measure",
     "model": "model",
     "device": "device",
     "usecase": "usecase",
     "network": "network_tools",
+    "traffic": "traffic",
+    "offload": "offload",
 }
 """The sub-commands in the order of the help, each with the module of this package that has it."""
 

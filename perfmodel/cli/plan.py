@@ -1,0 +1,155 @@
+"""``perfmodel plan``: which parallelism, load and pools to deploy a model with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from perfmodel.cli import options as o
+from perfmodel.cli.output import note, one_stdout, print_columns, print_json, short, write_table_csv
+from perfmodel.cli.plain import PlainCommand, examples, new_app
+
+app = new_app()
+
+Devices = Annotated[
+    str,
+    typer.Option("--on", metavar="DEVICE,..", autocompletion=o.complete_device, help="The devices to choose from."),
+]
+Limit = "Time with its unit, such as 30ms."
+
+
+@app.command(
+    cls=PlainCommand,
+    epilog=examples(
+        "plan llama-3.1-70b --on h100-sxm --gpus 16 --rate 4 --input 4096 --output 512 --ttft 2s --tpot 40ms",
+        "plan deepseek-v3 --on h200-sxm,b200 --gpus 64 --rate 40 --tpot 30ms --engine sglang",
+        "plan llama-3.1-8b --on l40s,a100-sxm-80gb --gpus 8 --objective throughput --precision bfloat16,fp8",
+        "plan qwen3-235b-a22b --on h200-sxm --gpus 32 --usecase chat --rate 20 --html plan.html",
+    ),
+)
+def plan(
+    model: o.Model,
+    on: Devices,
+    gpus: Annotated[str, typer.Option("--gpus", metavar="N", help="Most devices to use.")] = "8",
+    rate: Annotated[
+        str, typer.Option("--rate", metavar="R", help="Requests a second to serve  [default: as many as possible]")
+    ] = "",
+    input_tokens: o.Input = "",
+    output_tokens: o.Output = "",
+    usecase: o.UseCaseName = "",
+    ttft: Annotated[str, typer.Option("--ttft", metavar="TIME", help="Limit on the time to the first token: 1s.")] = "",
+    tpot: Annotated[str, typer.Option("--tpot", metavar="TIME", help="Limit on the time a further token: 30ms.")] = "",
+    e2e: Annotated[str, typer.Option("--e2e", metavar="TIME", help="Limit on the time of a whole request.")] = "",
+    objective: Annotated[
+        str, typer.Option("--objective", metavar="WHAT", help="cost, throughput, latency or energy.")
+    ] = "cost",
+    sure: Annotated[
+        str, typer.Option("--sure", metavar="WHAT", help="What must keep the limits: expected, or p90 of its band.")
+    ] = "expected",
+    mode: Annotated[str, typer.Option("--mode", metavar="MODE", help="agg, disagg (separate pools) or both.")] = "both",
+    engine: o.Engine = "",
+    precision: Annotated[
+        str,
+        typer.Option("--precision", metavar="NAME,..", help="Precisions to choose from  [default: the checkpoint's]"),
+    ] = "",
+    kv: o.Kv = "",
+    tp: Annotated[
+        str, typer.Option("--tp", metavar="N,..", help="Tensor parallelism to choose from  [default: any]")
+    ] = "",
+    pp: Annotated[str, typer.Option("--pp", metavar="N,..", help="Pipeline stages to choose from.")] = "",
+    cp: Annotated[
+        str,
+        typer.Option("--cp", metavar="N,..", help="Parts of a sequence  [default: 1, longer than 32768 tokens any]"),
+    ] = "",
+    attention_dp: Annotated[str, typer.Option("--attention-dp", metavar="N,..", help="Attention groups.")] = "",
+    ep: Annotated[str, typer.Option("--ep", metavar="N,..", help="Expert parallelism to choose from.")] = "",
+    price_kind: o.PriceKind = "cloud_hour",
+    usd_per_hour: o.UsdPerHour = "",
+    json: o.Json = False,
+    csv: o.CsvFile = "",
+    html: o.HtmlFile = "",
+) -> None:
+    """Find the best deployment of a language model on a number of devices.
+
+    Every way of splitting the model is evaluated at every load that its memory holds, as whole replicas and as
+    separate pools of prefill and decode workers. The best for the objective is shown with what it beats, the trade of
+    speed for a user against tokens a device, and how to launch it. Where no plan keeps the limits, exit code 3 and what
+    is missing.
+    """
+    one_stdout(json, csv)
+    from perfmodel.cli.durations import seconds
+    from perfmodel.cli.question import lengths
+    from perfmodel.search.report import plan_report
+
+    input_tokens, output_tokens = lengths(usecase, input_tokens, output_tokens)
+    only = {"tp": tp, "pp": pp, "cp": cp, "attention_dp": attention_dp, "ep": ep}
+    report = plan_report(
+        model, on.split(","), gpus=gpus, rate=rate, input_tokens=input_tokens, output_tokens=output_tokens,
+        ttft_s=seconds("--ttft", ttft), tpot_s=seconds("--tpot", tpot), e2e_s=seconds("--e2e", e2e),
+        objective=objective, sure=sure, mode=mode, engine=engine, precisions=precision.split(","), kv_precision=kv,
+        only={way: text for way, text in only.items() if text}, price_kind=price_kind, usd_per_hour=usd_per_hour,
+    )  # fmt: skip
+    if csv:
+        write_table_csv(csv, report["front"])
+    if html:
+        from perfmodel.files import write_text
+        from perfmodel.reports.plan import plan_html
+
+        write_text(html, plan_html(report))
+        note(f"wrote {html}")
+    if json:
+        print_json(report)
+    elif csv != "-":
+        _print(report)
+    if report["best"] is None:
+        raise typer.Exit(3)
+
+
+def _print(report: Mapping[str, Any]) -> None:
+    best = report["best"]
+    print(
+        f"{report['model']}, {report['input_tokens']:,} input and {report['output_tokens']:,} output tokens a request"
+    )
+    print(report["asked"])
+    if best is None:
+        print("\nNo plan does that. The nearest:")
+        for row in report["misses"][:5]:
+            print(f"  {row['plan']}: " + "; ".join(row["misses"]))
+    else:
+        print(f"\nBest: {best['plan']}, {best['devices_used']} devices")
+        print_columns(report["answers"], numbers=(1, 2, 3, 4), indent="  ")
+        print("\nWhat it beats")
+        print_columns([("plan", "devices", "TTFT", "TPOT", "why not"), *(_other(row) for row in report["others"])],
+                      numbers=(1, 2, 3), indent="  ")  # fmt: skip
+        print("\nLaunch")
+        for framework, commands in report["flags"].items():
+            for command in commands:
+                print(f"  {framework}: {command}")
+    if report["front"]:
+        print("\nSpeed for a user against tokens a device (both as high as can be)")
+        heading = ("tokens/s/user", "tokens/s/device", "TTFT", "requests at once", "plan")
+        print_columns(
+            [heading, *(_front(row) for row in _thinned(report["front"], 12))], numbers=(0, 1, 2, 3), indent="  "
+        )
+    for problem in report["problems"]:
+        note(problem)
+    note(f"{report['plans']:,} plans, {report['evaluated']:,} points in {report['seconds']:.2f} s")
+
+
+def _other(row: Mapping[str, Any]) -> tuple[str, ...]:
+    devices = int(row["devices"] * row["replicas"])
+    return row["plan"], str(devices), f"{1e3 * row['ttft_s']:,.0f} ms", f"{1e3 * row['tpot_s']:.1f} ms", row["why"]
+
+
+def _front(row: Mapping[str, Any]) -> tuple[str, ...]:
+    speeds = short(row["tokens_per_s_per_user"]), short(row["tokens_per_s_per_device"])
+    return *speeds, f"{1e3 * row['ttft_s']:,.0f} ms", f"{row['load']:g}", row["plan"]
+
+
+def _thinned(rows: Sequence[Any], count: int) -> list[Any]:
+    """Return about ``count`` rows, evenly spread, the first and the last among them."""
+    if len(rows) <= count:
+        return list(rows)
+    return [rows[round(i * (len(rows) - 1) / (count - 1))] for i in range(count)]

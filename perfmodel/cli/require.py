@@ -1,0 +1,116 @@
+"""``perfmodel require``: the machine that keeps the limits of a service."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from perfmodel.cli import options as o
+from perfmodel.cli.output import note, one_stdout, print_columns, print_json, write_table_csv
+from perfmodel.cli.plain import PlainCommand, examples, new_app
+from perfmodel.cli.question import changes, lengths, options
+
+app = new_app()
+
+
+@app.command(
+    cls=PlainCommand,
+    epilog=examples(
+        "require llama-3.1-70b --on h100-sxm --tp 8 --batch 64 --input 2048 --output 512 --ttft 0.5s --tpot 20ms",
+        "require llama-3.1-405b --parameters 10T --on gb200-nvl72 --tp 64 --usecase chat --tpot 50ms",
+        "require deepseek-v3 --on h200-sxm --tp 8 --ep 8 --batch 64 --tpot 20ms --of bound",
+        "require llama-3.1-8b --on l40s --usecase chat --trade bandwidth,peak --html region.html",
+    ),
+)
+def require(
+    model: o.Model,
+    device: o.On,
+    ttft: Annotated[str, typer.Option("--ttft", metavar="TIME", help="Limit on the time to the first token: 1s.")] = "",
+    tpot: Annotated[str, typer.Option("--tpot", metavar="TIME", help="Limit on the time a further token: 30ms.")] = "",
+    e2e: Annotated[str, typer.Option("--e2e", metavar="TIME", help="Limit on the time of a whole request.")] = "",
+    of: Annotated[
+        str, typer.Option("--of", metavar="WHAT", help="What must keep them: expected, p90 or bound.")
+    ] = "expected",
+    parameters: Annotated[
+        str, typer.Option("--parameters", metavar="COUNT", help="Scale the model to this size: 1T, 10T, 400T.")
+    ] = "",
+    trade: Annotated[
+        str, typer.Option("--trade", metavar="X,Y", help="Trade two numbers: peak, bandwidth, capacity, link, network.")
+    ] = "bandwidth,peak",
+    batch: o.Batch = "1",
+    input_tokens: o.Input = "",
+    output_tokens: o.Output = "",
+    usecase: o.UseCaseName = "",
+    tp: o.Tp = "1",
+    ep: o.Ep = "1",
+    attention_dp: o.AttentionDp = "1",
+    dp: o.Dp = "1",
+    pp: o.Pp = "1",
+    cp: o.Cp = "1",
+    precision: o.Precision = "",
+    kv: o.Kv = "",
+    static: o.Static = False,
+    engine: o.Engine = "",
+    change: o.Changes = None,
+    json: o.Json = False,
+    csv: o.CsvFile = "",
+    html: o.HtmlFile = "",
+) -> None:
+    """Say what a platform must have for a model to keep its limits: the estimate turned round.
+
+    Starts from a device's own numbers and coefficients. For each number: what physics asks for (work over time,
+    whatever the rest is like), and what the expected times ask for with all else as it is; then by how much all must
+    grow together, and the edge of what is enough between two of them. A use case brings its own limits.
+    """
+    one_stdout(json, csv)
+    from perfmodel.search.require_report import asked_limits, require_report
+
+    limits = asked_limits(usecase, {"ttft": ttft, "tpot": tpot, "e2e": e2e}, of)
+    input_tokens, output_tokens = lengths(usecase, input_tokens, output_tokens)
+    asked = _asked(
+        model, device, parameters, batch=batch, input_tokens=input_tokens, output_tokens=output_tokens, tp=tp, ep=ep,
+        attention_dp=attention_dp, dp=dp, pp=pp, cp=cp, changes=changes(change),
+        **options(precision=precision, kv=kv, static=static, engine=engine),
+    )  # fmt: skip
+    numbers = float(asked.batch), float(asked.input_tokens), float(asked.output_tokens)
+    report = require_report(asked.setup, numbers, limits, trade)
+    if csv:
+        write_table_csv(csv, report["needs"])
+    if html:
+        from perfmodel.files import write_text
+        from perfmodel.reports.require import require_html
+
+        write_text(html, require_html(report))
+        note(f"wrote {html}")
+    if json:
+        print_json(report)
+    elif csv != "-":
+        _print(report)
+
+
+def _asked(model: str, device: str, parameters: str, **question: Any) -> Any:
+    from perfmodel.api import estimate
+    from perfmodel.workloads.library import load_model
+
+    if not parameters:
+        return estimate(model, device, **question)
+    from perfmodel.workloads.scaled import scaled_model
+
+    return estimate(scaled_model(load_model(model), parameters), device, **question)
+
+
+def _print(report: Mapping[str, Any]) -> None:
+    print(f"{report['model']} on a platform like {report['device']}: {report['scenario']}")
+    print(f"required: {report['required']}")
+    print(f"\n{report['finding']}\n")
+    heading = ("number of a device", "has", "physics asks for", "that is", "expected asks for", "")
+    fields = ("meaning", "has_text", "floor_text", "formula", "alone_text", "verdict")
+    print_columns([heading, *(tuple(need[field] for field in fields) for need in report["needs"])], numbers=(1, 2, 4))
+    curve = report["curve"]
+    if curve:
+        print(f"\nThe edge of what is enough (expected): {curve['x_meaning']} against {curve['y_meaning']}")
+        heading = (curve["x_meaning"], f"least {curve['y_meaning']}")
+        points = ((point["x_text"], point["y_text"]) for point in curve["points"])
+        print_columns([heading, *points], numbers=(0, 1), indent="  ")

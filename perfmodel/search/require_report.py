@@ -1,0 +1,114 @@
+"""Requirements as one JSON-ready object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from perfmodel import __version__
+from perfmodel.arguments import positive
+from perfmodel.errors import InputError, PerfmodelError, PlanError
+from perfmodel.search.knobs import KNOBS, present
+from perfmodel.search.require import LATENCIES, SOLVED, Curve, Limits, Need, jointly, needs, trade_off
+from perfmodel.search.sensitivity_report import number_text
+from perfmodel.serving.scenario import Setup
+from perfmodel.units import parse_quantity
+
+Numbers = tuple[float, float, float]
+_NONE = "no value of it alone"
+
+
+def asked_limits(usecase: str, words: Mapping[str, str], of: str = "expected") -> Limits:
+    """Return the limits that are stated, else those of the use case. Errors: :class:`InputError`."""
+    found: dict[str, float | None] = {name: _seconds(f"--{name}", text) for name, text in words.items()}
+    if usecase:
+        from perfmodel.workloads.usecases import load_usecase
+
+        case = load_usecase(usecase)
+        found["ttft"] = found.get("ttft") or case.ttft_s
+        found["tpot"] = found.get("tpot") or case.tpot_s
+    return Limits(found.get("ttft"), found.get("tpot"), found.get("e2e"), of)
+
+
+def _seconds(option: str, text: str) -> float | None:
+    if not text:
+        return None
+    try:
+        return positive(option, parse_quantity(text, "seconds"))
+    except PerfmodelError as error:
+        raise InputError(f"{option}: {error}") from None
+
+
+def require_report(setup: Setup, numbers: Numbers, limits: Limits, trade: str = "bandwidth,peak") -> dict[str, Any]:
+    """Return what is required of the platform (schema ``perfmodel/require/1``)."""
+    found = needs(setup, numbers, limits)
+    try:
+        factor: float | None = jointly(setup, numbers, limits)
+        problem = ""
+    except PlanError as error:
+        factor, problem = None, str(error)
+    batch, inputs, outputs = numbers
+    curve = _curve(setup, numbers, limits, trade)
+    return {
+        "schema": "perfmodel/require/1",
+        "version": __version__,
+        "model": setup.decode.model.name,
+        "device": setup.decode.machine.chip.name,
+        "scenario": f"{batch:g} requests in flight, {inputs:g} input and {outputs:g} output tokens, "
+        f"{setup.devices} devices",
+        "required": ", ".join(f"{name.upper()} within {1e3 * limit:g} ms" for name, limit in limits.named.items())
+        + f" ({limits.of})",
+        "limits": {f"{name}_s": limit for name, limit in limits.named.items()} | {"of": limits.of},
+        "together": factor,
+        "finding": _finding(setup, found, factor, problem),
+        "needs": [_row(need) for need in found],
+        "curve": curve,
+    }  # fmt: skip
+
+
+def _finding(setup: Setup, found: list[Need], factor: float | None, problem: str) -> str:
+    name = setup.decode.machine.chip.name
+    short = [need.meaning for need in found if need.knob == "capacity" and not need.enough]
+    memory = f" It lacks {short[0]}." if short else ""
+    if factor is None:
+        return f"No {name} will do, however much faster: {problem}.{memory}"
+    if factor <= 1.0:
+        spare = f"{1 / factor:.2f}" if factor > 1e-3 else "more than 1000"
+        return f"{name} is enough, with peak, bandwidth and links {spare} times what is needed.{memory}"
+    return f"A {name} with {factor:.2f} times the peak, the bandwidth and the links would do.{memory}"
+
+
+def _row(need: Need) -> dict[str, Any]:
+    def text(value: float | None, otherwise: str) -> str:
+        return otherwise if value is None else number_text(need.knob, value)
+
+    limit = "at most " if need.knob in LATENCIES and need.alone is not None else ""
+    return {
+        "number": need.knob, "meaning": need.meaning, "has": need.has, "has_text": text(need.has, ""),
+        "floor": need.floor, "floor_text": text(need.floor, ""), "formula": need.formula, "alone": need.alone,
+        "alone_text": limit + text(need.alone, _NONE), "enough": need.enough,
+        "verdict": "enough" if need.enough else "too little" if need.knob not in LATENCIES else "too long",
+    }  # fmt: skip
+
+
+def _curve(setup: Setup, numbers: Numbers, limits: Limits, trade: str) -> dict[str, Any] | None:
+    names = [name.strip() for name in trade.split(",")]
+    known = [name for name in SOLVED if name in present(setup)]
+    if len(names) != 2 or names[0] == names[1]:
+        raise InputError(f"--trade: '{trade}' must name two of {', '.join(known)}, such as bandwidth,peak")
+    found: Curve = trade_off(setup, numbers, limits, names[0], names[1])
+    if all(y is None for _, y in found.points):
+        return None
+    points = [
+        {
+            "x": x,
+            "y": y,
+            "x_text": number_text(found.x, x),
+            "y_text": number_text(found.y, y) if y else "none is enough",
+        }
+        for x, y in found.points
+    ]
+    return {
+        "x": found.x, "y": found.y, "x_meaning": KNOBS[found.x].meaning, "y_meaning": KNOBS[found.y].meaning,
+        "x_has": KNOBS[found.x].value(setup), "y_has": KNOBS[found.y].value(setup), "points": points,
+    }  # fmt: skip

@@ -1,0 +1,125 @@
+"""The plans that a number of devices allows, and their arrangement into groups that are evaluated at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from perfmodel.cost.link_facts import LinkFacts
+from perfmodel.cost.machine import machine_for
+from perfmodel.devices import Device
+from perfmodel.errors import PlanError
+from perfmodel.plan.parallelism import Plan, plan_problem
+from perfmodel.workloads.spec import LanguageModel, MoeFfn
+
+WAYS = ("tp", "pp", "cp", "attention_dp", "ep")
+"""The ways of splitting that a search goes through; ``dp`` follows from the number of devices."""
+
+LARGEST_TP, LARGEST_PP = 64, 16
+"""No runtime splits a layer over more devices, or a model into more stages, to any use."""
+
+
+@dataclass(frozen=True)
+class Space:
+    """What a search may use: ``devices`` in all, and of each way of splitting the values in ``only`` (missing: all)."""
+
+    devices: int
+    only: Mapping[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])
+
+    def allows(self, way: str, value: int) -> bool:
+        """Say whether a way of splitting may have a value."""
+        return value in self.only.get(way, (value,))
+
+
+@dataclass(frozen=True)
+class PlanGroup:
+    """Plans that differ in numbers alone: ``plan`` holds columns of them, ``members`` the plans one by one.
+
+    All members use the same link; a way of splitting that is 1 for all of them is a plain 1, because an operator list
+    leaves out what needs no splitting.
+    """
+
+    plan: Plan
+    members: tuple[Plan, ...]
+    link: LinkFacts | None
+    largest_replica: int
+
+
+def plans_of(model: LanguageModel, space: Space) -> list[Plan]:
+    """Return every plan of one replica on at most ``space.devices`` devices that the model's shape allows.
+
+    Replicas have a power of two of devices or a divisor of all of them; ``tp``, ``pp`` and ``cp`` are powers of two,
+    attention groups (of models with experts only: others gain the same by whole replicas) make up the rest, and ``ep``
+    divides the devices that hold the experts.
+    """
+    experts = any(isinstance(group.ffn, MoeFfn) for group in model.layers)
+    found: list[Plan] = []
+    for devices in _replica_sizes(space):
+        for tp, pp, cp, groups in _splits(devices, space):
+            if groups > 1 and not experts:
+                continue
+            for ep in _divisors(tp * cp * groups) if experts else (1,):
+                plan = Plan(tp=tp, pp=pp, cp=cp, attention_dp=groups, ep=ep)
+                if space.allows("ep", ep) and plan_problem(model, plan) is None:
+                    found.append(plan)
+    if not found:
+        raise PlanError(_no_plan(model, space))
+    return found
+
+
+def grouped(plans: list[Plan], device: Device, engine: str) -> list[PlanGroup]:
+    """Return the plans in groups of one structure and link each; those that the device's links cannot join are left."""
+    import numpy as np
+
+    links: dict[int, LinkFacts | None] = {}
+    members: dict[object, list[Plan]] = {}
+    for plan in plans:
+        devices = int(plan.devices_per_replica)
+        if devices not in links:
+            try:
+                links[devices] = machine_for(device, devices, engine).link
+            except PlanError:
+                continue
+        ones = tuple(getattr(plan, way) == 1 for way in WAYS)
+        members.setdefault((links[devices], plan.pp, plan.cp, ones), []).append(plan)
+    found: list[PlanGroup] = []
+    for alike in members.values():
+        columns = {
+            way: np.array([[float(getattr(plan, way))] for plan in alike]) for way in ("tp", "attention_dp", "ep")
+        }
+        first = alike[0]
+        numbers: dict[str, Any] = {way: 1 if getattr(first, way) == 1 else column for way, column in columns.items()}
+        moe_tp = np.array([[float(plan.expert_tp)] for plan in alike])
+        plan = Plan(**numbers, pp=first.pp, cp=first.cp, moe_tp=1 if bool((moe_tp == 1).all()) else moe_tp)
+        largest = max(int(plan.devices_per_replica) for plan in alike)
+        found.append(PlanGroup(plan, tuple(alike), links[int(first.devices_per_replica)], largest))
+    return found
+
+
+def _replica_sizes(space: Space) -> list[int]:
+    powers = {2**i for i in range(space.devices.bit_length()) if 2**i <= space.devices}
+    return sorted(powers | set(_divisors(space.devices)))
+
+
+def _splits(devices: int, space: Space) -> Iterator[tuple[int, int, int, int]]:
+    for tp in _powers(devices, LARGEST_TP):
+        for pp in _powers(devices // tp, LARGEST_PP):
+            for cp in _powers(devices // tp // pp, devices):
+                groups, rest = divmod(devices, tp * pp * cp)
+                chosen = {"tp": tp, "pp": pp, "cp": cp, "attention_dp": groups}
+                if not rest and all(space.allows(way, value) for way, value in chosen.items()):
+                    yield tp, pp, cp, groups
+
+
+def _powers(limit: int, most: int) -> list[int]:
+    return [2**i for i in range(max(limit, 1).bit_length()) if 2**i <= min(limit, most)]
+
+
+def _divisors(n: int) -> list[int]:
+    return [d for d in range(1, n + 1) if n % d == 0]
+
+
+def _no_plan(model: LanguageModel, space: Space) -> str:
+    asked = ", ".join(f"{way} {'/'.join(map(str, values))}" for way, values in space.only.items())
+    return f"no plan of {model.name} on up to {space.devices} devices" + (f" has {asked}" if asked else " is possible")

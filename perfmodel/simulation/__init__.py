@@ -1,0 +1,1 @@
+"""Requests one by one: an event-driven simulation of iteration-level batching, on the step times of the formulas."""

@@ -1,0 +1,141 @@
+"""A simulation of a deployment as one call, and its answer as one JSON-ready object."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from perfmodel import __version__
+from perfmodel.arguments import positive, share, whole
+from perfmodel.cost.link_facts import DEFAULT_NIC_BYTES_PER_S
+from perfmodel.errors import InputError
+from perfmodel.serving.scenario import Setup
+from perfmodel.simulation.replica import Policy
+from perfmodel.simulation.requests import Request, drawn_requests, read_trace
+from perfmodel.simulation.run import Simulated, replicas_of, simulate, simulate_closed, simulate_pools
+from perfmodel.simulation.summary import Slo, summary
+from perfmodel.workloads.usecases import Lengths
+
+MOST_REQUESTS = 1_000_000
+
+
+def simulate_report(
+    setup: Setup,
+    *,
+    rate: Any = "",
+    in_flight: Any = "",
+    requests: Any = 1000,
+    trace: str = "",
+    inputs: Lengths | None = None,
+    outputs: Lengths | None = None,
+    arrival: str = "poisson",
+    variation: Any = 2.0,
+    shared_prefix: Any = 0.0,
+    policy: str = "chunked",
+    chunk: Any = 8192,
+    most_running: Any = 1_000_000,
+    slo: Slo | None = None,
+    seed: Any = 0,
+) -> dict[str, Any]:
+    """Return what becomes of requests on a deployment (schema ``perfmodel/simulate/1``).
+
+    Either ``rate`` requests a second arrive, or a ``trace`` tells when, or ``in_flight`` are there at any time. Lengths
+    are lognormal distributions. ``points`` has a row a request.
+
+    Errors: :class:`PerfmodelError` for an unknown word, a number that cannot be, or a model that does not fit.
+    """
+    how = Policy(policy, whole("chunk", chunk), whole("most_running", most_running))
+    drawn, problems, closed = _drawn(
+        rate, in_flight, requests, trace, inputs, outputs, arrival, variation, shared_prefix, seed
+    )
+    result = _run(setup, drawn, how, closed)
+    found = summary(result, slo, open_loop=not closed)
+    return {
+        "schema": "perfmodel/simulate/1",
+        "version": __version__,
+        "model": setup.decode.model.name,
+        "device": setup.decode.machine.chip.name,
+        "devices": setup.devices,
+        "inputs": {"rate": rate or None, "in_flight": closed or None, "trace": trace or None, "arrival": arrival,
+                   "policy": how.name, "chunk": how.token_budget, "engine": setup.question.engine,
+                   "mode": setup.question.mode, "seed": whole("seed", seed, least=0), **_limits(slo)},
+        **found,
+        "closed_form": _closed_form(setup, found, drawn),
+        "problems": problems,
+        "points": [_point(request) for request in result.requests],
+    }  # fmt: skip
+
+
+def _drawn(
+    rate: Any, in_flight: Any, requests: Any, trace: str, inputs: Lengths | None, outputs: Lengths | None, arrival: str,
+    variation: Any, shared_prefix: Any, seed: Any,
+) -> tuple[list[Request], list[str], int]:  # fmt: skip
+    if sum(text not in ("", None) for text in (rate, in_flight, trace)) != 1:
+        raise InputError("say how requests come: --rate R, --trace FILE, or --in-flight N (a closed loop)")
+    if trace:
+        found, problems = read_trace(trace)
+        return found, problems, 0
+    count = whole("requests", requests)
+    if count > MOST_REQUESTS:
+        raise InputError(f"requests must be at most {MOST_REQUESTS:,}, not {count:,}")
+    closed = whole("in_flight", in_flight) if in_flight not in ("", None) else 0
+    speed = positive("rate", rate) if not closed else 1.0
+    drawn = drawn_requests(
+        count, speed, inputs or Lengths(1024.0, 0.0), outputs or Lengths(256.0, 0.0), arrival=arrival,
+        variation=positive("variation", variation), shared_prefix=share("shared_prefix", shared_prefix),
+        seed=whole("seed", seed, least=0),
+    )  # fmt: skip
+    return drawn, [], closed
+
+
+def _run(setup: Setup, drawn: list[Request], policy: Policy, closed: int) -> Simulated:
+    if setup.question.prefill_pool is not None:
+        if closed:
+            raise InputError("pools are simulated with --rate or --trace, not in a closed loop")
+        link = setup.decode.machine.link
+        return simulate_pools(
+            drawn, setup, policy, float(link.outer_bandwidth_bytes_per_s) if link else DEFAULT_NIC_BYTES_PER_S
+        )
+    replicas = replicas_of(setup, policy)
+    return simulate_closed(drawn, replicas, closed) if closed else simulate(drawn, replicas)
+
+
+def _closed_form(setup: Setup, found: Mapping[str, Any], drawn: list[Request]) -> dict[str, float]:
+    """Return what the closed form says of mean lengths at the load that was seen (Little's law)."""
+    inputs = sum(r.input_tokens - r.cached_tokens for r in drawn) / len(drawn)
+    outputs = sum(r.output_tokens for r in drawn) / len(drawn)
+    load = max(found["requests_per_s"] * found["e2e_s"]["mean"], 1.0)
+    phases = setup.answer(load, inputs, outputs).phases
+    assert phases.ttft is not None
+    assert phases.tpot is not None
+    return {"in_flight": load, "ttft_s": float(phases.ttft.expected), "tpot_s": float(phases.tpot.expected),
+            "requests_per_s": float(phases.requests_per_s)}  # fmt: skip
+
+
+def _limits(slo: Slo | None) -> dict[str, float]:
+    every = {} if slo is None else {"ttft_slo_s": slo.ttft_s, "tpot_slo_s": slo.tpot_s, "e2e_slo_s": slo.e2e_s}
+    return {name: limit for name, limit in every.items() if math.isfinite(limit)}
+
+
+def _point(request: Request) -> dict[str, Any]:
+    return {
+        "request": request.number, "arrival_s": request.arrival_s, "input_tokens": request.input_tokens,
+        "output_tokens": request.output_tokens, "ttft_s": request.ttft_s, "tpot_s": request.tpot_s,
+        "e2e_s": request.e2e_s, "preemptions": request.preemptions,
+    }  # fmt: skip
+
+
+def lengths_from(usecase: str, input_tokens: str, output_tokens: str, spread: str) -> tuple[Lengths, Lengths]:
+    """Return the distributions of lengths: of a use case, or around means with a spread (sigma of the logarithm)."""
+    sigma = positive("spread", spread) if spread else 0.0
+    if usecase:
+        from perfmodel.workloads.usecases import load_usecase
+
+        case = load_usecase(usecase)
+        found = case.input_tokens, case.output_tokens
+        return found if not spread else (replace(found[0], sigma=sigma), replace(found[1], sigma=sigma))
+    means = whole("input_tokens", input_tokens or 1024), whole("output_tokens", output_tokens or 256)
+    first, second = (Lengths(mean * math.exp(-sigma * sigma / 2.0), sigma) for mean in means)
+    return first, second

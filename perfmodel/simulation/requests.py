@@ -1,0 +1,147 @@
+"""Requests: drawn from distributions with a seed, or read from a trace."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from perfmodel.arguments import positive, whole
+from perfmodel.errors import InputError, PerfmodelError
+from perfmodel.workloads.usecases import Lengths
+
+ARRIVALS = ("poisson", "gamma", "regular")
+
+
+@dataclass
+class Request:
+    """One request and what became of it; times are seconds from the start of the simulation, None while unknown.
+
+    ``cached_tokens`` of the input are in a prefix cache when it arrives.
+    """
+
+    number: int
+    arrival_s: float
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int = 0
+    started_s: float | None = None
+    first_token_s: float | None = None
+    finished_s: float | None = None
+    preemptions: int = 0
+    prefilled: int = field(default=0, repr=False)
+    generated: int = field(default=0, repr=False)
+    kept: int = field(default=0, repr=False)
+    """Output tokens that it had when its cache was last given up: they are read again with the prompt."""
+
+    @property
+    def ttft_s(self) -> float:
+        """Return the time to the first token."""
+        return (self.first_token_s or 0.0) - self.arrival_s
+
+    @property
+    def e2e_s(self) -> float:
+        """Return the time from arrival to the last token."""
+        return (self.finished_s or 0.0) - self.arrival_s
+
+    @property
+    def tpot_s(self) -> float | None:
+        """Return the mean time of a further token; None of one token."""
+        if self.output_tokens < 2:
+            return None
+        return ((self.finished_s or 0.0) - (self.first_token_s or 0.0)) / (self.output_tokens - 1)
+
+    @property
+    def to_read(self) -> int:
+        """Return the tokens that are read before the next one is generated: the prompt, and what was kept."""
+        return self.input_tokens + self.kept
+
+    @property
+    def is_read(self) -> bool:
+        """Say whether it decodes."""
+        return self.prefilled >= self.to_read
+
+    @property
+    def context(self) -> int:
+        """Return the tokens that its cache holds."""
+        return self.prefilled + max(self.generated - self.kept - 1, 0)
+
+
+def drawn_requests(
+    count: int, rate: float, inputs: Lengths, outputs: Lengths, *, arrival: str = "poisson", variation: float = 2.0,
+    shared_prefix: float = 0.0, seed: int = 0,
+) -> list[Request]:  # fmt: skip
+    """Return ``count`` requests at ``rate`` a second.
+
+    Gaps: poisson (exponential), gamma (``variation`` is their standard deviation over their mean: above 1 they come in
+    bursts) or regular. Lengths are lognormal; of the input a share ``shared_prefix`` is cached already.
+
+    Errors: :class:`InputError` for a word or number that cannot be.
+    """
+    import numpy as np
+
+    if arrival not in ARRIVALS:
+        raise InputError(f"unknown arrival '{arrival}' (one of {', '.join(ARRIVALS)})")
+    if not rate > 0.0 or not variation > 0.0:
+        raise InputError(f"rate {rate:g} and variation {variation:g} of arrivals must be above 0")
+    random = np.random.default_rng(seed)
+    mean = 1.0 / rate
+    gaps: Any = np.full(count, mean)
+    if arrival == "poisson":
+        gaps = random.exponential(mean, count)
+    elif arrival == "gamma":
+        shape = 1.0 / variation**2
+        gaps = random.gamma(shape, mean / shape, count)
+    times = np.cumsum(gaps) - gaps[0]
+    ins, outs = (_lengths(lengths, count, random) for lengths in (inputs, outputs))
+    return [Request(i, float(times[i]), int(ins[i]), int(outs[i]), int(shared_prefix * ins[i])) for i in range(count)]
+
+
+def _lengths(lengths: Lengths, count: int, random: Any) -> Any:
+    import numpy as np
+
+    drawn = lengths.median * np.exp(lengths.sigma * random.standard_normal(count))
+    return np.maximum(np.round(drawn), 1)
+
+
+COLUMNS = ("arrival_s", "input_tokens", "output_tokens")
+
+
+def read_trace(path: str | Path) -> tuple[list[Request], list[str]]:
+    """Return the requests of a CSV file with the columns of :data:`COLUMNS`, and what is wrong with the other rows.
+
+    ``cached_tokens`` is read where there is such a column. Errors: :class:`InputError` for a file that is not there,
+    without these columns, or without one good row.
+    """
+    try:
+        with Path(path).open(encoding="utf-8-sig", newline="") as lines:
+            rows = list(csv.DictReader(lines))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as a table ({error})") from None
+    missing = [name for name in COLUMNS if not rows or name not in rows[0]]
+    if missing:
+        raise InputError(f"{path}: a trace has the columns {', '.join(COLUMNS)}; missing: {', '.join(missing)}")
+    found: list[Request] = []
+    problems: list[str] = []
+    for line, row in enumerate(rows, 2):
+        try:
+            arrival = positive("arrival_s", row["arrival_s"])
+            inputs, outputs = (whole(name, row[name]) for name in COLUMNS[1:])
+            cached = whole("cached_tokens", row.get("cached_tokens") or 0, least=0)
+        except PerfmodelError as error:
+            problems.append(f"{path}:{line}: {error}")
+            continue
+        found.append(Request(0, arrival, inputs, outputs, min(cached, inputs - 1)))
+    if not found:
+        raise InputError(f"{path}: no row can be used; the first: {problems[0]}")
+    return numbered(found), problems
+
+
+def numbered(requests: Sequence[Request]) -> list[Request]:
+    """Return the requests in the order of their arrival, numbered so."""
+    found = sorted(requests, key=lambda request: request.arrival_s)
+    for number, request in enumerate(found):
+        request.number = number
+    return found
