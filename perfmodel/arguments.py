@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 from perfmodel.errors import InputError
@@ -67,6 +68,35 @@ def parse_axis(name: str, text: str) -> list[int]:
     if not values:
         raise InputError(f"{name} has no values")
     return values
+
+
+_PARTS = re.compile(r"\s*([0-9.]+(?:[eE][-+]?[0-9]+)?)\s*(\D*?)\s*")
+
+
+def parse_quantities(name: str, text: str) -> list[str]:
+    """Return the values of an axis of quantities: ``2TB/s:8TB/s:4`` (four, evenly apart), ``1TB/s:8TB/s:x2``, lists."""
+    values: list[str] = []
+    for part in (piece.strip() for piece in text.split(",")):
+        values += _quantities(name, part) if ":" in part else [part]
+    return values
+
+
+def _quantities(name: str, part: str) -> list[str]:
+    pieces = [piece.strip() for piece in part.split(":")]
+    ends = [_PARTS.fullmatch(piece) for piece in pieces[:2]]
+    if len(pieces) != 3 or ends[0] is None or ends[1] is None or ends[0][2] != ends[1][2]:
+        raise InputError(
+            f"{name}: '{part}' is not start:stop:count; write 2TB/s:8TB/s:4 or 1TB/s:8TB/s:x2, in one unit"
+        )
+    start, stop, unit = float(ends[0][1]), float(ends[1][1]), ends[0][2]
+    if not 0.0 < start <= stop:
+        raise InputError(f"{name}: '{part}' must begin above 0 and end above its start")
+    if pieces[2].startswith(("x", "*")):
+        factor = whole(name, pieces[2][1:], least=2)
+        steps = range(math.floor(math.log(stop / start, factor) + 1e-9) + 1)
+        return [f"{start * factor**i:.12g}{unit}" for i in steps]
+    count = whole(name, pieces[2], least=2)
+    return [f"{start + (stop - start) * i / (count - 1):.12g}{unit}" for i in range(count)]
 
 
 def _range(name: str, part: str) -> list[int]:

@@ -11,8 +11,9 @@ from typing import Any
 from perfmodel.api import Estimate
 from perfmodel.asking import estimate, is_network
 from perfmodel.devices.compare import flatten_device
-from perfmodel.errors import InputError, PerfmodelError
+from perfmodel.errors import InputError, PerfmodelError, did_you_mean
 from perfmodel.network_api import NetworkEstimate
+from perfmodel.serving.network import NetworkSetup
 
 METRICS: dict[str, bool] = {
     "ttft_s": False, "tpot_s": False, "e2e_s": False, "tokens_per_s": True, "tokens_per_s_per_device": True,
@@ -26,6 +27,12 @@ NETWORK_METRICS: dict[str, bool] = {
     "joules_per_sample": False, "power_w_per_device": False, "usd_per_million_samples": False,
 }  # fmt: skip
 """The same of networks."""
+
+PER: dict[str, dict[str, bool]] = {
+    "watt": {"{}_per_s_per_w": True, "{}_per_s_at_equal_power": True},
+    "mm2": {"die_mm2": False, "{}_per_s_per_mm2": True, "{}_per_s_at_equal_area": True},
+}
+"""What is compared besides for each watt, or each mm2 of dies; {} stands for tokens or samples."""
 
 FRAMEWORK = "framework and queueing"
 """The part of a language model's metric that is in no operator of its step."""
@@ -60,10 +67,31 @@ class Case:
         """Return one of :data:`METRICS` (:data:`NETWORK_METRICS`), None where it is not known."""
         if self.estimate is None:
             return None
+        if name in ("power_w", "die_mm2"):
+            return self._whole(name)
+        unit, slash, per = name.partition("_per_s_per_")
+        if slash and per in ("w", "mm2"):
+            rate, whole = self.metric(f"{unit}_per_s"), self._whole("power_w" if per == "w" else "die_mm2")
+            return rate / whole if rate is not None and whole else None
         found = self.report.get(name)
         if name == "power_w_per_device":
             found = (self.report.get("energy") or {}).get(name)
         return found["expected"] if isinstance(found, dict) else found
+
+    def _whole(self, name: str) -> float | None:
+        """Return the power of all devices, or the mm2 of all their dies; None where a device's file lets no one say."""
+        assert self.estimate is not None
+        setup = self.estimate.setup
+        devices = setup.question.dp if isinstance(setup, NetworkSetup) else setup.devices
+        if name == "power_w":
+            each = self.metric("power_w_per_device")
+            return None if each is None else each * devices
+        from perfmodel.cost.area import die_area
+
+        try:
+            return die_area(self.estimate.device).mm2 * devices
+        except InputError:
+            return None
 
 
 @dataclass(frozen=True)
@@ -89,6 +117,7 @@ class Comparison:
 
     cases: tuple[Case, ...]
     baseline: int
+    per: str = ""
 
     @property
     def base(self) -> Case:
@@ -98,7 +127,8 @@ class Comparison:
     @property
     def metrics(self) -> dict[str, bool]:
         """What is compared: the metrics of the cases' kind, each with whether more of it is better."""
-        return NETWORK_METRICS if self.base.of_network else METRICS
+        own, unit = (NETWORK_METRICS, "samples") if self.base.of_network else (METRICS, "tokens")
+        return own | {name.format(unit): more for name, more in PER.get(self.per, {}).items()}
 
     @property
     def attributed(self) -> tuple[str, ...]:
@@ -114,10 +144,19 @@ class Comparison:
         if case.estimate is None:
             return row
         for name in self.metrics:
-            value, base = case.metric(name), self.base.metric(name)
+            value, base = self._metric(case, name), self._metric(self.base, name)
             row[name] = value
             row[f"{name}_ratio"] = value / base if value is not None and base else None
         return row | {"fits": case.report["fits"], "bottleneck": case.report["bottleneck"]}
+
+    def _metric(self, case: Case, name: str) -> float | None:
+        """Return a metric of a case; "at equal power" is the rate of as many of its devices as draw the baseline's."""
+        rate, equal, what = name.partition("_at_equal_")
+        if not equal:
+            return case.metric(name)
+        own, base = (one.metric("power_w" if what == "power" else "die_mm2") for one in (case, self.base))
+        found = case.metric(rate)
+        return found * base / own if found is not None and own and base else None
 
     def differences(self, case: Case) -> dict[str, tuple[Any, Any]]:
         """Return what differs in the questions: inputs, and numbers of the devices, as (baseline, case)."""
@@ -222,17 +261,20 @@ def _network_terms(case: Case, key: str) -> dict[str, tuple[str, float, str]]:
     return found
 
 
-def compare(cases: Sequence[Mapping[str, Any]], baseline: int = 0, **common: Any) -> Comparison:
+def compare(cases: Sequence[Mapping[str, Any]], baseline: int = 0, per: str = "", **common: Any) -> Comparison:
     """Return the answers to several questions beside the one numbered ``baseline``.
 
     A case holds arguments of :func:`perfmodel.asking.estimate` (``model`` and ``device`` among them) that go over
-    ``common``. A case that cannot be has its reason in ``error``. Errors: :class:`InputError` if there are fewer than
-    two or if they are of language models and networks, and the baseline's own error if it cannot be.
+    ``common``. A case that cannot be has its reason in ``error``. ``per`` "watt" or "mm2" adds rates for each of them.
+    Errors: :class:`InputError` if there are fewer than two or if they are of language models and networks, and the
+    baseline's own error if it cannot be.
     """
     if len(cases) < 2:
         raise InputError("a comparison needs two cases at least: several models, devices, or --case and --vary")
     if not 0 <= baseline < len(cases):
         raise InputError(f"the baseline is one of the {len(cases)} cases, counted from 0, not {baseline}")
+    if per and per not in PER:
+        raise InputError(f"per: '{per}' is neither of {', '.join(PER)}{did_you_mean(per, PER)}")
     arguments = [{**common, **case} for case in cases]
     names = case_names(arguments)
     if len({is_network(each["model"]) for each in arguments if "model" in each}) > 1:
@@ -241,7 +283,7 @@ def compare(cases: Sequence[Mapping[str, Any]], baseline: int = 0, **common: Any
     if found[baseline].error:
         reason = found[baseline].error
         raise _again(arguments[baseline], reason)
-    return Comparison(tuple(found), baseline)
+    return Comparison(tuple(found), baseline, per)
 
 
 def _again(arguments: Mapping[str, Any], reason: str) -> PerfmodelError:

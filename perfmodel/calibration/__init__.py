@@ -3,18 +3,22 @@
 A calibration file is a list of rules that are read in order. A rule applies when everything it names under ``when``
 (device, architecture, vendor, backend, dtype, timing, op, measured ...) has that value; ``set`` replaces coefficients
 and ``scale`` multiplies them. So the first rules hold for every chip, later ones for a family, a backend, a device; a
-device that was never measured simply stops at its family's.
+device that was never measured simply stops at its family's. What a user measured comes last
+(:mod:`perfmodel.calibration.overlay`).
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
+from perfmodel.calibration.overlay import forget_overlays, overlays
 from perfmodel.errors import SpecError
 from perfmodel.specs import load_calibration_mapping
+from perfmodel.specs.locate import USER_FOLDERS
 
 Coefficients = Mapping[str, float]
 
@@ -87,13 +91,49 @@ def _numbers(raw: Mapping[str, Any] | None, path: str) -> tuple[tuple[str, float
         raise SpecError(f"{path}: calibration coefficients must be numbers ({error})") from None
 
 
-@lru_cache(maxsize=32)
 def load_calibration(name: str) -> Calibration:
-    """Return the calibration of an operator class (``gemm``, ``attention_decode``, ``collectives`` ...)."""
+    """Return the calibration of an operator class (``gemm``, ``attention_decode``, ``collectives`` ...).
+
+    The user's measurements in the folders of ``PERFMODEL_SPECS`` are laid over the file's rules.
+    """
+    return _load(name, os.environ.get(USER_FOLDERS, ""), True)
+
+
+def packaged_calibration(name: str) -> Calibration:
+    """Return the calibration of an operator class without what the user measured."""
+    return _load(name, os.environ.get(USER_FOLDERS, ""), False)
+
+
+def forget_calibrations() -> None:
+    """Forget what was read, so that a file written in this process is found. Machines keep what they have."""
+    _load.cache_clear()
+    forget_overlays()
+
+
+@lru_cache(maxsize=128)
+def _load(name: str, user_folders: str, measured: bool) -> Calibration:
+    if measured:
+        found = _load(name, user_folders, False)
+        for overlay in overlays(name):
+            rules, bands = (tuple(_rule(r, overlay.path) for r in raw) for raw in (overlay.rules, overlay.bands))
+            _check_names(found, rules, overlay.path)
+            found = replace(
+                found, rules=(*found.rules, *rules), bands=(*found.bands, *bands),
+                measured_devices=found.measured_devices | {overlay.device},
+            )  # fmt: skip
+        return found
     raw, path = load_calibration_mapping(name)
     rules, bands = (tuple(_rule(r, path) for r in raw.get(key, [])) for key in ("rules", "bands"))
     about = {k: v for k, v in raw.items() if k not in ("rules", "bands")}
     return Calibration(name, rules, bands, frozenset(raw.get("measured_devices", [])), about)
+
+
+def _check_names(packaged: Calibration, rules: Sequence[Rule], path: str) -> None:
+    known = {name for rule in packaged.rules for name, _ in rule.replace}
+    if unknown := {name for rule in rules for name, _ in rule.scale} - known:
+        raise SpecError(
+            f"{path}: {packaged.name} has no coefficient '{min(unknown)}' (any more); run `perfmodel calibrate` again"
+        )
 
 
 def _text(value: Any) -> str:

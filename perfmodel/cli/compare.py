@@ -34,6 +34,7 @@ _REAL = ("power_limit_w", "usd_per_device_hour", "usd_per_kwh")
         'compare qwen3-235b-a22b --on h200-sxm --case "tp=8,ep=8" --case "tp=4,attention_dp=2,ep=8" --html plans.html',
         "compare llama-3.1-8b --on h100-sxm --vary precision=bfloat16,fp8,int4_wo --batch 32",
         "compare llama-3.1-8b --on h100-sxm --vary device.memory.main.bandwidth=*1,*2",
+        "compare llama-3.1-8b --on h100-sxm,l4,attacc --batch 16 --per watt",
         "compare resnet50,efficientnet_b0 --on rtx-4090,l40s --vary precision=float16,int8 --batch 64",
     ),
 )
@@ -58,6 +59,10 @@ def compare(
     static: o.Static = False,
     engine: o.Engine = "",
     baseline: Annotated[str, typer.Option("--baseline", metavar="N", help="The case to compare with, from 0.")] = "0",
+    per: Annotated[
+        str,
+        typer.Option("--per", metavar="watt|mm2", help="Rates for each watt or mm2 of dies too, and at equal ones."),
+    ] = "",
     json: o.Json = False,
     csv: o.CsvFile = "",
     html: o.HtmlFile = "",
@@ -83,7 +88,7 @@ def compare(
         common |= {"input_tokens": input_tokens, "output_tokens": output_tokens, "phase": phase, "static": static}
     fixed = changes(change)
     found = run([_merged({"changes": fixed}, one) if fixed else one for one in cases], whole("--baseline", baseline, 0),
-                **common)  # fmt: skip
+                per, **common)  # fmt: skip
     _write(found, csv, html)
     if json:
         print_json(_object(found))
@@ -118,6 +123,10 @@ def _values(name: str, text: str) -> list[str]:
         from perfmodel.arguments import parse_axis
 
         return [str(value) for value in parse_axis(name, text)]
+    if ":" in text and name.startswith("device."):
+        from perfmodel.arguments import parse_quantities
+
+        return parse_quantities(name, text)
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
@@ -239,7 +248,13 @@ _TITLES = {
     "requests_per_s": ("requests/s", 1.0), "memory_bytes_per_device": ("GB/device", 1e-9),
     "joules_per_token": ("J/token", 1.0), "joules_per_sample": ("J/sample", 1.0),
     "power_w_per_device": ("W/device", 1.0), "usd_per_million_tokens": ("USD/M tokens", 1.0),
-    "usd_per_million_samples": ("USD/M samples", 1.0),
+    "usd_per_million_samples": ("USD/M samples", 1.0), "die_mm2": ("dies mm2", 1.0),
+    "tokens_per_s_per_w": ("tokens/s/W", 1.0), "samples_per_s_per_w": ("samples/s/W", 1.0),
+    "tokens_per_s_per_mm2": ("tokens/s/mm2", 1.0), "samples_per_s_per_mm2": ("samples/s/mm2", 1.0),
+    "tokens_per_s_at_equal_power": ("tokens/s at equal power", 1.0),
+    "samples_per_s_at_equal_power": ("samples/s at equal power", 1.0),
+    "tokens_per_s_at_equal_area": ("tokens/s at equal area", 1.0),
+    "samples_per_s_at_equal_area": ("samples/s at equal area", 1.0),
 }  # fmt: skip
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from perfmodel.cli import options as o
+from perfmodel.cli.device_silicon import area, energy
 from perfmodel.cli.output import note, print_columns, print_json
 from perfmodel.cli.plain import PlainCommand, examples, new_app
 
@@ -83,10 +85,9 @@ def _system_cells(row: dict[str, Any]) -> list[str]:
 @app.command("show", cls=PlainCommand, epilog=examples("device show h100-sxm", "device show ./mine.yaml --json"))
 def show(device: o.Device, json: o.Json = False) -> None:
     """Show what a device's file states, and where each number comes from; a system's links stand in for its own."""
-    from perfmodel.devices import load_device
     from perfmodel.devices.compare import flatten_device
 
-    found = load_device(device)
+    found = _with_engines(device)
     flat = flatten_device(found)
     if json:
         print_json(_object(found, flat))
@@ -154,7 +155,7 @@ def _ratio(left: Any, right: Any) -> str:
     return f"x{right / left:.3g}" if numbers else ""
 
 
-@app.command("check", cls=PlainCommand, epilog=examples("device check", "device check ./mine.yaml"))
+@app.command("check", cls=PlainCommand, epilog=examples("device check", "device check ./mine.yaml --strict"))
 def check(
     devices: Annotated[
         list[str] | None,
@@ -162,10 +163,86 @@ def check(
             metavar="[DEVICE]...", autocompletion=o.complete_device, help="Which; all of them if none is named."
         ),
     ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings fail too.")] = False,
     json: o.Json = False,
 ) -> None:
     """Look for what is well formed and yet likely wrong; exit code 5 if there is an error."""
     from perfmodel.cli.check import check_all
-    from perfmodel.devices import check_device, list_devices, load_device
+    from perfmodel.devices import check_device, list_devices
 
-    check_all("device", devices or list_devices(), load_device, check_device, json)
+    names = devices or list_devices()
+    check_all("device", names, _with_engines, check_device, json, strict, _verified(names))
+
+
+def _with_engines(name: str) -> Device:
+    """Return a device whose engines' blocks were read too."""
+    from perfmodel.cost.engines.registry import engines_of
+    from perfmodel.devices import load_device
+
+    device = load_device(name)
+    engines_of(device)
+    return device
+
+
+def _verified(names: Sequence[str]) -> dict[str, int]:
+    """Count the numbers of the devices that can be read, and those whose source was not looked up."""
+    from perfmodel.devices import load_device
+    from perfmodel.devices.check import unverified_count
+    from perfmodel.errors import PerfmodelError
+
+    unverified = total = 0
+    for name in names:
+        try:
+            found, all_of_it = unverified_count(load_device(name))
+        except PerfmodelError:
+            continue  # said as a finding
+        unverified, total = unverified + found, total + all_of_it
+    return {"numbers": total, "unverified": unverified}
+
+
+app.command("area", cls=PlainCommand, epilog=examples("device area h100-sxm", "device area tpu-v4 --json"))(area)
+app.command("energy", cls=PlainCommand, epilog=examples("device energy h100-sxm", "device energy l4 --json"))(energy)
+
+
+@app.command(
+    "new",
+    cls=PlainCommand,
+    epilog=examples(
+        "device new --like h100-sxm --set memory.hbm.bandwidth=8TB/s --set compute.tensor.fp8=4PFLOP/s",
+        "device new --like wse-3 --set engines.mesh.stage=4ns --name wse-next --out wse-next.yaml",
+    ),
+)
+def new(
+    like: Annotated[
+        str, typer.Option("--like", metavar="DEVICE", autocompletion=o.complete_device, help="What it starts from.")
+    ],
+    change: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="FIELD=VALUE", help="Another number: memory.main.bandwidth=8TB/s, power=*2."),
+    ] = None,
+    name: Annotated[str, typer.Option("--name", help="Its name  [default: DEVICE-what-if]")] = "",
+    out: Annotated[str, typer.Option("--out", metavar="FILE", help="Its file  [default: NAME.yaml]")] = "",
+    json: o.Json = False,
+) -> None:
+    """Write the file of a device that is like another one but for some numbers: a chip that is yet to be built."""
+    from pathlib import Path
+
+    from perfmodel.cli.question import changes
+    from perfmodel.cost.engines.registry import engines_of
+    from perfmodel.devices.compare import diff_devices
+    from perfmodel.devices.design import check_new, design_device
+    from perfmodel.devices.load import load_device
+    from perfmodel.files import write_text
+
+    device, text = design_device(like, changes(change), name)
+    engines_of(device)
+    path = Path(out or f"{device.name}.yaml")
+    check_new(path)
+    write_text(path, text)
+    rows = [row for row in diff_devices(load_device(load_device(like).path), device) if row[0] != "name"]
+    if json:
+        fields = [{"field": field, "was": was, "is": value} for field, was, value in rows]
+        print_json({"schema": "perfmodel/device-new/1", "name": device.name, "path": str(path), "changed": fields})
+        return
+    print_columns([(field, _shown(field, was), _shown(field, value)) for field, was, value in rows])
+    note(f"wrote {path}; ask with --on {path}, or put its folder's parent into PERFMODEL_SPECS")

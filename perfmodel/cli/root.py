@@ -30,6 +30,7 @@ COMMANDS = {
     "run": "tables",
     "kernels": "tables",
     "validate": "validate",
+    "reproduce": "reproduce",
     "calibrate": "calibrate",
     "measure": "measure",
     "model": "model",

@@ -2,79 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from perfmodel import __version__
 from perfmodel.cli import options as o
 from perfmodel.cli.output import note, one_stdout, print_columns, print_json, write_table_csv
 from perfmodel.cli.plain import PlainCommand, examples, new_app
-from perfmodel.errors import InputError, did_you_mean
+from perfmodel.errors import InputError
 
 app = new_app()
-KINDS: dict[str, tuple[str, str, str]] = {
-    "published": ("perfmodel.validation.published", "read_published", "kind,engine,device"),
-    "energy": ("perfmodel.validation.energy", "read_energy", "group,device"),
-    "vision": ("perfmodel.validation.vision_published", "read_vision", "group,device"),
-    "timm": ("perfmodel.validation.vision", "read_timm", "device,engine"),
-    "serving": ("perfmodel.validation.measured", "read_serving", "metric,mode,engine"),
-    "kernels": ("perfmodel.validation.measured", "read_kernels", "op,device"),
-}
-"""What can be validated: module, reader, and the columns that its table is grouped by."""
-
+SCHEMA = "perfmodel/validate/1"
 OUTSIDE = 5
 
 
 def _kinds(incomplete: str) -> list[str]:
+    from perfmodel.validation.kinds import KINDS
+
     return [name for name in KINDS if name.startswith(incomplete)]
 
 
 @app.command(
     cls=PlainCommand,
     epilog=examples(
+        "validate",
+        "validate my_kernels.csv --html kernels.html",
+        "validate serving.csv --tolerance 20",
+        "validate kernels FOLDER --by op,device,dtype --json",
         "validate published --data published_inference.csv.gz --by kind,engine,device",
-        "validate energy --data gpu_power_mlenergy.csv.gz",
-        "validate vision --data published_vision.csv.gz --by group,device",
-        "validate timm --data timm_inference.csv.gz --by device,engine",
-        "validate serving --data serving.csv --tolerance 20",
-        "validate kernels --data gemm.csv --by device,dtype --json",
+        "validate vision --by group,device --html vision.html",
     ),
 )
 def validate(
-    kind: Annotated[
-        str,
+    what: Annotated[
+        list[str] | None,
         typer.Argument(
-            metavar="KIND", autocompletion=_kinds, help="published, energy, vision, timm, serving, kernels."
+            metavar="[KIND] [DATA]",
+            autocompletion=_kinds,
+            help="published, energy, vision, timm, serving or kernels (guessed from DATA's columns), and the table.",
         ),
-    ],
-    data: Annotated[str, typer.Option("--data", metavar="FILE", help="The table of figures, CSV or .csv.gz.")],
+    ] = None,
+    data: Annotated[
+        str, typer.Option("--data", metavar="FILE", help="The table, CSV or .csv.gz; of kernels also a folder of them.")
+    ] = "",
     by: Annotated[str, typer.Option("--by", metavar="COLUMN,..", help="Group the errors by these columns.")] = "",
     tolerance: Annotated[
         str, typer.Option("--tolerance", metavar="PERCENT", help="Exit with 5 if the median error of all is larger.")
     ] = "",
     json: o.Json = False,
     csv: o.CsvFile = "",
+    html: o.HtmlFile = "",
 ) -> None:
-    """Compare the model with a table of measured or published figures, and show the errors as found.
+    """Compare the model with measured or published figures, and show the errors as found.
 
-    Times are compared (of a rate, its inverse): a ratio above 1 means that we predict too slow. --csv writes a row a
-    figure.
+    Without a table it takes figures that come with perfmodel (published: language models; vision), each with its
+    citation. Times are compared (of a rate, its inverse): a ratio above 1 means that we predict too slow. In band
+    counts figures between p10 and p90, which 80 % should be. --csv writes a row a figure.
     """
     one_stdout(json, csv)
-    if kind not in KINDS:
-        raise InputError(f"unknown kind '{kind}'{did_you_mean(kind, KINDS)} (one of {', '.join(KINDS)})")
     from perfmodel.arguments import positive
+    from perfmodel.validation.kinds import read_kind
     from perfmodel.validation.tables import error_table
 
     limit = positive("--tolerance", tolerance) if tolerance else None
-    rows, reasons = _read(kind, data)
-    table = error_table(rows, [name.strip() for name in (by or KINDS[kind][2]).split(",") if name.strip()])
+    kind, path = _asked(what or [], data)
+    rows, reasons = read_kind(kind, path)
+    groups = [name.strip() for name in (by or _usual(kind, path)).split(",") if name.strip()]
+    table = error_table(rows, groups)
     if csv:
         write_table_csv(csv, rows)
+    report: dict[str, Any] = {
+        "schema": SCHEMA, "version": __version__, "kind": kind, "data": str(path), "by": groups, "errors": table,
+        "figures": rows, "not_answered": reasons,
+    }  # fmt: skip
+    if html:
+        _write_html(html, report)
     if json:
-        print_json({"schema": "perfmodel/validate/1", "kind": kind, "errors": table, "figures": rows,
-                    "not_answered": reasons})  # fmt: skip
+        print_json(report)
     elif csv != "-":
         _print(table, reasons)
     if limit is not None and table and table[-1]["median_error_percent"] > limit:
@@ -82,27 +89,52 @@ def validate(
         raise typer.Exit(OUTSIDE)
 
 
-def _read(kind: str, data: str) -> tuple[list[dict[str, Any]], Mapping[str, int]]:
-    from importlib import import_module
-    from pathlib import Path
+def _asked(what: Sequence[str], data: str) -> tuple[str, Path]:
+    """Return the kind and the table that the words mean."""
+    from perfmodel.validation.kinds import FIRST, KINDS, carried_table, find_kind, guess_kind
 
-    module, function, _ = KINDS[kind]
-    read: Callable[[Path], tuple[list[Any], dict[str, int]]] = getattr(import_module(module), function)
-    if not Path(data).is_file():
-        raise InputError(f"--data: there is no file {data}")
-    rows, reasons = read(Path(data))
-    if kind == "published":
-        from perfmodel.validation.published import as_row
+    words = list(what)
+    kind = words.pop(0) if words and words[0] in KINDS else ""
+    if words and data:
+        raise InputError(f"'{words[0]}' and --data {data}: name one table")
+    if len(words) > 1:
+        raise InputError(f"one kind and one table, not '{' '.join(what)}'")
+    named = data or (words[0] if words else "")
+    if not named:
+        return kind or FIRST, carried_table(kind or FIRST)
+    path = Path(named).expanduser()
+    if not path.exists():
+        if not kind and words and not path.suffix:
+            find_kind(named)  # a misspelt kind
+        raise InputError(f"there is no file {named}")
+    kind = kind or guess_kind(path)
+    if path.is_dir() and kind != "kernels":
+        raise InputError(f"{named} is a folder; only kernels may be a folder of tables")
+    return kind, path
 
-        rows = [as_row(one) for one in rows]
-    return rows, reasons
+
+def _usual(kind: str, path: Path) -> str:
+    """Return the columns to group by: of the few figures that come with perfmodel, not by device."""
+    from perfmodel.validation.kinds import find_kind
+
+    chosen = find_kind(kind)
+    carried = chosen.carried and path.as_posix().endswith(chosen.carried)
+    return chosen.by.removesuffix(",device") if carried else chosen.by
+
+
+def _write_html(target: str, report: Mapping[str, Any]) -> None:
+    from perfmodel.files import write_text
+    from perfmodel.reports.measured import validation_html
+
+    write_text(target, validation_html(report))
+    note(f"wrote {target}")
 
 
 def _print(table: Sequence[Mapping[str, Any]], reasons: Mapping[str, int]) -> None:
     if not table:
         note("no row could be answered")
     else:
-        numbers = [name for name in table[0] if name not in _TEXTS and isinstance(table[0][name], (int, float))]
+        numbers = [name for name in table[-1] if name not in _TEXTS and isinstance(table[-1][name], (int, float))]
         heading = [_TITLES.get(name, name) for name in table[0]]
         rows = [[_cell(name, row[name]) for name in table[0]] for row in table]
         places = [i for i, name in enumerate(table[0]) if name in numbers]
@@ -117,11 +149,14 @@ def _print(table: Sequence[Mapping[str, Any]], reasons: Mapping[str, int]) -> No
 _TEXTS = ("ranks", "tp", "batch")
 _TITLES = {
     "median_error_percent": "median error", "mean_error_percent": "mean error", "median_ratio": "median ratio",
-    "in_band_percent": "in band", "beats_bound": "beats bound", "rank_correlation": "rank correlation",
+    "in_band_percent": "in band", "band_width": "p90/p10", "measured_over_bound": "measured/bound",
+    "beats_bound": "beats bound", "rank_correlation": "rank correlation",
 }  # fmt: skip
 
 
 def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return "-"
     if name.endswith("_percent"):
         return f"{value:.1f} %"
     return f"{value:.2f}" if isinstance(value, float) else str(value)

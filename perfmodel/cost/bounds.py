@@ -110,9 +110,8 @@ def _link_s(op: Collective, counts: Counts, link: LinkFacts | None) -> Number:
 
 def _stays_inside(op: Collective, link: LinkFacts) -> bool:
     """Say whether plain numbers show that no domain is left, so that nothing about the network need be computed."""
-    size, ranks = link.domain_size, op.ranks
-    plain = isinstance(size, (int, float)) and isinstance(ranks, (int, float))
-    return plain and ranks * op.span <= size
+    size, reach = link.domain_size, op.ranks * op.span
+    return isinstance(size, (int, float)) and isinstance(reach, (int, float)) and reach <= size
 
 
 def _both_levels(op: Collective, link: LinkFacts, inside: Number) -> Number:

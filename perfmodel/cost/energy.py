@@ -1,13 +1,17 @@
 """Energy of a chip: what an operator's work costs in joules, what the chip draws when it does nothing, its limit.
 
-``E = sum flops*e_flop(dtype) + main memory bytes*e_byte + link bytes*e_link + P_static*T`` of one device. The
-coefficients (``hardware_specs/calibration/energy.yaml``) are fitted on measured power; for a chip that nobody measured:
+``E = sum flops*e_flop(dtype) + weight bytes*e_byte + KV bytes*e_kv + link bytes*e_link + P_static*T`` of one device.
+The coefficients (``hardware_specs/calibration/energy.yaml``) are fitted on measured power, an architecture each; for
+one that nobody measured they follow from the kind of its memory, its power limit and its peak:
 
 ======================  =======  ===========================================================================
 coefficient             unit     meaning
 ======================  =======  ===========================================================================
-static_share            1        power of an idle chip that is ready to work, as a share of the board's limit
-pj_per_byte             pJ/B     a byte from main memory to the cores and through them
+static_share            1        power of an idle chip that is ready to work, as a share of the board's limit; the
+                                 device's own ``idle_power``, where its file states one
+pj_per_byte             pJ/B     a byte of weights from main memory to the cores and through them; 0: from the next
+pj_per_byte_on_chip     pJ/B     the same without what the memory itself takes (by its kind: the technology table)
+kv_ratio                1        a byte of the KV cache over one of weights: kernels of attention pad groups of queries
 pj_per_flop16           pJ       one 16-bit matrix flop at full voltage; 0: from ``flop_power_ratio``
 flop_power_ratio        1        what the matrix units would draw at their peak over what the limit leaves them
 pj_per_link_byte        pJ/B     a byte sent to another device: the link, and memory at both ends
@@ -37,6 +41,7 @@ class EnergyFacts:
     """What energy formulas know of one device, in SI units; ``p10`` and ``p90`` are factors on the joules.
 
     ``limit_w`` is the power limit in force, ``board_w`` the one that the board leaves the factory with.
+    ``j_per_kv_byte`` None: as of other bytes.
     """
 
     static_w: float
@@ -49,6 +54,7 @@ class EnergyFacts:
     measured: bool
     p10: float
     p90: float
+    j_per_kv_byte: float | None = None
 
 
 @dataclass(frozen=True)
@@ -81,19 +87,27 @@ def energy_facts(device: Device) -> EnergyFacts | None:
         return None
     known = load_calibration("energy")
     situation = {
-        "device": device.name, "architecture": device.architecture, "vendor": device.vendor, "kind": device.kind,
+        "device": device.like or device.name, "architecture": device.architecture, "vendor": device.vendor,
+        "kind": device.kind,
     }  # fmt: skip
     c, band = known.coefficients(**situation), known.band(**situation)
-    static = device.idle_power_w if c["static_share"] == 0.0 and device.idle_power_w else None
-    static_w = c["static_share"] * device.power_w if static is None else static
+    static_w = device.idle_power_w or c["static_share"] * device.power_w
+    per_byte = c["pj_per_byte"] * _PICO or c["pj_per_byte_on_chip"] * _PICO + memory_j_per_byte(device)
     reference = _sixteen_bit_peak(device)
     per_flop16 = c["pj_per_flop16"] * _PICO or c["flop_power_ratio"] * (device.power_w - static_w) / reference
     per_flop = {d: per_flop16 * reference / device.peak_flops_per_s(d) for d in device.dtypes()}
     return EnergyFacts(
-        static_w, device.power_w, device.power_w, c["pj_per_byte"] * _PICO, c["pj_per_link_byte"] * _PICO, per_flop,
-        per_flop16,
-        device.name in known.measured_devices, band.p10, band.p90,
+        static_w, device.power_w, device.power_w, per_byte, c["pj_per_link_byte"] * _PICO, per_flop, per_flop16,
+        (device.like or device.name) in known.measured_devices, band.p10, band.p90, per_byte * c["kv_ratio"],
     )  # fmt: skip
+
+
+def memory_j_per_byte(device: Device) -> float:
+    """Return what a byte takes in the main memory and on its pins, by the kind that its name says."""
+    from perfmodel.cost.technology import technology  # most devices of a table are measured and need none
+
+    known = technology()
+    return known.j_per_byte.get(known.memory_type(device.main_memory.name), known.j_per_byte["hbm3"])
 
 
 def _sixteen_bit_peak(device: Device) -> float:
@@ -113,13 +127,14 @@ def dynamic_energy(counts: Counts, facts: EnergyFacts) -> Joules:
     compute: Number = 0.0
     memory: Number = 0.0
     link: Number = 0.0
+    kv_j = facts.j_per_byte if facts.j_per_kv_byte is None else facts.j_per_kv_byte
     for key, flops in counts.flops.items():
         tensor = key.engine == "tensor"
         each = facts.j_per_flop.get(key.dtype, facts.j_per_vector_flop) if tensor else facts.j_per_vector_flop
         compute = compute + flops * each
     for key, moved in counts.bytes.items():
         if key.tier == "main" and key.role in UNCACHED_ROLES:
-            memory = memory + moved * facts.j_per_byte
+            memory = memory + moved * (kv_j if key.role == "kv" else facts.j_per_byte)
         elif key.tier == "link" and key.direction == "write":
             link = link + moved * facts.j_per_link_byte
     return Joules(compute, memory, link)

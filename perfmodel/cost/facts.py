@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from perfmodel.devices.model import Device
+from perfmodel.devices.model import Device, MemoryTier
 from perfmodel.errors import InputError
 from perfmodel.numeric import Number
 
@@ -17,6 +17,8 @@ class ChipFacts:
     ``peaks`` are dense matrix-unit rates by dtype; ``vector_flops_per_s`` is the SIMT/SIMD float32 rate.
     ``core_count`` counts SMs, CUs, Xe-cores or tensor cores; ``llc`` is the last-level cache, ``on_chip_bytes`` all
     memory on the chip that activations may stay in. ``sparse_peaks`` are those of 2:4 sparse weights ("int8@2:4").
+    ``tiers`` are all memories, as the device's file states them, ``memory_kind`` the main one's technology: hbm, gddr,
+    lpddr, ddr, or empty. ``matrix_pace`` is "slow" where neither feeds nor watts can limit the matrix units.
     """
 
     name: str
@@ -33,6 +35,10 @@ class ChipFacts:
     vector_flops_per_s: Number
     on_chip_bytes: Number = 0.0
     sparse_peaks: Mapping[str, Number] = field(default_factory=dict[str, Number])
+    tiers: tuple[MemoryTier, ...] = ()
+    like: str = ""
+    memory_kind: str = ""
+    matrix_pace: str = ""
 
     def peak_flops_per_s(self, dtype: str) -> Number:
         """Return the dense matrix peak of a dtype; :class:`InputError` if the chip has none."""
@@ -69,10 +75,35 @@ def chip_facts(device: Device) -> ChipFacts:
         # without a stated vector rate assume 1/16 of the widest matrix rate, the least ratio in the library
         vector_flops_per_s=vector or max(peaks.values()) / 16,
         on_chip_bytes=sum(held),
+        tiers=device.memory,
+        like=device.like,
+        memory_kind=_memory_kind(device.main_memory.name),
+        matrix_pace=_matrix_pace(device, peaks),
         sparse_peaks={
             f"{dtype}@2:4": device.peak_flops_per_s(dtype, sparsity="2:4") for dtype in device.dtypes("tensor", "2:4")
         },
     )
+
+
+EASILY_FED_FLOPS_PER_CLOCK = 600.0
+"""16-bit flops of a core and clock that its caches always feed: GeForce's matrix units at half rate (32-bit sums)."""
+EASILY_POWERED_FLOPS_PER_J = 0.4e12
+"""16-bit peak over board power that no board must slow down for: GeForce cards and the H20 lie below it."""
+
+
+def _matrix_pace(device: Device, peaks: Mapping[str, Number]) -> str:
+    """Return "slow" for a GPU whose matrix units are slow for their feeds or for the board's power, else nothing."""
+    peak = max((peaks[dtype] for dtype in ("bfloat16", "float16") if dtype in peaks), default=0.0)
+    if device.kind != "gpu" or not peak:
+        return ""
+    fed = peak / (device.core_count * device.clock_hz) <= EASILY_FED_FLOPS_PER_CLOCK
+    powered = bool(device.power_w) and peak / (device.power_w or 1.0) <= EASILY_POWERED_FLOPS_PER_J
+    return "slow" if fed or powered else ""
+
+
+def _memory_kind(name: str) -> str:
+    """Return hbm, gddr, lpddr or ddr for a memory called by its standard (``HBM3e``, ``GDDR6X``), else nothing."""
+    return next((kind for kind in ("hbm", "gddr", "lpddr", "ddr") if name.lower().startswith(kind)), "")
 
 
 FLOPS_PER_S_OF_A_CORE = 16e12

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from perfmodel.calibration import Band, Calibration, Coefficients, load_calibration
 from perfmodel.cost.facts import ChipFacts, chip_facts
 from perfmodel.cost.link_facts import LinkFacts, link_for
 from perfmodel.devices import Device
+from perfmodel.devices.model import Mix
 from perfmodel.errors import PlanError
+
+if TYPE_CHECKING:
+    from perfmodel.cost.engines.base import Engine
 
 
 @dataclass(frozen=True)
@@ -18,7 +23,8 @@ class Machine:
 
     ``backend`` is the serving framework or kernel library (trtllm, vllm, sglang, nccl, or empty), ``timing`` how a
     kernel is timed: cuda_graph, kernel, nccl_tests, wall. ``warm`` says that a kernel is repeated on the same data.
-    ``form`` "accelerator" takes all times from :mod:`perfmodel.cost.accelerator`, "gpu" from forms of measured kernels.
+    ``engines`` are those of the device's file, by name; without any the engine ``form`` gives all times: "gpu" (forms
+    of measured kernels) or "accelerator" (networks on other chips). ``mix`` says how several share the operators.
     ``cold_weights`` is the share of a network's weights that the chip cannot keep between inferences.
     """
 
@@ -29,6 +35,8 @@ class Machine:
     warm: bool = False
     form: str = "gpu"
     cold_weights: float = 1.0
+    engines: tuple[tuple[str, Engine], ...] = ()
+    mix: Mix = Mix()
     _coefficients: dict[tuple[str, ...], Coefficients] = field(
         default_factory=dict[tuple[str, ...], Coefficients], compare=False, repr=False
     )
@@ -60,8 +68,9 @@ class Machine:
         chip = self.chip
         usable = self.warm or self.backend in known.about.get("backends_in_steps", (self.backend,))
         return {
-            "op": op, "dtype": dtype, "device": chip.name, "architecture": chip.architecture, "vendor": chip.vendor,
-            "kind": chip.kind, "backend": self.backend if usable else "", "timing": self.timing,
+            "op": op, "dtype": dtype, "device": chip.like or chip.name, "architecture": chip.architecture,
+            "vendor": chip.vendor, "kind": chip.kind, "memory": chip.memory_kind, "matrix_pace": chip.matrix_pace,
+            "backend": self.backend if usable else "", "timing": self.timing,
             "topology": self.link.topology if self.link else "",
         }  # fmt: skip
 
@@ -72,7 +81,16 @@ def machine_for(device: Device, devices_per_replica: int = 1, backend: str = "",
 
     Errors: :class:`PlanError` if the device has no link to that many others.
     """
-    return Machine(chip_facts(device), _step_link(device, devices_per_replica), backend, timing)
+    chip, link = chip_facts(device), _step_link(device, devices_per_replica)
+    return Machine(chip, link, backend, timing, engines=_engines(device, chip), mix=device.mix)
+
+
+def _engines(device: Device, chip: ChipFacts) -> tuple[tuple[str, Engine], ...]:
+    if not device.engines:
+        return ()
+    from perfmodel.cost.engines.registry import engines_of  # engines know machines, and most devices list none
+
+    return engines_of(device, chip)
 
 
 def _step_link(device: Device, ranks: int) -> LinkFacts | None:

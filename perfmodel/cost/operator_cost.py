@@ -2,91 +2,20 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
-from perfmodel.calibration import Coefficients
-from perfmodel.cost import accelerator
-from perfmodel.cost.bounds import Bound, operator_bound
-from perfmodel.cost.fused import fused_s
-from perfmodel.cost.gpu import (
-    attention_decode,
-    attention_prefill,
-    collectives,
-    conv,
-    elementwise,
-    exchange,
-    gather,
-    gemm,
-    lora,
-    mla_decode,
-    mla_prefill,
-    moe,
-    recurrence,
-    sparse,
-)
+from perfmodel.cost.bounds import Bound
+from perfmodel.cost.engines.base import Z80, Engine, static_dtype
+from perfmodel.cost.engines.registry import engine_class
 from perfmodel.cost.machine import Machine
-from perfmodel.numeric import Number, maximum, minimum
-from perfmodel.ops import OPERATORS, Collective, Experts, Fused, Linear, Operator
-from perfmodel.ops.conv import Convolution
+from perfmodel.cost.mixing import mixed_bound, mixed_s
+from perfmodel.errors import PlanError
+from perfmodel.numeric import Number, exp, maximum, minimum, where
+from perfmodel.ops import Collective, Operator
 
-Z80 = 1.2815515655446004
-"""Standard normal quantile of 90 %: p10 and p90 lie that many spreads from the median."""
-
-
-class _Form(NamedTuple):
-    """Coefficients and formula of a class of operators; ``stand_in`` is the measured one that an unmeasured is like."""
-
-    calibration: str
-    function: Callable[..., Number]
-    stand_in: str = ""
-
-
-_FORMS: dict[str, _Form] = {
-    "gemm": _Form("gemm", gemm.expected_s),
-    "attention_prefill": _Form("attention_prefill", attention_prefill.expected_s),
-    "attention_decode": _Form("attention_decode", attention_decode.expected_s),
-    "mla_prefill": _Form("mla_prefill", mla_prefill.expected_s),
-    "mla_decode": _Form("mla_decode", mla_decode.expected_s),
-    "moe": _Form("moe", moe.expected_s),
-    **{
-        kind: _Form("elementwise", elementwise.expected_s)
-        for kind in ("rmsnorm", "add_rmsnorm", "layernorm", "activation", "gated_activation", "add", "softmax", "rope",
-                     "quantise", "embedding")
-    },
-    **{
-        kind: _Form("elementwise", elementwise.expected_s, measured)
-        for kind, measured in {
-            "multiply": "add", "scale": "activation", "batchnorm": "activation", "groupnorm": "layernorm",
-            "copy": "activation", "pool": "activation", "resize": "activation",
-        }.items()
-    },
-    **{kind: _Form("conv", conv.expected_s) for kind in ("conv2d", "conv_transpose2d", "deform_conv2d")},
-    "batched_matmul": _Form("conv", conv.matmul_s),
-    "embedding_bag": _Form("elementwise", gather.expected_s, "embedding"),
-    "fused": _Form("conv", fused_s),
-    **{
-        kind: _Form("collectives", collectives.expected_s)
-        for kind in ("all_reduce", "all_gather", "reduce_scatter", "all_to_all", "send_recv")
-    },
-    "causal_conv": _Form("recurrence", recurrence.conv_s),
-    "scan_prefill": _Form("recurrence", recurrence.scan_prefill_s),
-    "scan_decode": _Form("recurrence", recurrence.scan_decode_s),
-    "index_scores": _Form("mla_decode", sparse.index_scores_s),
-    "sparse_latent": _Form("mla_decode", sparse.sparse_latent_s),
-    "sparse_latent_decode": _Form("mla_decode", sparse.sparse_latent_s),
-    "compressed_attention": _Form("mla_decode", sparse.compressed_s),
-    "compressed_attention_decode": _Form("mla_decode", sparse.compressed_s),
-    "lora": _Form("gemm", lora.expected_s),
-    "expert_exchange": _Form("exchange", exchange.expected_s),
-}  # fmt: skip
-
-
-def uncosted_operators() -> list[str]:
-    """Return the kinds of registered operators that no form gives a time for (none, if all is well)."""
-    return sorted(set(OPERATORS) - set(_FORMS))
+__all__ = ["Z80", "OperatorCost", "bound_of", "engines_for", "expected_s", "operator_cost", "spreads", "static_dtype"]
 
 
 @dataclass(frozen=True)
@@ -95,8 +24,8 @@ class OperatorCost:
 
     bound: Bound
     expected_s: Number
-    spread_low: float
-    spread_high: float
+    spread_low: Number
+    spread_high: Number
 
     @property
     def bound_s(self) -> Number:
@@ -106,49 +35,87 @@ class OperatorCost:
     @property
     def p10_s(self) -> Number:
         """Return the time that one in ten stays under: never below the bound."""
-        return maximum(self.expected_s * math.exp(-Z80 * self.spread_low), self.bound_s)
+        return maximum(self.expected_s * exp(-Z80 * self.spread_low), self.bound_s)
 
     @property
     def p90_s(self) -> Number:
         """Return the time that nine in ten stay under."""
-        return self.expected_s * math.exp(Z80 * self.spread_high)
+        return self.expected_s * exp(Z80 * self.spread_high)
 
 
-def static_dtype(op: Operator) -> str:
-    """Return the precision name by which coefficients are looked up."""
-    if isinstance(op, (Linear, Experts, Convolution)):
-        return op.format.calibrated_as
-    return getattr(op, "dtype", "bfloat16")
+def engines_for(op: Operator, machine: Machine) -> tuple[Engine, ...]:
+    """Return the engines that may run an operator: those of the device that can, or the machine's form.
+
+    Collectives take the measured libraries' forms, unless an engine ("links") takes them. Errors: :class:`PlanError`
+    if no engine runs the operator.
+    """
+    if not machine.engines:
+        return (_plain(machine.form),)
+    found = tuple(engine for _, engine in machine.engines if engine.takes(op))
+    if not found and isinstance(op, Collective):
+        return (_plain("gpu"),)
+    if not found:
+        names = ", ".join(f"{name} ({engine.NAME})" for name, engine in machine.engines)
+        raise PlanError(
+            f"no engine of {machine.chip.name} runs '{op.KIND}' operators: it has {names}; "
+            "list one more, such as {name: rest, form: roofline}"
+        )
+    return found
+
+
+@lru_cache(maxsize=8)
+def _plain(form: str) -> Engine:
+    """Return the engine of a form that has no settings."""
+    return engine_class(form)()
 
 
 def expected_s(op: Operator, machine: Machine) -> Number:
-    """Return the expected time of an operator, without holding it to the bound."""
-    if machine.form == "accelerator":
-        c = machine.coefficients("accelerator", op.KIND, static_dtype(op))
-        return accelerator.expected_s(op, machine.chip, c, machine.cold_weights)
-    if isinstance(op, Fused):
-        return fused_s(op, machine.chip, lambda part: expected_s(part, machine))
-    form = _FORMS[op.KIND]
-    c: Coefficients = machine.coefficients(form.calibration, form.stand_in or op.KIND, static_dtype(op))
-    extra: tuple[Any, ...] = (machine.link,) if isinstance(op, Collective) else ()
-    unfused = {"kernels": kernels} if (kernels := getattr(op, "kernels", 1)) > 1 else {}
-    return form.function(op, machine.chip, c, *extra, warm=machine.warm, **unfused)
+    """Return the expected time of an operator, without holding it to the bound.
+
+    Of several engines that of the one that the machine's mix picks (the fastest), or of all together.
+    """
+    engines = engines_for(op, machine)
+    if len(engines) == 1:
+        return engines[0].expected_s(op, machine.chip, machine)
+    bounds = [engine.bound(op, machine.chip, machine) for engine in engines]
+    times = [
+        maximum(engine.expected_s(op, machine.chip, machine), bound.time_s)
+        for engine, bound in zip(engines, bounds, strict=True)
+    ]
+    return mixed_s(op, machine.mix, times, [engine.start_s for engine in engines], _shared_s(engines, bounds))
 
 
 def bound_of(op: Operator, machine: Machine) -> Bound:
-    """Return the bound of an operator on a machine."""
-    bound = operator_bound(op, op.counts(), machine.chip, machine.link, machine.warm)
-    if machine.cold_weights == 1.0:
-        return bound
-    # what the chip can keep from one inference to the next need not come from memory again
-    return replace(bound, memory_s=bound.memory_s * machine.cold_weights)
+    """Return the bound of an operator on a machine: of several engines that of the mix."""
+    engines = engines_for(op, machine)
+    bounds = [engine.bound(op, machine.chip, machine) for engine in engines]
+    if len(bounds) == 1:
+        return bounds[0]
+    return mixed_bound(op, machine.mix, bounds, _shared_s(engines, bounds))
 
 
-def spreads(op: Operator, machine: Machine) -> tuple[float, float]:
-    """Return the ln-scale sigmas below and above the expected time."""
-    form = _FORMS[op.KIND] if machine.form == "gpu" else _Form("accelerator", accelerator.expected_s)
-    band = machine.band(form.calibration, form.stand_in or op.KIND, static_dtype(op))
-    return -math.log(minimum(band.p10, 1.0)) / Z80, math.log(maximum(band.p90, 1.0)) / Z80
+def _shared_s(engines: Sequence[Engine], bounds: Sequence[Bound]) -> Number:
+    """Return what the main memory takes for an operator if at least two engines draw on it, whoever has which part."""
+    drawn = [bound.memory_s for engine, bound in zip(engines, bounds, strict=True) if not engine.own_memory]
+    return minimum(drawn[0], *drawn[1:]) if len(drawn) > 1 else 0.0
+
+
+def spreads(op: Operator, machine: Machine) -> tuple[Number, Number]:
+    """Return the ln-scale sigmas below and above the expected time: of the fastest engine; the widest of a mix."""
+    engines = engines_for(op, machine)
+    low, high = engines[0].spreads(op, machine.chip, machine)
+    if len(engines) == 1:
+        return low, high
+    least = engines[0].expected_s(op, machine.chip, machine)
+    for engine in engines[1:]:
+        a, b = engine.spreads(op, machine.chip, machine)
+        if machine.mix.policy != "time":
+            low, high = maximum(low, a), maximum(high, b)
+            continue
+        time = engine.expected_s(op, machine.chip, machine)
+        low, high = where(time < least, a, low), where(time < least, b, high)
+        least = minimum(time, least)
+    return low, high
 
 
 def operator_cost(op: Operator, machine: Machine) -> OperatorCost:

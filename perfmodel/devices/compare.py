@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from perfmodel.devices.model import Device
+from perfmodel.devices.override import engine_values
 
 Field = str | float | int | None
 
@@ -18,6 +19,7 @@ _PLAIN = (
     "max_clock_hz",
     "power_w",
     "idle_power_w",
+    "die_area_mm2",
 )
 
 
@@ -44,6 +46,11 @@ def flatten_device(device: Device) -> dict[str, Field]:
             flat[f"{start}.rails"] = link.rails
         if link.oversubscription != 1.0:
             flat[f"{start}.oversubscription"] = link.oversubscription
+    for engine in device.engines:
+        flat[f"engines.{engine.name}.form"] = engine.form
+        flat |= {f"engines.{engine.name}.{key}": value for key, value in engine_values(engine).items()}
+    if len(device.engines) > 1:
+        flat |= {"mix.policy": device.mix.policy, "mix.threshold": device.mix.threshold}
     for price in device.prices:
         flat[f"prices.{price.kind}.{price.provider}.usd_per_device"] = price.usd_per_device
         flat[f"prices.{price.kind}.{price.provider}.date"] = price.date

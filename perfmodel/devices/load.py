@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from perfmodel.devices.model import UNLIMITED_DOMAIN, Device, Link, MemoryTier, Peak, Price, System
+from perfmodel.devices.model import UNLIMITED_DOMAIN, Device, EngineSpec, Link, MemoryTier, Mix, Peak, Price, System
 from perfmodel.devices.schema import DEVICE_RULE, SCHEMA, SYSTEM_RULE, SYSTEM_SCHEMA
 from perfmodel.errors import Fault, SpecError, UnknownNameError
 from perfmodel.specs.locate import USER_FOLDERS, find_spec, list_specs
@@ -112,6 +112,7 @@ def _hash(text: str) -> str:
 def _device(node: Node, path: str, spec_hash: str) -> Device:
     values, cited = read_spec(DEVICE_RULE, node, path, SCHEMA)
     _check_tiers(node, values, path)
+    _check_engines(values, path)
     chip = values["chip"]
     process = chip.get("process")
     return Device(
@@ -136,7 +137,28 @@ def _device(node: Node, path: str, spec_hash: str) -> Device:
         spec_hash=spec_hash,
         path=path,
         prices=_prices(values),
+        engines=tuple(_engines(values)),
+        die_area_mm2=None if "area" not in chip else round(chip["area"] * 1e6, 6),
+        like=values.get("like", ""),
+        mix=Mix(**values.get("mix", {})),
     )
+
+
+def _engines(values: Mapping[str, Any]) -> Iterator[EngineSpec]:
+    for i, entry in enumerate(values.get("engines", ())):
+        node: Node = entry[""]
+        text = json.dumps(node.plain(), sort_keys=True)
+        yield EngineSpec(entry["name"], entry["form"], text, f"engines[{i}]", node)
+
+
+def _check_engines(values: Mapping[str, Any], path: str) -> None:
+    named: set[str] = set()
+    for i, entry in enumerate(values.get("engines", ())):
+        if entry["name"] in named:
+            node: Node = entry[""]
+            fault = Fault(node.line, node.column, f"engines[{i}].name", f"'{entry['name']}' names two engines")
+            raise SpecError.of(path, [fault])
+        named.add(entry["name"])
 
 
 def _system(node: Node, path: str, spec_hash: str) -> System:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from perfmodel.errors import InputError, did_you_mean
 from perfmodel.specs.provenance import Source
+from perfmodel.specs.yaml_strict import Node
 
 WHAT_IF = "what-if: "
 """How the note of a number that is not the device's own begins."""
@@ -70,6 +71,38 @@ class Price:
     date: str
 
 
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """How engines share operators: each to the fastest ("time"), by operations a byte ("intensity"), divided ("split").
+
+    From ``threshold`` operations a byte on an operator goes to the first engine in the file, else to the last.
+    """
+
+    policy: str = "time"
+    threshold: float = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSpec:
+    """One entry of ``engines``: a name, the form whose formulas hold, and its block, unread.
+
+    ``text`` is the block as JSON, by which entries compare; ``node`` is the same with positions, ``place`` its path.
+    """
+
+    name: str
+    form: str
+    text: str
+    place: str
+    node: Node = field(compare=False, repr=False)
+
+    @property
+    def block(self) -> Node:
+        """The block without the name and form, which are the same for every form."""
+        kept = Node({k: v for k, v in (self.node.mapping or {}).items() if k not in ("name", "form")})
+        kept.line, kept.column = self.node.line, self.node.column
+        return kept
+
+
 @dataclass(frozen=True)
 class System:
     """Devices joined to nodes, and nodes to a cluster: ``links`` and ``prices`` stand in place of the device's own.
@@ -100,7 +133,8 @@ class Device:
     ``core_count`` counts SMs, CUs, Xe-cores or tensor cores. ``clock_hz`` is the clock at which the tensor peaks hold,
     ``max_clock_hz`` the highest boost; ``power_w`` is the board limit. ``field_sources`` names for each number the id
     of its entry in ``sources``; ``spec_hash`` identifies the file's content. ``system`` names the system whose links
-    and prices stand here in place of the device's own.
+    and prices stand here in place of the device's own. ``die_area_mm2`` is of all dies that compute. ``engines`` are
+    read by :mod:`perfmodel.cost.engines.registry`.
     """
 
     name: str
@@ -125,6 +159,10 @@ class Device:
     path: str
     prices: tuple[Price, ...] = ()
     system: str = ""
+    engines: tuple[EngineSpec, ...] = ()
+    mix: Mix = Mix()
+    like: str = ""
+    die_area_mm2: float | None = None
 
     @cached_property
     def _rates(self) -> dict[tuple[str, str, str], float]:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from perfmodel.errors import did_you_mean
 from perfmodel.specs.provenance import SOURCES_RULE
-from perfmodel.specs.schema import Block, Date, Either, Listing, Quantity, Real, Table, Text, Whole
+from perfmodel.specs.schema import Block, Date, Either, Listing, Open, Quantity, Reading, Real, Table, Text, Whole
+from perfmodel.specs.yaml_strict import Node
 
 SCHEMA = "device/1"
 SYSTEM_SCHEMA = "system/1"
@@ -47,8 +51,61 @@ ARCHITECTURES = (
     "cortex-a76",
     "sapphire-rapids",
     "zen4",
+    "cxl-pnm",
+    "rbln",
+    "raptor-lake",
+    "cdna",
+    "cdna5",
+    "rubin",
+    "rdna3",
+    "rdna3.5",
+    "rdna4",
+    "vega",
+    "alchemist",
+    "xe-hpc",
+    "tpu-v1",
+    "tpu-v2",
+    "tpu-v3",
+    "neuron-v4",
+    "tensix",
+    "ipu",
+    "maia",
+    "mtia",
+    "mediatek-apu",
+    "pixel-tpu",
+    "exynos-npu",
+    "cortex-a53",
+    "cambricon",
+    "systolic-array",
+    "hbm-pim",
+    "gddr6-aim",
+    "attacc",
+    "duplex",
+    "upmem",
+    "neoverse",
 )
-"""Architectures: a calibration family each; a new device of a new architecture adds its word here."""
+"""Architectures that are known, a calibration family each; a device may name a new one (:class:`_Architecture`)."""
+
+
+class _Architecture(Text):
+    """A word for an architecture: one that is known, or a new one that is no misspelling of a known one."""
+
+    def read(self, node: Node, path: str, reading: Reading, source: str | None) -> Any:
+        word = super().read(node, path, reading, source)
+        if word is None or word in ARCHITECTURES:
+            return word
+        from difflib import get_close_matches  # only a new word pays for it
+
+        near = get_close_matches(word, ARCHITECTURES, cutoff=0.8)
+        # another generation ("zen5") differs in its digits, a slip ("hoper") in its letters
+        if not near or _letters(word) in {_letters(known) for known in near}:
+            return word
+        return reading.fault(node, path, f"must not be '{word}'{did_you_mean(word, ARCHITECTURES)}")
+
+
+def _letters(word: str) -> str:
+    return "".join(letter for letter in word if letter.isalpha())
+
 
 ENGINES = ("tensor", "vector")
 DTYPES = ("float64", "float32", "tf32", "float16", "bfloat16", "fp8", "fp6", "fp4", "int8", "int4")
@@ -91,9 +148,15 @@ _PRICE = Block(
     {"kind": Text(PRICE_KINDS), "usd": Real(), "date": Date()},
     {"provider": Text(), "devices": Whole()},
 )
+POLICIES = ("time", "intensity", "split")
+"""How several engines share the operators (:class:`perfmodel.devices.model.Mix`)."""
+
+_ENGINE = Open({"name": Text(), "form": Text()})
+"""An entry of ``engines``; its other keys are those of the form, which ``perfmodel.cost.engines`` checks."""
+
 _CHIP = Block(
     {"cores": Whole(), "clock": Quantity("hertz")},
-    {"max_clock": Quantity("hertz"), "process": Quantity("metres")},
+    {"max_clock": Quantity("hertz"), "process": Quantity("metres"), "area": Quantity("square_metres")},
 )
 
 DEVICE_RULE = Block(
@@ -102,7 +165,7 @@ DEVICE_RULE = Block(
         "name": Text(),
         "vendor": Text(),
         "kind": Text(KINDS),
-        "architecture": Text(ARCHITECTURES),
+        "architecture": _Architecture(),
         "released": Date(),
         "chip": _CHIP,
         "peaks": Table(Table(_PEAK, DTYPES, least=1), ENGINES, least=1),
@@ -111,8 +174,11 @@ DEVICE_RULE = Block(
     },
     {
         "aliases": Listing(Text()),
+        "like": Text(),
         "power": Quantity("watts"),
         "idle_power": Quantity("watts"),
+        "engines": Listing(_ENGINE, least=1),
+        "mix": Block({"policy": Text(POLICIES)}, {"threshold": Real()}),
         "links": Listing(_LINK),
         "prices": Listing(_PRICE),
         "notes": Listing(Text()),

@@ -151,20 +151,21 @@ def _made_of(setup: Setup, metric: str) -> list[str]:
         return [lines[metric]]
     if setup.question.mode == "disagg":
         lines = {
-            "ttft": "TTFT = max(host + (a + k*queue)*prefill(g), pool's limit N*prefill(g)/slots - (O-1)*TPOT)",
+            "ttft": "TTFT = max(host + a*prefill(g) + k*queue*full, pool's limit N*full/slots - (O-1)*TPOT)",
             "tpot": "TPOT = decode(n), n = requests of one decode worker",
             "e2e": "E2E = TTFT + (O-1)*TPOT",
         }
         return [lines[metric]]
     lines = {
-        "ttft": "TTFT = host + a*mix + k*(n/g - 1)*extra + (B - n)/throughput",
-        "tpot": "TPOT = decode(n) + share*extra*(n/g - 1)/O",
+        "ttft": "TTFT = host + a*mix + q*extra*(n/g - 1) + (B - n)/throughput",
+        "tpot": "TPOT = decode(n) + (1 - q)*extra*(n/g - 1)/O",
         "e2e": "E2E = TTFT + (O-1)*TPOT",
     }
     return [
         lines[metric],
-        "mix = prefill(g) + decode attention(n); extra = max(mix - decode(n), 0): what a prompt adds to a decode step",
-        "host, a, k, share: fitted on the engine's serving runs (hardware_specs/calibration/serving.yaml)",
+        "mix = prefill(g) + unshared(n); extra = min(max(mix - decode(n), 0), full): what a prompt adds",
+        "full = what a prompt takes of a step with as many prompts as the token budget holds",
+        "host, a, q: fitted on the engine's serving runs (hardware_specs/calibration/serving.yaml)",
         "n = requests running in a replica (in flight, as far as memory holds them); g = attention groups",
         "bound: the request alone on an idle machine",
     ]

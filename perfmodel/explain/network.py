@@ -132,7 +132,7 @@ def _key(setup: NetworkSetup) -> tuple[str, str, str]:
 
 
 def _coefficients(setup: NetworkSetup) -> Mapping[str, Any]:
-    return setup.machine.coefficients(*_key(setup))
+    return {} if setup.machine.engines else setup.machine.coefficients(*_key(setup))
 
 
 def _value(setup: NetworkSetup, field: str) -> float:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from perfmodel.cost.accelerator import traffic
+from perfmodel.cost.engines.accelerator import traffic
 from perfmodel.cost.facts import ChipFacts
 from perfmodel.errors import PerfmodelError
 from perfmodel.fitting.common import write_calibration
@@ -136,7 +136,7 @@ class Design:
         self.table = np.array(rows)
 
     def seconds(self, c: Mapping[str, float]) -> Any:
-        """Return the expected seconds of each run, by :mod:`perfmodel.cost.accelerator`."""
+        """Return the expected seconds of each run, by :mod:`perfmodel.cost.engines.accelerator`."""
         import numpy as np
 
         kernel, work, inputs, outputs, kind = self.table.T
@@ -233,7 +233,7 @@ def write(path: Path, shared: Mapping[str, float], found: Mapping[str, Any], run
         bands += [{"when": {"vendor": name, "measured": m}, "set": band} for m, band in result["bands"].items()]
     write_calibration(path, {
         "schema": "calibration/1", "operator": "accelerator",
-        "form": "arithmetic against memory traffic (perfmodel/cost/accelerator.py)",
+        "form": "arithmetic against memory traffic (perfmodel/cost/engines/accelerator.py)",
         "data": ["qualcomm/ai-hub-models perf.yaml", "hailo-ai/hailo_model_zoo", "airockchip/rknn_model_zoo"],
         "date": "2026-11-21",
         "split": "half of the networks held out by crc32 of the name; each device left out in turn; the rules below "

@@ -8,13 +8,13 @@ evaluation a coefficient, however many groups there are.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from perfmodel.fitting.common import facts_by_row, read_measured, shape_split, three_errors, write_calibration
+from perfmodel.fitting.common import facts_by_row
+from perfmodel.fitting.generations import rename_rule
+from perfmodel.fitting.procedure import fixed_coefficients
 from perfmodel.formats import find_cache_encoding
 
 ROBUST = 0.15
@@ -22,12 +22,6 @@ ROBUST = 0.15
 
 FIXED = 1e6
 """Stiffness of what must not move."""
-
-DATA = (
-    "ai-dynamo/aiconfigurator performance tables, commit 095f58a5, Apache-2.0, NVIDIA Corporation",
-    "casys-kaist/LLMServingSim, MIT",
-    "alibaba/InferSim, Apache-2.0",
-)
 
 
 @dataclass(frozen=True)
@@ -51,8 +45,10 @@ Parameter = tuple[str, tuple[str, ...], tuple[str, ...]]
 class Recipe:
     """What one operator's fit consists of.
 
-    ``split`` are the static columns that pick the formula, ``fixed`` rules that are not fitted, ``given`` the
-    coefficients whose base value stays as it is, ``start`` factors (ln) that do not start at 1.
+    ``split`` are the static columns that pick the formula, ``fixed`` rules that are not fitted (``set`` holds in the
+    fit too, ``scale`` is only written), ``given`` the coefficients whose base value stays as it is, ``start`` factors
+    (ln) that do not start at 1. ``row_weight``: the share of an independent observation that a row counts for (rows of
+    a device err together). ``terms``: what the formula is without a physical term, as coefficients set to nothing.
     """
 
     operator: type[Any]
@@ -64,6 +60,8 @@ class Recipe:
     fixed: tuple[dict[str, Any], ...] = ()
     given: tuple[str, ...] = ("host_us",)
     start: Mapping[Parameter, float] = field(default_factory=dict[Parameter, float])
+    row_weight: float = 1.0
+    terms: Mapping[str, Mapping[str, float]] = field(default_factory=dict[str, Mapping[str, float]])
 
     @property
     def name(self) -> str:
@@ -87,12 +85,14 @@ class Rows:
                 static["causal"] = bool(static["causal"])
             numbers = {name: part[name].to_numpy(float) for name in recipe.operator.DOMAIN}
             self.blocks.append((rows, recipe.operator(**numbers, **static), facts_by_row(part["device"])))
+        self.fixed = fixed_coefficients([rule for rule in recipe.fixed if "set" in rule], frame)
 
     def log_seconds(self, c: Mapping[str, Any]) -> Any:
         """Return the log of the expected seconds of every row for coefficients given as arrays."""
         import numpy as np
 
         out = np.empty(self.count)
+        c = {**c, **{name: np.where(np.isnan(v), c.get(name, v), v) for name, v in self.fixed.items()}}
         for rows, op, chip in self.blocks:
             out[rows] = self.recipe.expected_s(op, chip, {name: value[rows] for name, value in c.items()})
         return np.log(out)
@@ -177,7 +177,7 @@ class Fit:
             if columns:
                 scales.setdefault((columns, values), {})[name] = math.exp(value)
         scaled = [{"when": dict(zip(c, v, strict=True)), "scale": scale} for (c, v), scale in scales.items()]
-        return [{"set": base}, *self.recipe.fixed, *scaled]
+        return [{"set": base}, *self.recipe.fixed, *(rename_rule(rule) for rule in scaled)]
 
 
 def fit(recipe: Recipe, frame: Any, least: float = 0.04, iterations: int = 30) -> Fit:
@@ -206,7 +206,7 @@ def _solve(recipe: Recipe, rows: Rows, frame: Any, stiffness: Mapping[Parameter,
         c = coefficients(recipe, at, indicators)
         r = rows.log_seconds(c) - rows.target
         loss = 2 * ROBUST**2 * (np.sqrt(1 + (r / ROBUST) ** 2) - 1)
-        return float(loss.sum() + (held * at * at).sum()), c, r
+        return float(recipe.row_weight * loss.sum() + (held * at * at).sum()), c, r
 
     now, c, r = cost(theta)
     damping = 1e-2
@@ -215,7 +215,7 @@ def _solve(recipe: Recipe, rows: Rows, frame: Any, stiffness: Mapping[Parameter,
         for name, applies in indicators.items():
             slope = (rows.log_seconds({**c, name: c[name] * 1.001}) - rows.target - r) / np.log(1.001)
             jacobian += sparse.diags(slope) @ applies
-        weight = 1 / np.sqrt(1 + (r / ROBUST) ** 2)
+        weight = recipe.row_weight / np.sqrt(1 + (r / ROBUST) ** 2)
         normal = (jacobian.T @ sparse.diags(weight) @ jacobian).toarray() + np.diag(held)
         gradient = jacobian.T @ (weight * r) + held * theta
         gain = 0.0
@@ -233,85 +233,20 @@ def _solve(recipe: Recipe, rows: Rows, frame: Any, stiffness: Mapping[Parameter,
     return theta
 
 
-def left_out_ratios(recipe: Recipe, frame: Any, most: int = 9000) -> Any:
-    """Return expected/measured of every row, by a fit (on at most ``most`` rows) that never saw the row's device."""
+def left_out_ratios(recipe: Recipe, frame: Any, near: Fit, most: int = 9000) -> Any:
+    """Return expected/measured of every row, by a fit (on at most ``most`` rows) that never saw the row's device.
+
+    The refits start at ``near``, less what it knows of the device.
+    """
     import numpy as np
 
     ratio = np.full(len(frame), np.nan)
     for device in sorted(frame["device"].unique()):
         own = (frame["device"] == device).to_numpy()
         rest = frame[~own]
+        start = {key: value for key, value in near.values.items() if device not in key[2]}
+        weight = recipe.row_weight * max(1.0, len(rest) / most)
         rest = rest.sample(min(most, len(rest)), random_state=0).reset_index(drop=True)
-        ratio[own] = fit(recipe, rest, iterations=15).ratio(frame[own].reset_index(drop=True))
+        unseeing = replace(recipe, start=start, row_weight=weight)
+        ratio[own] = fit(unseeing, rest, iterations=15).ratio(frame[own].reset_index(drop=True))
     return ratio
-
-
-def main(recipe: Recipe, by: Sequence[str], arguments: Sequence[str] | None = None) -> None:
-    """Fit, print the errors and write the file: ``--data DIR_OR_CSV [--out FILE]``."""
-    import numpy as np
-
-    parser = argparse.ArgumentParser(description=f"Fit the {recipe.name} form on measured kernels.")
-    parser.add_argument("--data", required=True, help=f"a CSV file, or a folder with {recipe.name}.csv.gz")
-    parser.add_argument("--out", type=Path, help="calibration file to write")
-    given = parser.parse_args(arguments)
-    frame = read_measured(given.data, recipe.name)
-    shape = [*recipe.operator.DOMAIN, *(["causal"] if "causal" in recipe.split else [])]
-    if "causal" in recipe.split:
-        frame["mask"] = frame["causal"].map({True: "causal", False: "full"})
-    held = shape_split(frame, shape)
-    fitted = fit(recipe, frame[~held].reset_index(drop=True)).ratio(frame)
-    left_out = left_out_ratios(recipe, frame)
-    roofline = Rows(recipe, frame).roofline_s() / (frame["latency_us"].to_numpy() * 1e-6)
-    errors = three_errors(frame, held, fitted, left_out, roofline, by)
-    if given.out is None:
-        return
-    final = fit(recipe, frame)
-    sibling = frame["architecture"].isin(SIBLINGS).to_numpy()
-    document = {
-        "schema": "calibration/1",
-        "operator": recipe.name,
-        "form": recipe.form,
-        "data": list(DATA),
-        "date": "2026-11-20",
-        "split": f"30 % of the shapes ({', '.join(shape)}) held out by a hash; "
-        "left out: refitted without each device in turn; the rules are refitted on all rows",
-        "errors": {"unit": "% of |expected/measured - 1|", **errors},
-        "measured_devices": sorted(frame["device"].unique()),
-        "rules": final.rules(),
-        "bands": [
-            *_bands(frame, left_out, "false", ((),), np.isfinite(left_out)),
-            *_bands(frame, left_out, "false", (("architecture",), ("architecture", "backend")), sibling),
-            *_bands(frame, fitted, "true", ((), ("backend",), ("backend", "architecture")), held),
-        ],
-    }
-    write_calibration(given.out, document)
-
-
-SIBLINGS = ("blackwell",)
-"""Architectures of which two measured devices tell what a new sibling's error is."""
-
-LIKE_SIBLINGS = ("blackwell", "hopper")
-"""Architectures of datacentre devices whose new members are expected to err as much as those of ``SIBLINGS``."""
-
-
-def _bands(frame: Any, ratio: Any, measured: str, groups: Sequence[tuple[str, ...]], rows: Any) -> list[dict[str, Any]]:
-    """Return p10 and p90 of measured/expected for each group of the chosen rows (``()``: all of them)."""
-    import numpy as np
-
-    part, inverse = frame[rows], 1.0 / ratio[rows]
-    rules: list[dict[str, Any]] = []
-    for columns in groups:
-        found: dict[Any, Any] = {(): np.arange(len(part))}
-        if columns:
-            found = part.reset_index(drop=True).groupby(list(columns)).indices
-        for values, members in sorted(found.items()):
-            if len(members) >= 60:
-                low, high = np.quantile(inverse[members], [0.1, 0.9])
-                named: dict[str, Any] = dict(
-                    zip(columns, values if isinstance(values, tuple) else (values,), strict=True)
-                )
-                if measured == "false" and named.get("architecture") in SIBLINGS:
-                    named["architecture"] = list(LIKE_SIBLINGS)
-                band = {"p10": float(min(low, 1.0)), "p90": float(max(high, 1.0))}
-                rules.append({"when": {"measured": measured, **named}, "set": band})
-    return rules

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from perfmodel.cost.gpu.attention_decode import expected_s
-from perfmodel.fitting.attention import Level, Recipe, main
+from perfmodel.fitting.attention import Level, Recipe
+from perfmodel.fitting.attention_report import main
+from perfmodel.fitting.generations import DEDICATED
 from perfmodel.ops import AttentionDecode
 
 BASE = {
@@ -16,6 +18,7 @@ BASE = {
 }  # fmt: skip
 KERNEL = tuple(BASE)
 BY_DEVICE = ("launch_kclk", "bandwidth_share", "block_kclk", "key_clk", "block_bytes_per_clock")
+CAST = ("cast_key", "cast_launch", "cast_block", "cast_unpacking", "bandwidth_fp8")
 BARE = ("",)
 """Rows of no named backend stay at the middle of the backends."""
 
@@ -26,11 +29,12 @@ RECIPE = Recipe(
     split=("dtype", "kv_dtype"),
     base={**BASE, "host_us": 1.0},
     levels=(
-        Level(("timing",), KERNEL, 0.5, ("cuda_graph",)),
-        Level(("timing",), ("host_us",), 0.02, ("cuda_graph", "kernel")),
+        Level(("timing",), KERNEL, 0.5, ("cuda_graph", "wall")),
         Level(("backend",), KERNEL, 0.5, BARE),
-        Level(("architecture",), KERNEL, 0.5),
-        Level(("backend", "architecture"), KERNEL, 0.8, BARE),
+        Level(("generation",), KERNEL, 0.5, ("general",)),
+        Level(("architecture",), KERNEL, 1.5, DEDICATED),
+        Level(("backend", "generation"), KERNEL, 0.8, (*BARE, "general")),
+        Level(("backend", "architecture"), KERNEL, 1.6, (*BARE, *DEDICATED)),
         Level(
             ("backend", "device"),
             (*BY_DEVICE, "cast_launch", "cast_key", "odd_launch_kclk", "head_256", "splitting"),
@@ -39,8 +43,21 @@ RECIPE = Recipe(
         ),
         Level(("device",), BY_DEVICE, 5.0),
     ),
-    start={("host_us", ("timing",), ("wall",)): 3.2},
-)
+    fixed=({"when": {"timing": "wall"}, "set": {"host_us": 25.0}},),
+    terms={
+        "launch": {"launch_kclk": 1e-9, "window_launch_kclk": 1e-9, "odd_launch_kclk": 1e-9},
+        "start of a block": {"block_kclk": 1e-9},
+        "latency of a lone block's keys": {"key_clk": 1e-9},
+        "joining of splits": {"combine_kclk": 1e-9, "merge_clk": 1e-9},
+        "splits short of the best": {"splitting": 1.0},
+        "heads that share a block": {"unpacking": 1e-9, "unpacking_window": 1e-9, "unpacking_wide": 1e-9},
+        "what a core pulls": {"block_bytes_per_clock": 1e6},
+        "matrix peak": {"efficiency": 1e6},
+        "widths of head and group": dict.fromkeys(("wide_key", "head_64", "head_192", "head_256", "head_512"), 1.0),
+        "the cast of a narrow cache": dict.fromkeys(CAST, 1.0),
+        "cache that stays warm": {"llc_share": 1e-9},
+    },
+)  # fmt: skip
 
 if __name__ == "__main__":
     main(RECIPE, ("device", "dtype", "kv_dtype"))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from perfmodel.cost.facts import ChipFacts
 from perfmodel.cost.gpu.collectives import expected_s
 from perfmodel.cost.link_facts import LinkFacts, link_of_topology
+from perfmodel.fitting.common import facts_by_row
 from perfmodel.fitting.procedure import Recipe, main
 from perfmodel.fitting.shrinkage import Model, Offsets, Start
 from perfmodel.ops import AllGather, AllReduce, AllToAll, ReduceScatter, SendRecv
@@ -15,7 +17,7 @@ START = {
     "ramp_us": Start(30, 1), "ramp_mib": Start(10, 1), "bus_power": Start(1.5, 0.5), "outer_us": Start(20, 1),
     "outer_efficiency": Start(0.7, 0.3), "outer_ramp_us": Start(10, 1), "rail_power": Start(1, 0.1),
     "custom_us": Start(4, 1), "custom_step_us": Start(0.2, 1), "oneshot_efficiency": Start(0.6, 0.5),
-    "twoshot_efficiency": Start(0.6, 0.5), "twoshot_us": Start(2, 1),
+    "twoshot_efficiency": Start(0.6, 0.5), "twoshot_us": Start(2, 1), "ramp_power": Start(0.5, 0.5),
 }  # fmt: skip
 KINDS = {kind.KIND: kind for kind in (AllReduce, AllGather, ReduceScatter, AllToAll, SendRecv)}
 LIBRARY = ("launch_us", "step_us", "efficiency", "pair_loss", "ramp_us", "ramp_mib")
@@ -24,7 +26,8 @@ OUTER = ("outer_us", "outer_efficiency", "outer_ramp_us", "rail_power")
 OFFSETS = (
     Offsets(("op",), LIBRARY, 0.5),
     Offsets(("timing",), ("launch_us", "step_us", "efficiency", "ramp_us", "ramp_mib"), 0.5),
-    Offsets(("wiring",), LIBRARY, 0.5, without=("switch",)),
+    Offsets(("wiring",), (*LIBRARY, *CUSTOM), 0.5, without=("switch",)),
+    Offsets(("spans",), LIBRARY, 0.5, without=("node",)),
     Offsets(("architecture",), (*LIBRARY, *CUSTOM, "bus_power"), 0.3),
     Offsets(("backend",), (*CUSTOM, "efficiency", "ramp_us", "ramp_mib", "bus_power", "pair_loss"), 0.4),
     Offsets(("architecture", "backend"), (*CUSTOM, "ramp_us"), 0.3),
@@ -53,24 +56,24 @@ NODES = [f"multi-node({topology})" for topologies in REACHES.values() for topolo
 
 
 def prepare(frame: Any) -> Any:
-    """Add the columns ``wiring`` (switch, bus or pair) and ``reach`` (the same inside a node, else nodes)."""
+    """Add the columns ``wiring`` (switch, bus or pair), ``reach`` (the same in a node, else nodes) and ``spans``."""
     wirings = {topology: wiring for wiring, topologies in WIRINGS.items() for topology in topologies}
     reaches = {topology: reach for reach, topologies in REACHES.items() for topology in topologies}
     wiring, reach = frame["topology"].map(wirings).fillna("switch"), frame["topology"].map(reaches).fillna("nodes")
-    return frame.assign(wiring=wiring, reach=reach)
+    return frame.assign(wiring=wiring, reach=reach, spans=reach.where(reach == "nodes", "node"))
 
 
 def rename(rule: dict[str, Any]) -> dict[str, Any]:
-    """Write the groups ``wiring`` and ``reach`` as the topologies that they stand for."""
+    """Write the groups ``wiring``, ``reach`` and ``spans`` as the topologies that they stand for."""
     when = dict(rule.get("when", {}))
     if wiring := when.pop("wiring", None):
         when["topology"] = WIRINGS[wiring]
-    if reach := when.pop("reach", None):
+    if reach := when.pop("reach", None) or when.pop("spans", None):
         when["topology"] = REACHES.get(reach, NODES)
     return {**({"when": when} if when else {}), **{key: value for key, value in rule.items() if key != "when"}}
 
 
-def _parts(frame: Any) -> list[tuple[Any, Any, LinkFacts]]:
+def _parts(frame: Any) -> list[tuple[Any, Any, ChipFacts, LinkFacts]]:
     import numpy as np
 
     from perfmodel.devices import load_device
@@ -87,7 +90,8 @@ def _parts(frame: Any) -> list[tuple[Any, Any, LinkFacts]]:
             np.array([getattr(links[name], field) for name in part["device"]], float)
             for field in ("bandwidth_bytes_per_s", "domain_size", "outer_bandwidth_bytes_per_s")
         )
-        parts.append((rows, op, LinkFacts(bandwidth, 0.0, str(topology), domain, outer)))
+        chip = facts_by_row(part["device"].tolist())
+        parts.append((rows, op, chip, LinkFacts(bandwidth, 0.0, str(topology), domain, outer)))
     return parts
 
 
@@ -99,8 +103,8 @@ def model_of(frame: Any) -> Model:
 
     def model(c: Any) -> Any:
         out = np.empty(len(frame))
-        for rows, op, link in parts:
-            out[rows] = expected_s(op, None, {name: value[rows] for name, value in c.items()}, link)  # type: ignore[arg-type]
+        for rows, op, chip, link in parts:
+            out[rows] = expected_s(op, chip, {name: value[rows] for name, value in c.items()}, link)
         return out
 
     return model
@@ -111,12 +115,27 @@ def roofline_of(frame: Any) -> Any:
     import numpy as np
 
     out = np.empty(len(frame))
-    for rows, op, link in _parts(frame):
+    for rows, op, _, link in _parts(frame):
         crosses = op.ranks > link.domain_size
         slowest = np.where(crosses, link.outer_bandwidth_bytes_per_s, link.bandwidth_bytes_per_s)
         out[rows] = op.sent_bytes() / slowest
     return out
 
+
+OFF = 1e-9
+TERMS: dict[str, dict[str, float]] = {
+    "fixed time of two ranks": {"launch_us": OFF},
+    "time of a further rank": {"step_us": OFF},
+    "loss with few ranks": {"pair_loss": OFF},
+    "filling the pipeline": {"ramp_us": OFF},
+    "fill time falls with bandwidth": {"ramp_power": OFF},
+    "contention on a shared bus": {"bus_power": OFF},
+    "latency between domains": {"outer_us": OFF, "outer_ramp_us": OFF},
+    "one-shot all-reduce": {"oneshot_efficiency": OFF},
+    "two-shot all-reduce": {"twoshot_efficiency": OFF},
+    "frameworks' own all-reduce": {"oneshot_efficiency": OFF, "twoshot_efficiency": OFF},
+}
+"""Physical terms, and where their coefficients switch them off."""
 
 RECIPE = Recipe(
     operator="collectives", form="latency, ramp and hierarchical bandwidth; one-shot and two-shot all-reduce, v1",
@@ -125,6 +144,7 @@ RECIPE = Recipe(
     shape=("ranks", "bytes", "ranks_per_node"), start=START, offsets=OFFSETS, fixed=LIMITS, model_of=model_of,
     roofline_of=roofline_of, table_by=("reach", "device", "op", "backend"), row_weight=0.2,
     band_by=(("reach",), ("backend", "reach"), ("reach", "device")), rename=rename, close_families=(),
+    terms=TERMS,
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -55,10 +55,17 @@ def rounded(value: Any, digits: int = 4) -> Any:
 
 
 def write_calibration(path: Path | str, mapping: Mapping[str, Any]) -> None:
-    """Write a calibration file: plain YAML, numbers of 4 significant digits, keys in the order given."""
+    """Write a calibration file, and the folder that it is in: see :func:`calibration_text`."""
+    from perfmodel.files import write_text
+
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text("\n".join(_block(rounded(mapping), 0)) + "\n", encoding="utf-8")
+    write_text(target, calibration_text(mapping))
+
+
+def calibration_text(mapping: Mapping[str, Any]) -> str:
+    """Return a calibration file's text: plain YAML, numbers of 4 significant digits, keys in the order given."""
+    return "\n".join(_block(rounded(mapping), 0)) + "\n"
 
 
 _FLOW_WIDTH = 116
@@ -265,19 +272,21 @@ def facts_by_row(names: Any) -> Any:
 
     facts = {name: device_facts(name) for name in set(names)}
     rows = [facts[name] for name in names]
-    static = ("name", "vendor", "kind", "architecture", "peaks")
     numbers: dict[str, Any] = {
-        key: np.array([row[key] for row in rows], dtype=float) for key in rows[0] if key not in static
+        key: np.array([row[key] for row in rows], dtype=float)
+        for key, value in rows[0].items()
+        if isinstance(value, (int, float))
     }
     dtypes = set.intersection(*(set(row["peaks"]) for row in rows))
     peaks = {dtype: np.array([row["peaks"][dtype] for row in rows], dtype=float) for dtype in dtypes}
     return ChipFacts(name="", vendor="", kind="gpu", architecture="", peaks=peaks, **numbers)
 
 
-def leave_devices_out(frame: Any, levels: Shrunken, theta: Any, held: Any, rows_of: Any) -> Any:
+def leave_devices_out(frame: Any, levels: Shrunken, theta: Any, held: Any, rows_of: Any, **options: Any) -> Any:
     """Return expected/measured of every row from a fit that never saw its device.
 
-    ``rows_of(frame)`` has ``seconds(coefficients)`` and ``measured``; the refits start at ``theta``.
+    ``rows_of(frame)`` has ``seconds(coefficients)`` and ``measured``; the refits start at ``theta``, with ``options``
+    of :func:`fit_log_ratios`.
     """
     import numpy as np
 
@@ -287,7 +296,8 @@ def leave_devices_out(frame: Any, levels: Shrunken, theta: Any, held: Any, rows_
         known, unseen = frame[~out & ~held].reset_index(drop=True), frame[out].reset_index(drop=True)
         rows, target = rows_of(known), rows_of(unseen)
         start = np.where([device in p[2] for p in levels.parameters], 0.0, theta)
-        refit = levels.fit(rows.seconds, rows.measured, levels.index(known), start=start, iterations=8)
+        how = {"iterations": 8, **options, "start": start}
+        refit = levels.fit(rows.seconds, rows.measured, levels.index(known), **how)
         ratio[out] = target.seconds(levels.coefficients(refit, levels.index(unseen))) / target.measured
     return ratio
 
@@ -325,7 +335,7 @@ def read_measured(source: str, stem: str) -> Any:
     frame = pd.read_csv(path, low_memory=False)
     frame["backend"] = frame["backend"].fillna("")
     facts = {name: device_facts(name) for name in frame["device"].unique()}
-    for column in ("vendor", "kind", "architecture"):
+    for column in ("vendor", "kind", "architecture", "memory_kind", "matrix_pace"):
         frame[column] = [facts[name][column] for name in frame["device"]]
     return frame.reset_index(drop=True)
 

@@ -5,27 +5,17 @@
 
 from __future__ import annotations
 
-import argparse
 from typing import Any
 
-from perfmodel.fitting.common import (
-    Shrunken,
-    Specification,
-    facts_by_row,
-    leave_devices_out,
-    quantile_bands,
-    read_measured,
-    shape_split,
-    three_errors,
-    write_calibration,
-)
+from perfmodel.fitting.ablation import Terms
+from perfmodel.fitting.common import Specification, facts_by_row
+from perfmodel.fitting.levels import LevelFit, run
 
-GRAPHICS_ARCHITECTURES = ["ada", "blackwell-workstation", "turing"]
-GRAPHICS_DEVICES = ["a10", "a10g", "a40", "rtx-3090", "rtx-a6000"]
-"""Chips with GDDR memory and a narrow cache fabric (ampere ones by name: the A100 and A30 are not among them)."""
+GRAPHICS_MEMORY = "gddr"
+"""Chips with GDDR memory have a narrow cache fabric."""
 
 _OP, _DEVICE, _ARCHITECTURE, _VENDOR = ("op",), ("device",), ("architecture",), ("vendor",)
-_TIMED, _GRAPHICS = ("op", "timing"), ("graphics",)
+_TIMED, _GRAPHICS = ("op", "timing"), ("memory",)
 
 SPECIFICATION: Specification = {
     "launch_us": (3.0, [(("timing",), 1.0), (_TIMED, 0.6), (_DEVICE, 0.15), (("device", "op", "timing"), 0.15)]),
@@ -47,6 +37,16 @@ BY_REASON: list[dict[str, Any]] = [
      "note": "not measured: one core with wide vector units fed from on-chip memory"},
 ]  # fmt: skip
 """Rules for what was never measured and differs from every family that was."""
+
+TERMS: Terms = {
+    "launch floor": {"launch_us": 1e-3},
+    "launch of further kernels": {"next_kernel_us": 1e-3},
+    "bytes of further kernels": {"next_kernel_bytes": 1e-3},
+    "cache fabric": {"fabric_bytes_per_clock": 1e6},
+    "operands that stay in the cache": {"cache_share": 1e-6},
+    "latency of a row": {"row_clocks": 1e-6},
+}
+"""Physical terms, and where their coefficients switch them off."""
 
 
 class Rows:
@@ -87,59 +87,26 @@ class Rows:
 
 def prepare(frame: Any) -> Any:
     """Add the key columns of the levels (empty: no factor of that level)."""
-    graphics = frame["device"].isin(GRAPHICS_DEVICES) | frame["architecture"].isin(GRAPHICS_ARCHITECTURES)
-    return frame.assign(graphics=graphics.map({True: "yes"}))
+    return frame.assign(memory=frame["memory_kind"].where(frame["memory_kind"] == GRAPHICS_MEMORY))
 
 
 def expand(keys: tuple[str, ...], values: tuple[str, ...]) -> list[dict[str, Any]]:
     """Return the ``when`` mappings of a level's value."""
-    if keys == _GRAPHICS:
-        return [{"architecture": GRAPHICS_ARCHITECTURES}, {"device": GRAPHICS_DEVICES}]
     return [dict(zip(keys, values, strict=True))]
 
 
+FIT = LevelFit(
+    operator="elementwise", form="passes-rows/1 (perfmodel/cost/gpu/elementwise.py)",
+    data=("microsoft/vidur, MIT", "casys-kaist/LLMServingSim, MIT", "PrincetonUniversity/LLMCompass, BSD-3-Clause"),
+    shape=("op", "rows", "cols"), specification=SPECIFICATION, rows_of=Rows, prepare=prepare, expand=expand,
+    by_reason=BY_REASON, table_by=("op", "device"), band_by=(("op",), ("timing",), ("op", "timing")),
+    sibling_by=("timing",), terms=TERMS, iterations=40,
+)  # fmt: skip
+
+
 def main() -> None:
-    """Fit, print the errors and write the calibration file."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", required=True)
-    parser.add_argument("--out", default="hardware_specs/calibration/elementwise.yaml")
-    arguments = parser.parse_args()
-    frame = prepare(read_measured(arguments.data, "elementwise"))
-    held = shape_split(frame, ["op", "rows", "cols"])
-    levels = Shrunken(frame, SPECIFICATION)
-    known = frame[~held].reset_index(drop=True)
-    rows = Rows(known)
-    theta = levels.fit(rows.seconds, rows.measured, levels.index(known), iterations=60)
-    everything = Rows(frame)
-    fitted = everything.seconds(levels.coefficients(theta, levels.index(frame))) / everything.measured
-    left_out = leave_devices_out(frame, levels, theta, held, Rows)
-    roofline = everything.roofline_s() / everything.measured
-    errors = three_errors(frame, held, fitted, left_out, roofline, ["op", "device"])
-    final = levels.fit(everything.seconds, everything.measured, levels.index(frame), start=theta, iterations=15)
-    write_calibration(arguments.out, calibration(frame, levels, final, held, fitted, left_out, errors))
-
-
-def calibration(frame: Any, levels: Shrunken, theta: Any, held: Any, fitted: Any, left_out: Any, errors: Any) -> Any:
-    """Return the calibration file's content."""
-    return {
-        "schema": "calibration/1",
-        "operator": "elementwise",
-        "form": "passes-rows/1 (perfmodel/cost/gpu/elementwise.py)",
-        "data": [
-            "microsoft/vidur, MIT",
-            "casys-kaist/LLMServingSim, MIT",
-            "PrincetonUniversity/LLMCompass, BSD-3-Clause",
-        ],
-        "date": "2026-11-20",
-        "split": (
-            "30 % of the shapes (op, rows, cols) held out by a hash, left_out_device refitted without each device; "
-            "the rules below are refitted on all rows"
-        ),
-        "errors": {"unit": "% of |expected/measured - 1|", **errors},
-        "measured_devices": sorted(frame["device"].unique().tolist()),
-        "rules": [*levels.rules(theta, expand), *BY_REASON],
-        "bands": quantile_bands(frame, held, fitted, left_out, [("op",), ("timing",), ("op", "timing")]),
-    }
+    """Fit, print the errors and write the calibration file; with ``--ablation`` print what each term buys."""
+    run(FIT)
 
 
 if __name__ == "__main__":

@@ -1,19 +1,21 @@
 """Fits energy per byte and per flop on measured power of language-model serving.
 
 ``python -m perfmodel.fitting.energy --data ../shared/reference/gpu_power_mlenergy.csv.gz [--out]`` prints the errors:
-in-sample, each model left out, and the other device's coefficients. The power of an idle chip that is ready is pinned
-(``static_share``), because prompt lengths are not in the data and the three are not identified together.
+in-sample, each model left out, and with the general rule of the other device alone. The power of an idle chip that is
+ready is pinned (``static_share``, or ``idle_power`` of the device's file): prompt lengths are not in the data, so that
+the coefficients are not identified together with it.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from perfmodel.cost.energy import memory_j_per_byte
 from perfmodel.devices import load_device
 from perfmodel.errors import InputError, PerfmodelError
 from perfmodel.fitting.common import write_calibration
@@ -49,9 +51,20 @@ class PowerRow:
     output_tokens: float
     power_w: float
     joules_per_token: float
-    bytes_per_s: float
+    weight_bytes_per_s: float
+    kv_bytes_per_s: float
     flops_per_s: float
+    link_bytes_per_s: float
     setup: Setup
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """pJ of a byte of weights, of a byte of the KV cache, and of a 16-bit flop."""
+
+    weight: float
+    kv: float
+    flop: float
 
 
 def read_rows(path: Path) -> tuple[list[PowerRow], dict[str, int]]:
@@ -101,32 +114,44 @@ def _row(raw: dict[str, Any]) -> PowerRow:
     groups = float(setup.decode.plan.attention_dp)
     prompts = batch / output / groups  # steps' worth of prefills of a prompt a group
     prefill = _traffic(prefill_step(setup.prefill, groups, PROMPT_TOKENS))
-    moved, flops = (steps_per_s * (d + prompts * p) for d, p in zip(decode, prefill, strict=True))
+    weights, cache, flops, sent = (steps_per_s * (d + prompts * p) for d, p in zip(decode, prefill, strict=True))
     return PowerRow(
         raw["model"], DEVICES[raw["gpu_model"]], count, str(raw["prec"]), "Dense" in str(raw["arch"]), batch, output,
-        float(raw["avg_power_watts"]) / count, float(raw["energy_per_token_joules"]), moved, flops, setup,
+        float(raw["avg_power_watts"]) / count, float(raw["energy_per_token_joules"]), weights, cache, flops,
+        sent, setup,
     )  # fmt: skip
 
 
-def _traffic(step: StepTime) -> tuple[float, float]:
-    """Return (bytes of weights and cache, matrix and vector flops weighed by their 16-bit equivalent) of a step."""
+def _traffic(step: StepTime) -> tuple[float, float, float, float]:
+    """Return a step's bytes of weights, of the KV cache, its flops as 16-bit ones, and the bytes that it sends."""
     from perfmodel.cost.energy import EnergyFacts, dynamic_energy
 
-    unit = EnergyFacts(0.0, 1.0, 1.0, 1.0, 0.0, {"fp8": 0.5, "fp4": 0.25}, 1.0, False, 1.0, 1.0)
-    parts = [(dynamic_energy(r.step.operator.counts(), unit), r.step.repeat) for r in step.operators]
-    return sum(float(j.memory_j) * n for j, n in parts), sum(float(j.compute_j) * n for j, n in parts)
+    flops = {"fp8": 0.5, "fp4": 0.25}
+    found = [0.0] * 4
+    for place, unit in enumerate(
+        (EnergyFacts(0, 1, 1, 1, 0, {}, 0, False, 1, 1, 0), EnergyFacts(0, 1, 1, 0, 0, {}, 0, False, 1, 1, 1),
+         EnergyFacts(0, 1, 1, 0, 0, flops, 1, False, 1, 1, 0), EnergyFacts(0, 1, 1, 0, 1, {}, 0, False, 1, 1, 0))
+    ):  # fmt: skip
+        parts = [(dynamic_energy(r.step.operator.counts(), unit), r.step.repeat) for r in step.operators]
+        found[place] = sum(float(j.total_j) * n for j, n in parts)
+    return found[0], found[1], found[2], found[3]
 
 
-def fit(rows: Sequence[PowerRow]) -> tuple[float, float]:
-    """Return (pJ a byte, pJ a 16-bit flop) by least squares of relative errors, neither below zero."""
+def fit(rows: Sequence[PowerRow]) -> Fitted:
+    """Return the coefficients by least squares of relative errors, none below zero."""
     import numpy as np
     from scipy.optimize import lsq_linear
 
     power = np.array([r.power_w for r in rows])
-    static = np.array([STATIC_SHARE * _limit(r) for r in rows])
-    work = np.array([[r.bytes_per_s, r.flops_per_s] for r in rows]) * 1e-12
+    static = np.array([static_w(r) for r in rows])
+    work = np.array([[r.weight_bytes_per_s, r.kv_bytes_per_s, r.flops_per_s] for r in rows]) * 1e-12
     found = lsq_linear(work / power[:, None], (power - static) / power, bounds=(0.0, np.inf))
-    return float(found.x[0]), float(found.x[1])
+    return Fitted(*(float(x) for x in found.x))
+
+
+def static_w(row: PowerRow) -> float:
+    """Return the power of the idle device: measured, if its file states it, else a share of its limit."""
+    return load_device(row.device).idle_power_w or STATIC_SHARE * _limit(row)
 
 
 def _limit(row: PowerRow) -> float:
@@ -135,10 +160,10 @@ def _limit(row: PowerRow) -> float:
     return limit
 
 
-def predicted_w(row: PowerRow, c: tuple[float, float]) -> float:
+def predicted_w(row: PowerRow, c: Fitted) -> float:
     """Return the power of a device, held to its limit."""
-    linear = STATIC_SHARE * _limit(row) + 1e-12 * (c[0] * row.bytes_per_s + c[1] * row.flops_per_s)
-    return min(linear, _limit(row))
+    moved = c.weight * row.weight_bytes_per_s + c.kv * row.kv_bytes_per_s + PJ_PER_LINK_BYTE * row.link_bytes_per_s
+    return min(static_w(row) + 1e-12 * (moved + c.flop * row.flops_per_s), _limit(row))
 
 
 def in_training(row: PowerRow) -> bool:
@@ -146,7 +171,7 @@ def in_training(row: PowerRow) -> bool:
     return row.devices == 1 and row.dense and row.precision == "bfloat16"
 
 
-def errors(rows: Sequence[PowerRow], c: tuple[float, float]) -> list[float]:
+def errors(rows: Sequence[PowerRow], c: Fitted) -> list[float]:
     """Return predicted over measured power, less one."""
     return [predicted_w(r, c) / r.power_w - 1.0 for r in rows]
 
@@ -160,20 +185,20 @@ def left_out(rows: Sequence[PowerRow]) -> list[float]:
     return found
 
 
-def end_to_end(rows: Sequence[PowerRow], c: tuple[float, float]) -> list[float]:
+def end_to_end(rows: Sequence[PowerRow], c: Fitted) -> list[float]:
     """Return published over predicted joules of an output token, with our own step times."""
     return [row.joules_per_token / joules_per_token(row, c) for row in rows]
 
 
-def joules_per_token(row: PowerRow, c: tuple[float, float]) -> float:
+def joules_per_token(row: PowerRow, c: Fitted) -> float:
     """Return the predicted joules of an output token in a closed loop of the run's batch."""
     facts = row.setup.energy_facts
     assert facts is not None
-    scale = c[1] * 1e-12 / facts.j_per_vector_flop
+    scale = c.flop * 1e-12 / facts.j_per_vector_flop
     per_flop = {dtype: each * scale for dtype, each in facts.j_per_flop.items()}
     changed = replace(
-        facts, static_w=STATIC_SHARE * facts.board_w, j_per_byte=c[0] * 1e-12, j_per_flop=per_flop,
-        j_per_vector_flop=c[1] * 1e-12,
+        facts, static_w=static_w(row), j_per_byte=c.weight * 1e-12, j_per_flop=per_flop,
+        j_per_vector_flop=c.flop * 1e-12, j_per_kv_byte=c.kv * 1e-12,
     )  # fmt: skip
     setup = replace(row.setup, energy_facts=changed)
     return float(setup.answer(row.batch, float(PROMPT_TOKENS), row.output_tokens).extras["joules_per_token"])
@@ -189,6 +214,44 @@ def summary(title: str, found: Sequence[float]) -> str:
     )
 
 
+def general(found: Mapping[str, Fitted]) -> dict[str, float]:
+    """Return the rule for any device: what measured ones share once their memory, limit and peak are taken out."""
+    import numpy as np
+
+    chips: list[float] = []
+    ratios: list[float] = []
+    for name, c in found.items():
+        device = load_device(name)
+        assert device.power_w is not None
+        room = device.power_w * (1.0 - STATIC_SHARE)
+        ratios.append(c.flop * 1e-12 * device.peak_flops_per_s("bfloat16") / room)
+        chips.append(c.weight - 1e12 * memory_j_per_byte(device))
+    return {
+        "static_share": STATIC_SHARE, "pj_per_byte": 0.0, "pj_per_byte_on_chip": float(np.mean(chips)),
+        "kv_ratio": float(np.exp(np.mean([np.log(c.kv / c.weight) for c in found.values()]))), "pj_per_flop16": 0.0,
+        "flop_power_ratio": float(np.exp(np.mean(np.log(ratios)))), "pj_per_link_byte": PJ_PER_LINK_BYTE,
+    }  # fmt: skip
+
+
+def applied(rule: Mapping[str, float], name: str) -> Fitted:
+    """Return the coefficients that the general rule gives a device."""
+    device = load_device(name)
+    assert device.power_w is not None
+    weight = rule["pj_per_byte_on_chip"] + 1e12 * memory_j_per_byte(device)
+    flop = rule["flop_power_ratio"] * device.power_w * (1.0 - STATIC_SHARE) / device.peak_flops_per_s("bfloat16")
+    return Fitted(weight, weight * rule["kv_ratio"], flop * 1e12)
+
+
+GROUPS: dict[str, Callable[[PowerRow], bool]] = {
+    "one device, experts, 16 bit": lambda r: r.devices == 1 and not r.dense and r.precision == "bfloat16",
+    "one device, experts, mxfp4": lambda r: r.devices == 1 and r.precision == "mxfp4",
+    "several devices, dense, 16 bit": lambda r: r.devices > 1 and r.dense and r.precision == "bfloat16",
+    "several devices, dense, fp8": lambda r: r.devices > 1 and r.dense and r.precision == "fp8",
+    "several devices, experts": lambda r: r.devices > 1 and not r.dense,
+}
+"""Runs that nothing is fitted on."""
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Fit, print the errors of power (mean / median / bias), and write the calibration."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -196,59 +259,45 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path)
     options = parser.parse_args(arguments)
     rows, reasons = read_rows(options.data)
-    found: dict[str, tuple[float, float]] = {}
+    training = {d: [r for r in rows if r.device == d and in_training(r)] for d in sorted({r.device for r in rows})}
+    found = {device: fit(train) for device, train in training.items()}
     left: list[float] = []
     spans: list[float] = []
-    for device in sorted({r.device for r in rows}):
-        train = [r for r in rows if r.device == device and in_training(r)]
-        found[device] = fit(train)
-        honest = left_out(train)
+    for device, train in training.items():
+        c, honest = found[device], left_out(train)
         left += honest
-        spans += end_to_end(train, found[device])
-        print(f"{device}: {found[device][0]:.1f} pJ/B, {found[device][1]:.3f} pJ/flop16, {STATIC_SHARE:.0%} static")
-        print(summary("  fit: one device, dense, 16 bit", errors(train, found[device])))
+        spans += end_to_end(train, c)
+        idle = static_w(train[0])
+        print(f"{device}: {idle:.0f} W idle, {c.weight:.1f} pJ/B, {c.kv:.1f} pJ/B of cache, {c.flop:.3f} pJ/flop16")
+        print(summary("  fit: one device, dense, 16 bit", errors(train, c)))
         print(summary("  each model left out", honest))
-        rest = [r for r in rows if r.device == device and not in_training(r)]
-        for title, chosen in (("one device, experts", [r for r in rest if r.devices == 1]),
-                              ("several devices", [r for r in rest if r.devices > 1])):  # fmt: skip
-            if chosen:
-                print(summary(f"  not fitted: {title}", errors(chosen, found[device])))
+        others = {name: one for name, one in found.items() if name != device}
+        print(summary("  this device left out", errors(train, applied(general(others), device))))
+        for title, belongs in GROUPS.items():
+            if chosen := [r for r in rows if r.device == device and belongs(r)]:
+                print(summary(f"  not fitted: {title}", errors(chosen, c)))
+    print(summary("both, each model left out", left))
     for reason, count in sorted(reasons.items(), key=lambda item: -item[1]):
         print(f"not modelled: {count:4d}  {reason}")
     if options.out:
         write_calibration(options.out, _mapping(found, left, spans))
 
 
-def _mapping(found: dict[str, tuple[float, float]], left: Sequence[float], spans: Sequence[float]) -> dict[str, Any]:
+def _mapping(found: Mapping[str, Fitted], left: Sequence[float], spans: Sequence[float]) -> dict[str, Any]:
     import numpy as np
 
-    per_byte = float(np.mean([c[0] for c in found.values()]))
-    ratios = []
-    for name, (_, per_flop) in found.items():
-        device = load_device(name)
-        assert device.power_w is not None
-        room = device.power_w * (1.0 - STATIC_SHARE)
-        ratios.append(per_flop * 1e-12 * device.peak_flops_per_s("bfloat16") / room)
-    ratio = float(np.exp(np.mean(np.log(ratios))))
     low, high = np.quantile(spans, [0.1, 0.9])  # with the errors of our step times, which are larger than of power
-    rules: list[dict[str, Any]] = [
-        {
-            "note": "any device: the mean of the measured ones, per byte and relative to what its limit leaves",
-            "set": {
-                "static_share": STATIC_SHARE, "pj_per_byte": per_byte, "pj_per_flop16": 0.0, "flop_power_ratio": ratio,
-                "pj_per_link_byte": PJ_PER_LINK_BYTE,
-            },
-        }
-    ]  # fmt: skip
-    for name, (moved, per_flop) in found.items():
+    note = "any device: what the measured ones share beyond their memory, and relative to what their limits leave"
+    rules: list[dict[str, Any]] = [{"note": note, "set": general(found)}]
+    for name, c in found.items():
         rules.append(
             {"when": {"architecture": load_device(name).architecture},
-             "set": {"pj_per_byte": moved, "pj_per_flop16": per_flop}}
+             "set": {"pj_per_byte": c.weight, "kv_ratio": c.kv / c.weight, "pj_per_flop16": c.flop}}
         )  # fmt: skip
     return {
         "schema": "calibration/1",
         "operator": "energy",
-        "form": "linear/1",
+        "form": "linear/2",
         "data": "ML.ENERGY leaderboard (commit 0cd52da): GPU power of vLLM serving, one GPU, dense, bfloat16, text",
         "date": datetime.date(2026, 11, 21).isoformat(),
         "split": "coefficients on all rows of the kind; errors and bands from leaving out each model",

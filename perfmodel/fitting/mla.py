@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from perfmodel.cost.facts import ChipFacts, chip_facts
+from perfmodel.fitting.generations import DEDICATED
 from perfmodel.fitting.shrinkage import Model, Offsets
 from perfmodel.formats import find_cache_encoding
 
@@ -13,9 +14,6 @@ DATA = ("ai-dynamo/aiconfigurator performance tables, commit 095f58a5, Apache-2.
 HOST = ("host_us", "fp8_host_us")
 SHARES = ("compute_efficiency", "memory_efficiency")
 """Shares of datasheet rates: families may differ less in them, or they stop being shares."""
-
-DEDICATED = ("hopper", "blackwell")
-"""Architectures with MLA kernels of their own (FlashMLA, TensorRT-LLM's); others run general ones, the base."""
 
 
 def offsets(names: Sequence[str], device_names: tuple[str, ...], shares_width: float) -> tuple[Offsets, ...]:
@@ -41,14 +39,6 @@ def prepare(frame: Any) -> Any:
     """Add the column ``kernels``: dedicated or general."""
     dedicated = frame["architecture"].isin(DEDICATED)
     return frame.assign(kernels=dedicated.map({True: "dedicated", False: "general"}))
-
-
-def rename(rule: dict[str, Any]) -> dict[str, Any]:
-    """Write the group ``kernels: dedicated`` as the architectures that it stands for."""
-    when = dict(rule.get("when", {}))
-    if when.pop("kernels", None):
-        when["architecture"] = list(DEDICATED)
-    return {**({"when": when} if when else {}), **{key: value for key, value in rule.items() if key != "when"}}
 
 
 def facts_of(frame: Any) -> ChipFacts:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from perfmodel.cost.gpu.mla_decode import expected_s
 from perfmodel.fitting import mla
+from perfmodel.fitting.generations import rename_rule
+from perfmodel.fitting.inspection import NOTHING
 from perfmodel.fitting.procedure import Recipe, main
 from perfmodel.fitting.shrinkage import Start
 from perfmodel.ops import MlaDecode
@@ -32,7 +34,17 @@ RECIPE = Recipe(
     offsets=mla.offsets(tuple(START), ("compute_efficiency", "launch_us", "memory_efficiency"), 0.1), fixed=FIXED,
     model_of=mla.model_of(expected_s, MlaDecode, SHAPE), roofline_of=mla.roofline_of(MlaDecode, SHAPE),
     table_by=("device", "backend", "kv_dtype"), row_weight=0.1, band_by=(("backend",), ("backend", "device")),
-    rename=mla.rename,
+    rename=rename_rule, unmeasured_tail=0.07,
+    terms={
+        "host": {"host_us": NOTHING, "fp8_host_us": NOTHING},
+        "launch": {"launch_us": NOTHING},
+        "loads and softmax of a key": {"key_clocks": NOTHING, "fp8_key_clocks": NOTHING},
+        "waves of tiles": {"cta_us": NOTHING},
+        "cost of splits": {"split_us": NOTHING, "combine_us": NOTHING},
+        "few splits at most": {"extra_splits": 1e6},
+        "queries and outputs": {"passes": NOTHING},
+        "fp8's rate": {"fp8_speedup": 1.0},
+    },
 )  # fmt: skip
 
 if __name__ == "__main__":

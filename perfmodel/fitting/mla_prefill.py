@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from perfmodel.cost.gpu.mla_prefill import expected_s
 from perfmodel.fitting import mla
+from perfmodel.fitting.generations import rename_rule
+from perfmodel.fitting.inspection import NOTHING
 from perfmodel.fitting.procedure import Recipe, main
 from perfmodel.fitting.shrinkage import Start
 from perfmodel.ops import MlaPrefill
@@ -20,7 +22,18 @@ RECIPE = Recipe(
     offsets=mla.offsets(tuple(START), ("compute_efficiency", "launch_us", "passes"), 0.4), fixed=(),
     model_of=mla.model_of(expected_s, MlaPrefill, SHAPE), roofline_of=mla.roofline_of(MlaPrefill, SHAPE),
     table_by=("device", "backend", "kv_dtype"), row_weight=0.1, band_by=(("backend",), ("backend", "device")),
-    rename=mla.rename,
+    rename=rename_rule, unmeasured_tail=0.07,
+    terms={
+        "host": {"host_us": NOTHING, "fp8_host_us": NOTHING},
+        "launch": {"launch_us": NOTHING},
+        "softmax beside the products": {"exp_share": NOTHING},
+        "start of a tile": {"cta_us": NOTHING},
+        "the longest tile": {"tail": NOTHING},
+        "small tiles' rate": {"small_tile": NOTHING},
+        "traffic": {"passes": NOTHING},
+        "conversion to fp8": {"fp8_passes": NOTHING, "fp8_launch_us": NOTHING},
+        "fp8's rate": {"fp8_speedup": 1.0},
+    },
 )  # fmt: skip
 
 if __name__ == "__main__":

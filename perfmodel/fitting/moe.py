@@ -16,6 +16,8 @@ from typing import Any
 from perfmodel.cost.facts import ChipFacts, chip_facts
 from perfmodel.cost.gpu import moe as form
 from perfmodel.devices import load_device
+from perfmodel.fitting.ablation import Terms, ablation_table, print_ablation, print_coefficients
+from perfmodel.fitting.bands import has_sibling, print_coverage, sibling_bands
 from perfmodel.fitting.common import error_table, shape_split, write_calibration
 from perfmodel.formats import Encoding, Format, runnable_format
 from perfmodel.ops.moe import Experts
@@ -32,15 +34,28 @@ START = {
 _MAIN = ("launch_us", "matmul_efficiency", "memory_efficiency", "hidden_passes")
 _MORE = ("k_step_ns", "small_tile_loss", "global_passes", "expert_ns", "token_ns", "tail_waves", "width_passes")
 _OFFSETS: tuple[tuple[tuple[str, ...], tuple[str, ...], float], ...] = (
-    (("backend",), (*_MAIN, "expert_ns", "token_ns", "global_passes"), 0.3),
-    (("dtype",), (*_MAIN, "k_step_ns"), 0.3),
-    (("backend", "dtype"), (*_MAIN, "k_step_ns", "global_passes"), 0.3),
+    (("backend",), (*_MAIN, "expert_ns", "token_ns", "global_passes"), 0.2),
+    (("dtype",), (*_MAIN, "k_step_ns"), 0.2),
+    (("backend", "dtype"), (*_MAIN, "k_step_ns", "global_passes"), 0.2),
     (("architecture",), ("launch_us", "matmul_efficiency", "memory_efficiency", "k_step_ns"), 0.2),
     (("backend", "dtype", "architecture"), (*_MAIN, *_MORE), 0.7),
 )
-_BASE_WIDTH = 2.0
+_BASE_WIDTH = 0.5
 _RESIDUAL_WIDTH = 0.15
 _HOST_US = 40.0
+
+TERMS: Terms = {
+    "launch floor": {"launch_us": 1e-3},
+    "least time of a step along k": {"k_step_ns": 1e-6},
+    "small tiles are less efficient": {"small_tile_loss": 1e-6},
+    "part-filled last wave": {"tail_waves": 1e-6},
+    "weights that stay in the cache": {"cache_share": 1e-6},
+    "passes over the rows": {"hidden_passes": 1e-6, "width_passes": 1e-6},
+    "kernels that skip no remote rows": {"global_passes": 1e-6},
+    "bookkeeping of experts": {"expert_ns": 1e-6},
+    "routing and sorting of tokens": {"route_ps": 1e-6, "token_ns": 1e-6},
+}
+"""Physical terms, and where their coefficients switch them off."""
 
 
 class _LoadedExperts(Experts):
@@ -175,13 +190,14 @@ class _Problem:
 
     STEP = 1e-4
 
-    def __init__(self, frame: Any) -> None:
+    def __init__(self, frame: Any, fixed: Mapping[str, float] | None = None) -> None:
         import numpy as np
 
         self.count = len(frame)
-        self.names = list(START)
+        self.fixed = {name: np.log(value) for name, value in (fixed or {}).items()}
+        self.names = [name for name in START if name not in self.fixed]
         self.start = np.log([START[name] for name in self.names])
-        self.offsets = offsets_of(frame)
+        self.offsets = [offset for offset in offsets_of(frame) if offset.coefficient not in self.fixed]
         self.masks = _masks(frame, self.offsets)
         self.widths = np.array([_BASE_WIDTH] * len(self.names) + [offset.width for offset in self.offsets])
         self.blocks = build_blocks(frame)
@@ -195,7 +211,8 @@ class _Problem:
     def logs(self, p: Any) -> dict[str, Any]:
         import numpy as np
 
-        logs = {name: np.full(self.count, value) for name, value in zip(self.names, p, strict=False)}
+        base = {**self.fixed, **dict(zip(self.names, p, strict=False))}
+        logs = {name: np.full(self.count, value) for name, value in base.items()}
         for offset, rows, value in zip(self.offsets, self.masks, p[len(self.names) :], strict=True):
             logs[offset.coefficient][rows] += value
         return logs
@@ -218,9 +235,7 @@ class _Problem:
 
         logs = self.logs(p)
         here = self.ratios(logs)
-        slopes = {
-            name: (self.ratios({**logs, name: value + self.STEP}) - here) / self.STEP for name, value in logs.items()
-        }
+        slopes = {name: (self.ratios({**logs, name: logs[name] + self.STEP}) - here) / self.STEP for name in self.names}
         everywhere = np.arange(self.count)
         places = [(slopes[name], everywhere) for name in self.names]
         places += [(slopes[offset.coefficient], rows) for offset, rows in zip(self.offsets, self.masks, strict=True)]
@@ -231,12 +246,15 @@ class _Problem:
         return coo_matrix((np.concatenate(values), (np.concatenate(row), np.concatenate(column))), shape).tocsr()
 
 
-def fit(frame: Any, evaluations: int = 30) -> Fitted:
-    """Return the coefficients that fit the rows: robust least squares on log ratios, offsets shrunk to zero."""
+def fit(frame: Any, evaluations: int = 30, fixed: Mapping[str, float] | None = None) -> Fitted:
+    """Return the coefficients that fit the rows: robust least squares on log ratios, offsets shrunk to zero.
+
+    Coefficients in ``fixed`` have that value everywhere.
+    """
     import numpy as np
     from scipy.optimize import least_squares
 
-    problem = _Problem(frame.reset_index(drop=True))
+    problem = _Problem(frame.reset_index(drop=True), fixed)
     found = least_squares(
         problem.residuals,
         np.concatenate([problem.start, np.zeros(len(problem.offsets))]),
@@ -244,7 +262,7 @@ def fit(frame: Any, evaluations: int = 30) -> Fitted:
         loss="soft_l1", f_scale=_RESIDUAL_WIDTH, x_scale="jac", tr_solver="lsmr",
         ftol=1e-4, xtol=1e-4, max_nfev=evaluations,
     )  # fmt: skip
-    base = dict(zip(problem.names, found.x, strict=False))
+    base = {**problem.fixed, **dict(zip(problem.names, found.x, strict=False))}
     return Fitted(base, list(zip(problem.offsets, found.x[len(problem.names) :], strict=True)))
 
 
@@ -288,29 +306,6 @@ def left_out(frame: Any) -> Any:
     return times
 
 
-def bands_of(frame: Any, held: Any, held_ratio: Any, left_ratio: Any) -> list[dict[str, Any]]:
-    """Return p10 and p90 of measured/expected: held-out rows for known devices, left-out devices for the others.
-
-    An unknown device of a family with data behaves like a left-out device whose sister stays; one of an unknown
-    family like a left-out device that was alone in its architecture.
-    """
-    import numpy as np
-
-    def band(when: dict[str, Any], expected_over_measured: Any) -> dict[str, Any]:
-        low, high = np.quantile(1 / expected_over_measured, [0.1, 0.9])
-        return {"when": when, "set": {"p10": float(min(low, 1.0)), "p90": float(max(high, 1.0))}}
-
-    known = frame[held].reset_index(drop=True)
-    sisters = frame.groupby("architecture")["device"].transform("nunique").to_numpy() > 1
-    bands = [band({"measured": "true"}, held_ratio)]
-    for (backend, dtype), rows in known.groupby(["backend", "dtype"]).indices.items():
-        if len(rows) >= 40:
-            bands.append(band({"measured": "true", "backend": backend, "dtype": dtype}, held_ratio[rows]))
-    bands.append(band({"measured": "false"}, left_ratio[~sisters]))
-    bands.append(band({"measured": "false", "architecture": ["blackwell", "hopper"]}, left_ratio[sisters]))
-    return bands
-
-
 def _numbers(ratio: Any) -> dict[str, float]:
     import numpy as np
 
@@ -318,48 +313,69 @@ def _numbers(ratio: Any) -> dict[str, float]:
     return {"mape": float(off.mean()), "median": float(np.median(off))}
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Fit, print the three honest numbers and write the calibration."""
-    import numpy as np
+BAND_BY = (("backend", "dtype"),)
 
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Fit, print the honest numbers and write the calibration; with ``--ablation`` print what each term buys."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("hardware_specs/calibration/moe.yaml"))
+    parser.add_argument("--ablation", action="store_true", help="print what each physical term buys; write nothing")
     chosen = parser.parse_args(arguments)
     frame = read_rows(chosen.data)
     held = shape_split(frame, SHAPE)
     measured = frame["latency_us"].to_numpy(float) * 1e-6
-    part = fit(frame[~held])
-    expected = predict(part, frame)
+
+    def ratio_without(neutral: Mapping[str, float]) -> Any:
+        return predict(fit(frame[~held], 15, neutral), frame) / measured
+
+    if chosen.ablation:
+        print_ablation(ablation_table(frame, held, ratio_without, TERMS, "device"), "moe")
+        return
+    fitted = predict(fit(frame[~held]), frame) / measured
+    left = left_out(frame) / measured
+    errors = _errors(frame, held, fitted, left)
+    sibling = has_sibling(frame, ("backend", "dtype"))
+    print_coverage(frame, held, fitted, left, BAND_BY, sibling)
+    rules = rules_of(fit(frame))
+    print_coefficients("moe", [rule.get("scale", {}) for rule in rules], len(START))
+    bands = sibling_bands(frame, held, fitted, left, BAND_BY, sibling)
+    write_calibration(chosen.out, _document(frame, rules, errors, bands))
+
+
+def _errors(frame: Any, held: Any, fitted: Any, left: Any) -> dict[str, Any]:
+    """Print the tables of errors and return the overall numbers."""
+    ideal = roofline(frame) / (frame["latency_us"].to_numpy(float) * 1e-6)
     ratios = {
-        "fit": (frame[~held], (expected / measured)[~held]),
-        "held_out": (frame[held], (expected / measured)[held]),
-        "left_out_device": (frame, left_out(frame) / measured),
-        "roofline": (frame, roofline(frame) / measured),
+        "fit": (frame[~held], fitted[~held]),
+        "held_out": (frame[held], fitted[held]),
+        "left_out_device": (frame, left),
+        "roofline": (frame, ideal),
     }
     for name, (rows, ratio) in ratios.items():
         print(name)
         for by in (["device"], ["dtype"], ["backend"]):
-            print(error_table(rows, np.asarray(ratio), by).to_string())
-    bands = bands_of(frame, held, ratios["held_out"][1], ratios["left_out_device"][1])
+            print(error_table(rows, ratio, by).to_string())
     errors: dict[str, Any] = {name: _numbers(ratio) for name, (_, ratio) in ratios.items()}
     for device in sorted(frame["device"].unique()):
-        mine = (frame["device"] == device).to_numpy()
-        errors["left_out_device"][str(device)] = _numbers(ratios["left_out_device"][1][mine])["mape"]
-    write_calibration(chosen.out, _document(frame, fit(frame), errors, bands))
+        errors["left_out_device"][str(device)] = _numbers(left[(frame["device"] == device).to_numpy()])["mape"]
+    return errors
 
 
-def _document(frame: Any, fitted: Fitted, errors: dict[str, Any], bands: list[dict[str, Any]]) -> dict[str, Any]:
+def _document(
+    frame: Any, rules: list[dict[str, Any]], errors: dict[str, Any], bands: list[dict[str, Any]]
+) -> dict[str, Any]:
     return {
         "schema": "calibration/1",
         "operator": "moe",
         "form": "grouped-tiles/1",
         "data": ["ai-dynamo/aiconfigurator performance tables, commit 095f58a5, Apache-2.0"],
-        "date": "2026-11-20",
+        "date": "2026-11-21",
         "split": "30 % of shapes held out by a hash of the shape without device, backend and dtype; rules use all rows",
         "measured_devices": sorted(str(d) for d in frame["device"].unique()),
         "errors": errors,
-        "rules": rules_of(fitted),
+        "rules": rules,
         "bands": bands,
     }
 

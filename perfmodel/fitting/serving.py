@@ -2,39 +2,55 @@
 
 ``python -m perfmodel.fitting.serving --data serving.csv.gz --configs DIR``
 
-The kernels' times come from the other calibrations; only a handful of numbers an engine and mode are fitted here, by
-robust least squares on log ratios of TTFT and TPOT. Rows whose memory holds the requests or not are treated alike:
-the queue for memory is part of the model.
+The kernels' times come from the other calibrations. What is fitted here is a value for all engines and a factor for
+each, drawn to 1; both modes share them, but for the queue of a prefill pool. Rows whose memory holds the requests or
+not are treated alike: the queue for memory is part of the model.
 """
 
 from __future__ import annotations
 
 import argparse
-import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from perfmodel.devices import load_device
 from perfmodel.errors import PerfmodelError
 from perfmodel.fitting.common import shape_split, write_calibration
 from perfmodel.serving.closed_loop import mixed_times, pooled_ttft
-from perfmodel.serving.pipeline import decode_steps, prefill_step
+from perfmodel.serving.pipeline import decode_steps, prompt_step
 from perfmodel.serving.scenario import prepare
 from perfmodel.tables.scenarios import scenario_of
 from perfmodel.workloads.library import load_model
 
 ENGINES = ("trtllm", "vllm", "sglang")
-START = {
-    "decode_stretch": 1.0, "decode_host_us": 500.0, "prefill_stretch": 1.0, "prefill_host_us": 5000.0,
-    "first_host_us": 10_000.0, "mix_share": 1.3, "queue_share": 0.15, "share_of_extra": 1.0,
-}  # fmt: skip
-FIXED = ("prefill_stretch",)
-"""The shares of a mixed step scale its time already; two factors on one number cannot be told apart."""
-PRIOR_SPREAD = 0.4
-"""How far (ln scale) an engine's coefficient may lie from all engines' together before a row's worth of misfit."""
-"""How many rows of evidence it takes to move an engine's coefficient by a factor of e from all engines' together."""
+NARROW = "nvfp4"
+"""Format whose activations are quantised by kernels that some engines fuse and others do not."""
+
+
+class Prior(NamedTuple):
+    """Where a coefficient starts, how far (ln scale) it may move, and how far an engine's may lie from all engines'."""
+
+    start: float
+    width: float
+    engine_width: float
+
+
+PRIORS = {
+    "decode_stretch": Prior(1.0, 0.03, 0.05),  # kernels were measured: frameworks run them, not others
+    "narrow_stretch": Prior(1.0, 0.0, 0.10),
+    "decode_host_us": Prior(500.0, 1.0, 0.5),
+    "prefill_host_us": Prior(5000.0, 0.3, 0.0),  # a few us a kernel that no graph replays
+    "first_host_us": Prior(20_000.0, 1.0, 0.5),
+    "mix_share": Prior(1.2, 0.3, 0.2),  # half a step under way, then its own
+    "queue_share": Prior(0.08, 0.5, 0.3),  # a tenth of the requests come at once, half of them before the other
+    "pool_queue_share": Prior(0.15, 1.0, 0.0),
+}
+SCALES = (0.3, 0.1)
+"""Relative errors of TTFT and TPOT beyond which the loss grows linearly: about half of what single runs scatter."""
+POWER = 0.5
+"""Residuals are ``(ratio^p - 1)/p``: between ratios of equal weight (0) and relative errors (1)."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +59,16 @@ class Features:
 
     decode_s: Any
     prefill_s: Any
-    attention_s: Any
+    crowded_s: Any
+    rounds: Any
+    unshared_s: Any
     running: Any
     groups: Any
     in_flight: Any
     output_tokens: Any
     slots: Any
+    pooled: Any
+    narrow: Any
 
 
 def features(frame: Any, configs: Path) -> tuple[Any, Features]:
@@ -76,22 +96,27 @@ def _row_features(row: Mapping[str, str], configs: Path) -> tuple[float, ...]:
     in_flight = max(batch / workers, 1.0)
     running = min(in_flight, most)
     decode = decode_steps(setup.decode, running, inputs, outputs)
-    prefill = prefill_step(setup.prefill, groups, inputs)
+    prefill = prompt_step(setup.prefill, inputs)
     slots = (pools[0].workers if pools[0] else setup.replicas) * groups
-    return (decode.time.expected, prefill.time.expected, decode.attention_s, running, groups, in_flight, outputs,
-            slots / workers)  # fmt: skip
+    narrow = setup.decode.precisions.linear.calibrated_as == NARROW
+    assert prefill.crowded_s is not None
+    return (decode.time.expected, prefill.time.expected, prefill.crowded_s, prefill.rounds, decode.unshared_s, running,
+            groups, in_flight, outputs, slots / workers, float(question.mode == "disagg"), float(narrow))  # fmt: skip
 
 
-def predict(c: Mapping[str, Any], f: Features, mode: str) -> tuple[Any, Any]:
-    """Return (TTFT, TPOT) of rows of one mode with these coefficients."""
+def predict(c: Mapping[str, Any], f: Features) -> tuple[Any, Any]:
+    """Return (TTFT, TPOT) of rows with these coefficients (numbers, or arrays over the rows)."""
     import numpy as np
 
-    decode = f.decode_s * c["decode_stretch"] + c["decode_host_us"] * 1e-6
-    prefill = f.prefill_s * c["prefill_stretch"] + c["prefill_host_us"] * 1e-6
-    if mode == "agg":
-        return mixed_times(c, decode, prefill, f.attention_s, f.running, f.groups, f.in_flight, f.output_tokens)
-    ttft = pooled_ttft(c, decode, prefill, f.running, f.slots, f.in_flight, f.output_tokens)
-    return np.asarray(ttft), decode
+    decode = f.decode_s * c["decode_stretch"] * c["narrow_stretch"] ** f.narrow + c["decode_host_us"] * 1e-6
+    prefill = f.prefill_s + c["prefill_host_us"] * 1e-6
+    crowded = (f.crowded_s + c["prefill_host_us"] * 1e-6) / f.rounds
+    ttft, tpot = mixed_times(
+        c, decode, prefill, f.unshared_s, f.running, f.groups, f.in_flight, f.output_tokens, 1.0, crowded
+    )
+    pool = {**c, "queue_share": c["pool_queue_share"]}
+    pooled = pooled_ttft(pool, decode, prefill, f.running, f.slots, f.in_flight, f.output_tokens, crowded)
+    return np.where(f.pooled > 0, pooled, ttft), np.where(f.pooled > 0, decode, tpot)
 
 
 def select(f: Features, mask: Any) -> Features:
@@ -99,71 +124,93 @@ def select(f: Features, mask: Any) -> Features:
     return Features(*(getattr(f, name)[mask] for name in f.__dataclass_fields__))
 
 
-def fit(f: Features, ttft: Any, tpot: Any, mode: str, prior: Mapping[str, float] | None) -> dict[str, float]:
-    """Return the coefficients of one group of rows; ``prior`` pulls towards other rows' coefficients."""
+class Fitted(NamedTuple):
+    """Coefficients of all engines together, and each engine's own."""
+
+    together: dict[str, float]
+    engines: dict[str, dict[str, float]]
+
+    def over(self, engines: Any) -> dict[str, Any]:
+        """Return each coefficient as an array over rows of ``engines``."""
+        import numpy as np
+
+        return {name: np.array([self.engines.get(e, self.together)[name] for e in engines]) for name in PRIORS}
+
+
+def fit(frame: Any, f: Features, train: Any) -> Fitted:
+    """Return the coefficients of least robust error on the rows ``train``; a set of like runs counts as its root."""
     import numpy as np
     from scipy.optimize import least_squares
 
-    names = [n for n in START if n not in FIXED and (mode == "agg" or n != "share_of_extra")]
-    centre = np.log([(prior or START)[n] for n in names])
+    rows, part = frame[train], select(f, train)
+    measured = rows[["measured_ttft_ms", "measured_tpot_ms"]].to_numpy().T * 1e-3
+    count = rows.groupby(GROUP, dropna=False)["batch"].transform("size").to_numpy()
+    weight = count**-0.5 / np.mean(count**-0.5)
+    keys = [(n, "") for n, p in PRIORS.items() if p.width] + [
+        (n, e) for n, p in PRIORS.items() for e in ENGINES if p.engine_width
+    ]
+    width = np.array([PRIORS[n].engine_width if e else PRIORS[n].width for n, e in keys])
+    engines = rows.engine.to_numpy()
+
+    def fitted(x: Any) -> Fitted:
+        moves = dict(zip(keys, x.tolist(), strict=True))
+        shared = {n: (p.start, moves.get((n, ""), 0.0)) for n, p in PRIORS.items()}
+        own = {
+            e: {n: _moved(n, start, by + moves.get((n, e), 0.0)) for n, (start, by) in shared.items()} for e in ENGINES
+        }
+        return Fitted({n: _moved(n, start, by) for n, (start, by) in shared.items()}, own)
 
     def residuals(x: Any) -> Any:
-        c = {**START, **dict(zip(names, np.exp(x), strict=True))}
-        a, b = predict(c, f, mode)
-        return np.concatenate([np.log(a / ttft), np.log(b / tpot), (x - centre) / PRIOR_SPREAD])
+        found = predict(fitted(x).over(engines), part)
+        parts = [x / width]
+        for ours, theirs, scale in zip(found, measured, SCALES, strict=True):
+            log = np.clip(np.log(ours / theirs), -5.0, 1.5)
+            z = np.expm1(POWER * log) / POWER / scale
+            parts.append(np.sign(z) * np.sqrt(weight * 2 * (np.sqrt(1 + z * z) - 1)))
+        return np.concatenate(parts)
 
-    found = least_squares(residuals, centre, loss="soft_l1", f_scale=0.2)
-    return {**START, **dict(zip(names, np.exp(found.x).tolist(), strict=True))}
-
-
-def fit_all(frame: Any, f: Features, train: Any) -> dict[tuple[str, str], dict[str, float]]:
-    """Return coefficients by (mode, engine), and by (mode, "") for an engine of which nothing is known."""
-    found: dict[tuple[str, str], dict[str, float]] = {}
-    ttft, tpot = frame.measured_ttft_ms.to_numpy() * 1e-3, frame.measured_tpot_ms.to_numpy() * 1e-3
-    for mode in ("agg", "disagg"):
-        here = train & (frame["mode"] == mode).to_numpy()
-        if not here.any():
-            continue
-        together = fit(select(f, here), ttft[here], tpot[here], mode, None)
-        found[mode, ""] = together
-        for engine in ENGINES:
-            rows = here & (frame.engine == engine).to_numpy()
-            if rows.sum() >= 10:
-                found[mode, engine] = fit(select(f, rows), ttft[rows], tpot[rows], mode, together)
-    return found
+    return fitted(least_squares(residuals, np.zeros(len(keys)), max_nfev=15, x_scale=width).x)
 
 
-def ratios(frame: Any, f: Features, found: Mapping[tuple[str, str], Mapping[str, float]]) -> Any:
+GROUP = ["mode", "model", "device", "engine", "precision"]
+"""Columns of runs that were made together and err together."""
+
+
+def _moved(name: str, start: float, by: float) -> float:
+    """Return a start moved on a scale that keeps it positive, or a share of requests between 0 and 1."""
+    import math
+
+    if name != "queue_share":
+        return start * math.exp(by)
+    odds = start / (1 - start) * math.exp(by)
+    return odds / (1 + odds)
+
+
+def ratios(frame: Any, f: Features, found: Fitted) -> Any:
     """Return predicted over measured of (TTFT, TPOT) for every row."""
     import numpy as np
 
-    out = np.full((2, len(frame)), np.nan)
-    for mode in ("agg", "disagg"):
-        for engine in ENGINES:
-            rows = ((frame["mode"] == mode) & (frame.engine == engine)).to_numpy()
-            c = found.get((mode, engine)) or found.get((mode, ""))
-            if rows.any() and c is not None:
-                a, b = predict(c, select(f, rows), mode)
-                out[0, rows] = a * 1e3 / frame.measured_ttft_ms[rows]
-                out[1, rows] = b * 1e3 / frame.measured_tpot_ms[rows]
-    return out
+    ours = predict(found.over(frame.engine), f)
+    return np.array([1e3 * t / frame[f"measured_{m}_ms"] for m, t in zip(("ttft", "tpot"), ours, strict=True)])
 
 
-def report(title: str, ratio: Any, mask: Any) -> str:
-    """Return one line of MAPE / median / bias (%) of TTFT and TPOT."""
+def left_out(frame: Any, f: Features, column: str) -> Any:
+    """Return predicted over measured of every row from a fit without the rows of its value of ``column``."""
     import numpy as np
 
-    parts: list[str] = []
-    for name, r in zip(("TTFT", "TPOT"), ratio, strict=True):
-        off = 100 * (r[mask] - 1)
-        parts.append(f"{name} {np.abs(off).mean():5.1f}/{np.median(np.abs(off)):5.1f}/{off.mean():+6.1f}")
-    return f"{title:34s} n {int(mask.sum()):5d}  {'  '.join(parts)}"
+    out = np.full((2, len(frame)), np.nan)
+    for value in frame[column].unique():
+        rows = (frame[column] == value).to_numpy()
+        out[:, rows] = ratios(frame, f, fit(frame, f, ~rows))[:, rows]
+    return out
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Fit, print the honest numbers, and write the calibration."""
     import numpy as np
     import pandas as pd
+
+    from perfmodel.fitting.serving_report import calibration, print_report
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", required=True)
@@ -172,73 +219,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     frame, f = features(pd.read_csv(options.data, low_memory=False), options.configs)
     held = shape_split(frame, ["config", "input_tokens", "output_tokens", "batch"])
-    found = fit_all(frame, f, ~held)
-    ratio = ratios(frame, f, found)
-    print(report("fit", ratio, ~held))
-    print(report("held out", ratio, held))
-    left = {name: _left_out(frame, f, name) for name in ("config", "device")}
-    for name, value in left.items():
-        print(report(f"each {name} left out", value, np.isfinite(value[0])))
+    ratio = ratios(frame, f, fit(frame, f, ~held))
+    left = {name: left_out(frame, f, name) for name in ("config", "device")}
+    final = fit(frame, f, np.ones(len(frame), bool))
+    mapping = calibration(frame, held, ratio, left, final)
+    print_report(frame, f, held, ratio, left, mapping["bands"])
     if options.out:
-        write_calibration(options.out, _mapping(frame, f, fit_all(frame, f, np.ones(len(frame), bool)), left["config"]))
-
-
-def _left_out(frame: Any, f: Features, column: str) -> Any:
-    import numpy as np
-
-    out = np.full((2, len(frame)), np.nan)
-    for value in frame[column].unique():
-        rows = (frame[column] == value).to_numpy()
-        out[:, rows] = ratios(frame, f, fit_all(frame, f, ~rows))[:, rows]
-    return out
-
-
-def _mapping(
-    frame: Any, f: Features, found: Mapping[tuple[str, str], Mapping[str, float]], honest: Any
-) -> dict[str, Any]:
-    rules: list[dict[str, Any]] = [
-        {
-            "note": "bare: kernels alone",
-            "set": {
-                **dict.fromkeys(START, 0.0), "decode_stretch": 1.0, "prefill_stretch": 1.0, "mix_share": 1.5,
-                "queue_share": 0.15, "share_of_extra": 1.0,
-            },
-        }
-    ]  # fmt: skip
-    for (mode, engine), c in found.items():
-        rules.append({"when": {"mode": mode, "engine": engine or list(ENGINES)}, "set": dict(c)})
-    return {
-        "schema": "calibration/1",
-        "operator": "serving",
-        "form": "closed_loop/1",
-        "data": "ai-dynamo/aiconfigurator serving runs (commit 095f58a5, Apache-2.0), derived and de-duplicated",
-        "date": datetime.date(2026, 11, 20).isoformat(),
-        "split": "coefficients on all rows; errors and bands from leaving out each model configuration",
-        "errors": {"left_out_model": report("", honest, _finite(honest)).strip()},
-        "rules": rules,
-        "bands": _bands(frame, honest),
-    }
-
-
-def _finite(ratio: Any) -> Any:
-    import numpy as np
-
-    return np.isfinite(ratio[0])
-
-
-def _bands(frame: Any, honest: Any) -> list[dict[str, Any]]:
-    import numpy as np
-
-    bands: list[dict[str, Any]] = []
-    for metric, ratio in zip(("ttft", "tpot"), honest, strict=True):
-        for mode in ("", "agg", "disagg"):
-            rows = np.isfinite(ratio) & ((frame["mode"] == mode).to_numpy() | (mode == ""))
-            if rows.sum() < 20:
-                continue
-            low, high = np.quantile(1 / ratio[rows], [0.1, 0.9])
-            when = {"metric": metric} | ({"mode": mode} if mode else {})
-            bands.append({"when": when, "set": {"p10": float(min(low, 1.0)), "p90": float(max(high, 1.0))}})
-    return bands
+        write_calibration(options.out, mapping)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ class LoraPair(Operator):
         "tokens": (1, 8192), "sequences": (1, 512), "inputs": (64, 16384), "outputs": (64, 16384), "rank": (1, 256),
         "adapters": (1, 256),
     }  # fmt: skip
+    BATCH: ClassVar[str] = "tokens"
 
     tokens: Number
     sequences: Number

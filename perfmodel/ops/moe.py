@@ -31,6 +31,7 @@ class Experts(Operator):
     """
 
     KIND: ClassVar[str] = "moe"
+    BATCH: ClassVar[str] = "tokens"
     DOMAIN: ClassVar[dict[str, tuple[int, int]]] = {
         "tokens": (1, 65536), "hidden": (512, 8192), "intermediate": (256, 16384), "topk": (1, 8), "experts": (8, 512),
         "tp": (1, 8), "ep": (1, 8),

@@ -94,6 +94,10 @@ def rank_load(tokens: Number, topk: Number, experts: Number, ep: Number, routing
     return _even_load(tokens, topk, experts, ep, routing.kind == BALANCED)
 
 
+_NONE = 1e-30
+"""Stands for no tokens and no experts where a quotient of both is none."""
+
+
 def _even_load(tokens: Number, topk: Number, experts: Number, ep: Number, balanced: bool) -> RankLoad:
     """Loads without a preference: exact shares, or binomial ones whose largest of ``ep`` is the busiest rank's.
 
@@ -108,11 +112,10 @@ def _even_load(tokens: Number, topk: Number, experts: Number, ep: Number, balanc
         deviation = sqrt(mean * (1.0 - 1.0 / ep) * (1.0 - topk / experts + 1e-9))
         assignments = maximum(mean + deviation * _largest_deviation(ep), minimum(1.0, tokens * topk))
         assignments = minimum(assignments, tokens * minimum(topk, local))
-        chance = minimum(assignments / local / tokens, 1.0)
+        chance = minimum(assignments / local / maximum(tokens, _NONE), 1.0)
         touched = local * (1.0 - (1.0 - chance) ** tokens)
-    return RankLoad(
-        assignments, touched, local, ((touched, assignments / local if balanced else assignments / touched),)
-    )
+    rows = assignments / local if balanced else assignments / maximum(touched, _NONE)
+    return RankLoad(assignments, touched, local, ((touched, rows),))
 
 
 def _largest_deviation(draws: Number) -> Number:

@@ -165,10 +165,11 @@ class MemoryModel:
     plan: Plan
     precisions: Precisions
     capacity_bytes: Number
+    runtime_bytes: Number = RUNTIME_BYTES
 
     def fixed_bytes(self) -> Number:
         """Return the weights and the runtime's own bytes."""
-        return weights_bytes_per_device(self.model, self.plan, self.precisions) + RUNTIME_BYTES
+        return weights_bytes_per_device(self.model, self.plan, self.precisions) + self.runtime_bytes
 
     def use(self, sequences: Number, tokens: Number, step_tokens: Number) -> MemoryUse:
         """Return the memory of a device whose attention group holds ``sequences`` of ``tokens`` each."""
@@ -178,7 +179,7 @@ class MemoryModel:
             weights_bytes_per_device(self.model, self.plan, self.precisions),
             kv,
             activation_bytes(self.model, self.plan, step_tokens),
-            RUNTIME_BYTES,
+            self.runtime_bytes,
         )
 
     def largest_batch(self, tokens: Number, step_tokens: Number) -> Number:

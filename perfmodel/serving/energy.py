@@ -13,7 +13,10 @@ from perfmodel.cost.energy import (
     limit_factor,
     overload,
 )
-from perfmodel.numeric import Number, maximum
+from perfmodel.cost.machine import Machine
+from perfmodel.cost.operator_cost import engines_for
+from perfmodel.numeric import Number, maximum, minimum, where
+from perfmodel.ops import Operator
 from perfmodel.serving.phases import Phases, added, scaled
 from perfmodel.serving.step import Deployment
 from perfmodel.serving.timed import StepTime
@@ -40,12 +43,31 @@ class Energy:
         return self.prefill.total_j + self.decode.total_j + self.static_j
 
 
-def step_joules(step: StepTime, facts: EnergyFacts) -> Joules:
+def step_joules(step: StepTime, facts: EnergyFacts, machine: Machine) -> Joules:
     """Return the dynamic energy of a step's operators, one device a stage, all microbatches."""
     found = NO_JOULES
     for row in step.operators:
-        found = found + dynamic_energy(row.step.operator.counts(), facts) * row.step.repeat
+        found = found + operator_joules(row.step.operator, facts, machine) * row.step.repeat
     return found * step.microbatches
+
+
+def operator_joules(op: Operator, facts: EnergyFacts, machine: Machine) -> Joules:
+    """Return an operator's dynamic energy: the device's coefficients', or of the engine's own that is fastest."""
+    plain = dynamic_energy(op.counts(), facts)
+    if not machine.engines:
+        return plain
+    found, least = plain, None
+    for engine in engines_for(op, machine):
+        own, time = engine.energy(op, machine.chip, machine) or plain, engine.expected_s(op, machine.chip, machine)
+        if least is None:
+            found, least = own, time
+            continue
+        sooner = time < least
+        found = Joules(*(where(sooner, a, b) for a, b in (
+            (own.compute_j, found.compute_j), (own.memory_j, found.memory_j), (own.link_j, found.link_j)
+        )))  # fmt: skip
+        least = minimum(time, least)
+    return found
 
 
 def request_energy(
@@ -72,7 +94,7 @@ def request_energy(
 
 
 def _share(step: StepTime, deployment: Deployment, facts: EnergyFacts) -> Joules:
-    return step_joules(step, facts) * (deployment.plan.devices_per_stage / step.sequences)
+    return step_joules(step, facts, deployment.machine) * (deployment.plan.devices_per_stage / step.sequences)
 
 
 def under_limit(
@@ -103,5 +125,5 @@ def under_limit(
 
 
 def _limit_factor(step: StepTime, deployment: Deployment, facts: EnergyFacts) -> Number:
-    watts = step_joules(step, facts).total_j / (step.time.expected * deployment.plan.pp)
+    watts = step_joules(step, facts, deployment.machine).total_j / (step.time.expected * deployment.plan.pp)
     return limit_factor(watts, facts)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from perfmodel.calibration import Band, Coefficients, load_calibration
 from perfmodel.numeric import Number, maximum
-from perfmodel.serving.timed import Time
+from perfmodel.serving.timed import StepTime, Time
 
 
 @dataclass(frozen=True)
@@ -14,8 +14,9 @@ class Framework:
     """Coefficients of one serving framework ("" is bare kernels) in one mode (agg, disagg).
 
     ``decode_stretch`` and ``decode_host_s``: a decode step takes ``stretch*kernels + host``; the same for prefill.
-    ``first_host_s``, ``mix_share``, ``queue_share``: TTFT of a closed loop is ``first_host + mix_share*mix +
-    queue_share*(requests - 1)*extra``, mix being a step with one prompt in it and extra what the prompt adds.
+    ``first_host_us``, ``mix_share``, ``queue_share``: TTFT of a closed loop is ``first_host + mix_share*mix +
+    queue_share*(requests - 1)*extra``, mix being a step with one prompt in it and extra what the prompt adds; the
+    other ``1 - queue_share`` of the extra times delay the tokens after the first.
     """
 
     engine: str
@@ -31,6 +32,13 @@ class Framework:
     def prefill(self, kernels: Time) -> Time:
         """Return the time of a prefill step with the framework around it."""
         return self._around(kernels, "prefill", self.ttft_band)
+
+    def crowded(self, step: StepTime) -> Number | None:
+        """Return what a prompt takes of a step full of prompts, the framework's time shared too (None: not known)."""
+        if step.crowded_s is None:
+            return None
+        stretch, host = self.coefficients["prefill_stretch"], self.coefficients["prefill_host_us"] * 1e-6
+        return (step.crowded_s * stretch + host) / step.rounds
 
     def _around(self, kernels: Time, kind: str, band: Band | None) -> Time:
         stretch, host = self.coefficients[f"{kind}_stretch"], self.coefficients[f"{kind}_host_us"] * 1e-6
@@ -49,10 +57,13 @@ def banded(bound: Number, expected: Number, band: Band) -> Time:
     return Time(bound, expected, maximum(expected * band.p10, bound), expected * band.p90)
 
 
-def load_framework(engine: str, mode: str, *, loop: bool) -> Framework:
-    """Return the framework's coefficients; without an engine only kernels count and bands come from the kernels."""
+def load_framework(engine: str, mode: str, *, loop: bool, dtype: str = "") -> Framework:
+    """Return the framework's coefficients; without an engine only kernels count and bands come from the kernels.
+
+    ``dtype`` is that of the linear layers: engines fuse the quantisation of activations that kernels were timed with.
+    """
     calibration = load_calibration("serving")
-    situation = {"engine": engine, "mode": mode}
+    situation = {"engine": engine, "mode": mode, "dtype": dtype}
     if not (engine and loop):
         return Framework(engine, mode, calibration.coefficients(**situation), None, None)
     bands = [calibration.band(measured="true", metric=metric, **situation) for metric in ("ttft", "tpot")]

@@ -21,6 +21,7 @@ from perfmodel.plan.liveness import Liveness, liveness
 from perfmodel.plan.network import Kernel, NetworkPlan, kernels
 from perfmodel.plan.step_shape import StepOperator
 from perfmodel.serving.decode_bound import sum_bounds
+from perfmodel.serving.spread import combined_spread
 from perfmodel.serving.timed import StepTime, Time, TimedOperator
 from perfmodel.workloads.network import AnyNetwork, Network, NetworkPipeline, as_pipeline
 
@@ -267,7 +268,12 @@ def _calibration(machine: Machine) -> str:
 
 
 def _engine(machine: Machine) -> Coefficients:
-    """Return what an engine adds to the measured kernels; an accelerator's own form holds all but the start."""
+    """Return what an engine adds to the measured kernels; an accelerator's own form holds all but the start.
+
+    Engines that the device's file lists say all of it themselves.
+    """
+    if machine.engines:
+        return {"start_us": 0.0}
     return machine.coefficients(_calibration(machine), "network", "")
 
 
@@ -288,9 +294,17 @@ def assembled(rows: list[TimedOperator], machine: Machine) -> StepTime:
     busy = total(row.expected_s for row in rows)
     expected = maximum(busy, len(rows) * c.get("host_issue_us", 0.0) * 1e-6) + c["start_us"] * 1e-6
     expected = maximum(expected, parts.time_s)
-    band = machine.band(_calibration(machine), "network", "")
-    time = Time(parts.time_s, expected, maximum(expected * band.p10, parts.time_s), expected * band.p90)
+    low, high = _band(rows, machine)
+    time = Time(parts.time_s, expected, maximum(expected * low, parts.time_s), expected * high)
     return StepTime(time, tuple(rows), 0.0, parts, expected, parts.time_s, expected)
+
+
+def _band(rows: list[TimedOperator], machine: Machine) -> tuple[Number, Number]:
+    """Return the factors p10/expected and p90/expected of a network: measured, or that of its engines' operators."""
+    if machine.engines:
+        return combined_spread(rows)
+    band = machine.band(_calibration(machine), "network", "")
+    return band.p10, band.p90
 
 
 def _sum_of(stages: tuple[StageTime, ...]) -> Time:
@@ -321,8 +335,9 @@ def prepare_network(network: AnyNetwork, device: Device, question: NetworkQuesti
     fusion, folds = ENGINES[question.engine]
     machine = replace(machine_for(device, 1, question.engine), form=_form(device))
     dtypes = frozenset((*machine.chip.peaks, *machine.chip.sparse_peaks))
+    usual = next((engine.FUSION for _, engine in machine.engines if engine.FUSION), fusion)
     plan = NetworkPlan(
-        question.precision or _usual(dtypes), question.layers, question.fusion or fusion, folds, question.sparsity,
+        question.precision or _usual(dtypes), question.layers, question.fusion or usual, folds, question.sparsity,
         question.dp,
     )  # fmt: skip
     pipeline = as_pipeline(network)

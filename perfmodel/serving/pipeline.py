@@ -24,6 +24,9 @@ from perfmodel.serving.step import (
 )
 from perfmodel.serving.timed import StepTime, Time
 
+STEP_TOKENS = 8192.0
+"""Most tokens that an engine puts into one step: the default token budget of vLLM, SGLang and TensorRT-LLM."""
+
 
 def microbatches(plan: Plan, sequences: Number) -> Number:
     """Return how many microbatches pass the pipeline: those asked for, but none with less than a sequence a group."""
@@ -39,6 +42,17 @@ def prefill_step(deployment: Deployment, sequences: Number, input_tokens: Number
     step = step_time(deployment, StepShape(sequences / count, input_tokens, input_tokens))
     step = _passed(step, sequences, count, lambda whole, stage: whole + (count - 1.0) * stage)
     return replace(step, time=replace(step.time, bound=prefill_bound(deployment, sequences, input_tokens)))
+
+
+def prompt_step(deployment: Deployment, input_tokens: Number) -> StepTime:
+    """Return the step that prefills one prompt in each attention group, with the time of a step full of prompts.
+
+    Prompts that queue share a step up to the token budget: ``rounds = max(STEP_TOKENS/input, 1)`` of them a group.
+    """
+    groups = deployment.plan.attention_dp
+    rounds = maximum(STEP_TOKENS / input_tokens, 1.0)
+    crowded = prefill_step(deployment, groups * rounds, input_tokens)
+    return replace(prefill_step(deployment, groups, input_tokens), crowded_s=crowded.time.expected, rounds=rounds)
 
 
 def prefill_bound(deployment: Deployment, sequences: Number, input_tokens: Number) -> Number:

@@ -28,7 +28,8 @@ def _algorithm(op: Operator, machine: Machine) -> str:
         return ""
     if op.KIND == "expert_exchange":
         return "direct"
-    return algorithm_of(op, machine.coefficients("collectives", op.KIND, static_dtype(op)), machine.link)
+    c = machine.coefficients("collectives", op.KIND, static_dtype(op))
+    return algorithm_of(op, c, machine.link, machine.chip.clock_hz)
 
 
 def _row(phase: str, timed: TimedOperator, total_s: float, bandwidth_bytes_per_s: float) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from perfmodel.devices import Device
 from perfmodel.errors import InputError, PlanError, did_you_mean
 from perfmodel.numeric import Number, maximum, minimum, where
 from perfmodel.ops.routing import Routing, parse_routing
-from perfmodel.plan.memory import MemoryModel, MemoryUse
+from perfmodel.plan.memory import RUNTIME_BYTES, MemoryModel, MemoryUse
 from perfmodel.plan.parallelism import Plan, validate_plan
 from perfmodel.plan.precision import choose_precisions
 from perfmodel.serving.closed_loop import aggregated, disaggregated
@@ -22,15 +22,13 @@ from perfmodel.serving.energy import Energy, request_energy, under_limit
 from perfmodel.serving.framework import Framework, load_framework
 from perfmodel.serving.money import Money, request_money
 from perfmodel.serving.phases import Phases, static_batch
-from perfmodel.serving.pipeline import decode_steps_bound, prefill_bound
+from perfmodel.serving.pipeline import STEP_TOKENS, decode_steps_bound, prefill_bound
 from perfmodel.serving.step import Deployment
 from perfmodel.workloads.spec import LanguageModel
 
 PHASES = ("serve", "prefill", "decode")
 ENGINES = ("", "vllm", "sglang", "trtllm")
 MODES = ("agg", "disagg")
-STEP_TOKENS = 8192.0
-"""Most tokens that an engine puts into one step: the default token budget of vLLM, SGLang and TensorRT-LLM."""
 
 
 @dataclass(frozen=True)
@@ -266,7 +264,7 @@ def _prepare(model: LanguageModel, device: Device, question: Question) -> Setup:
         return _prepare_pools(model, device, question)
     deployment = _deployment(model, device, question, question.plan)
     loop = question.phase == "serve" and not question.static
-    framework = load_framework(question.engine, "agg", loop=loop)
+    framework = load_framework(question.engine, "agg", loop=loop, dtype=deployment.precisions.linear.calibrated_as)
     memory = _memory_model(deployment, device)
     replicas = int(question.plan.dp)
     return Setup(
@@ -282,7 +280,7 @@ def _prepare_pools(model: LanguageModel, device: Device, q: Question) -> Setup:
         raise PlanError("mode disagg serves in a closed loop; use phase serve without static")
     prefill, decode = (_deployment(model, device, q, pool.plan) for pool in (q.prefill_pool, q.decode_pool))
     devices = q.prefill_pool.devices + q.decode_pool.devices
-    framework = load_framework(q.engine, "disagg", loop=True)
+    framework = load_framework(q.engine, "disagg", loop=True, dtype=decode.precisions.linear.calibrated_as)
     memory = _memory_model(decode, device)
     facts, rates = _energy_facts(device, q), _rates(device, q)
     return Setup(q, decode, prefill, framework, memory, 1, devices, facts, rates)
@@ -315,7 +313,11 @@ def _deployment(model: LanguageModel, device: Device, q: Question, plan: Plan) -
 
 
 def _memory_model(deployment: Deployment, device: Device) -> MemoryModel:
-    return MemoryModel(deployment.model, deployment.plan, deployment.precisions, device.main_memory.capacity_bytes)
+    # chips whose main memory is on the chip, or in a design of its own, hold no runtime: their host does
+    runtime = 0.0 if device.kind in ("wafer", "dataflow", "fpga", "pim") else RUNTIME_BYTES
+    return MemoryModel(
+        deployment.model, deployment.plan, deployment.precisions, device.main_memory.capacity_bytes, runtime
+    )
 
 
 @lru_cache(maxsize=16)

@@ -17,7 +17,7 @@ from perfmodel.plan.precision import Precisions
 from perfmodel.plan.step_shape import StepOperator, StepShape
 from perfmodel.serving.decode_bound import mean_decode_bound, sum_bounds
 from perfmodel.serving.spread import combined_spread
-from perfmodel.serving.timed import StepTime, Time, TimedOperator, seconds
+from perfmodel.serving.timed import StepTime, Time, TimedOperator, multiplying, seconds
 from perfmodel.workloads.spec import LanguageModel
 
 _NODES = ((-0.5773502691896257, 0.5), (0.5773502691896257, 0.5))
@@ -128,11 +128,12 @@ def _assembled(
     expected = maximum(others + attention, bound_s) if clamp else others + attention
     low, high = combined_spread(rows)
     time = Time(bound_s, expected, maximum(expected * low, bound_s), expected * high)
+    unshared = attention + multiplying(rows)
     if deployment.plan.pp == 1:
-        return StepTime(time, tuple(rows), attention, parts, expected, bound_s, expected)
+        return StepTime(time, tuple(rows), unshared, parts, expected, bound_s, expected)
     stage_s = maximum(*(sum(seconds(rows, share)) for share in deployment.stages), 0.0)
     stage_bound_s = slowest_bound(deployment, [(r.step.part, r.step.repeat, r.bound) for r in rows])
-    return StepTime(time, tuple(rows), attention, parts, maximum(stage_s, stage_bound_s), stage_bound_s, expected)
+    return StepTime(time, tuple(rows), unshared, parts, maximum(stage_s, stage_bound_s), stage_bound_s, expected)
 
 
 def _mean_over(op: Operator, machine: Machine, first: Number, last: Number) -> Number:

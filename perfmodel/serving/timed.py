@@ -38,22 +38,26 @@ class TimedOperator:
 
 @dataclass(frozen=True)
 class StepTime:
-    """A step's time and its operators. ``attention_s`` is the expected time of decode attention alone.
+    """A step's time and its operators. ``unshared_s`` is what a prompt in the same step cannot share of its expected
+    time: decode attention, and the arithmetic of the products (:func:`multiplying`).
 
     ``sequences`` of a replica are in it. With pipeline stages, ``microbatches`` pass them one behind the other:
     ``microbatch_s`` is the expected time of one through all stages, ``stage_s`` and ``stage_bound_s`` are those of the
-    slowest stage (without stages, the step's).
+    slowest stage (without stages, the step's). ``crowded_s`` is the expected time of a prefill that takes ``rounds``
+    times as many prompts, as many as fit an engine's token budget (None: not asked for).
     """
 
     time: Time
     operators: tuple[TimedOperator, ...]
-    attention_s: Number
+    unshared_s: Number
     bound_parts: Bound
     stage_s: Number
     stage_bound_s: Number
     microbatch_s: Number
     microbatches: Number = 1.0
     sequences: Number = 1.0
+    crowded_s: Number | None = None
+    rounds: Number = 1.0
 
 
 def seconds(rows: Sequence[TimedOperator], share: Mapping[str, float]) -> tuple[Number, Number]:
@@ -69,6 +73,18 @@ def seconds(rows: Sequence[TimedOperator], share: Mapping[str, float]) -> tuple[
     if any(r.step.behind for r in rows):
         others = others + sum(sticking_out(weighed))
     return others, attention
+
+
+def multiplying(rows: Sequence[TimedOperator]) -> Number:
+    """Return how long the matrix units have work in a step's products: ``sum of repeat*expected*compute/bound``.
+
+    While weights come from memory they wait, and could multiply a prompt's tokens by the same weights.
+    """
+    return total(
+        r.step.repeat * r.expected_s * (r.bound.compute_s / maximum(r.bound.time_s, 1e-30))
+        for r in rows
+        if not r.step.operator.GROWS_WITH_CACHE and not isinstance(r.step.operator, Collective)
+    )
 
 
 def sticking_out(weighed: Sequence[tuple[TimedOperator, Number]]) -> tuple[Number, Number]:

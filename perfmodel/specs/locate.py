@@ -47,10 +47,11 @@ def spec_roots(kind: str) -> tuple[Path, ...]:
     packaged = _PACKAGE / "_data" / kind
     if not packaged.is_dir():
         packaged = _PACKAGE.parent / kind
-    return (*_user_roots(kind), packaged)
+    return (*user_roots(kind), packaged)
 
 
-def _user_roots(kind: str) -> Iterator[Path]:
+def user_roots(kind: str) -> Iterator[Path]:
+    """Yield the user's own folders of a kind, in order of precedence."""
     for text in os.environ.get(USER_FOLDERS, "").split(os.pathsep):
         if not text:
             continue

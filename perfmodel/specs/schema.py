@@ -194,6 +194,44 @@ class Block:
         return found
 
 
+class Open:
+    """A mapping with known keys and others, whose rules are elsewhere: it is kept with its positions.
+
+    Of the other keys only the numbers' sources are read: what starts like a number must have one.
+    """
+
+    def __init__(self, known: Mapping[str, Rule]) -> None:
+        self.known = known
+
+    def read(self, node: Node, path: str, reading: Reading, source: str | None) -> Any:
+        if node.mapping is None:
+            return reading.fault(node, path, f"must be a mapping with {', '.join(self.known)}, not {describe(node)}")
+        found: dict[str, Any] = {"": node}
+        for key, rule in self.known.items():
+            if key in node.mapping:
+                found[key] = rule.read(node.mapping[key], _join(path, key), reading, source)
+            else:
+                reading.fault(node, _join(path, key), f"missing required key '{key}'")
+        _cite_numbers(node, path, reading, source)
+        return found
+
+
+def _cite_numbers(node: Node, path: str, reading: Reading, source: str | None) -> None:
+    """Record the sources of all that looks like a number in a tree of unknown keys."""
+    if node.mapping is not None:
+        source = _source_of(node.mapping, path, reading, source)
+        for key, value in node.mapping.items():
+            if key not in ("source", "note"):
+                _cite_numbers(value, path if key == "value" else _join(path, key), reading, source)
+        return
+    for i, item in enumerate(node.items or ()):
+        _cite_numbers(item, f"{path}[{i}]", reading, source)
+    value = node.value
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if number or (isinstance(value, str) and value[:1].isdigit()):
+        reading.cite(node, path, source)
+
+
 class Either:
     """A scalar (or ``{value: ..}``) read by one rule, or a mapping read by another."""
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from perfmodel import ops
 from perfmodel.arguments import truth
+from perfmodel.cost.engines.registry import engines_of
 from perfmodel.cost.facts import chip_facts
 from perfmodel.cost.link_facts import link_for
 from perfmodel.cost.machine import Machine
@@ -19,17 +20,24 @@ from perfmodel.formats import find_cache_encoding, find_format, runnable_format
 from perfmodel.numeric import Number
 from perfmodel.ops import OPERATORS, Operator
 from perfmodel.ops.routing import parse_routing
+from perfmodel.specs.locate import is_path
+from perfmodel.tables.engine_kernels import ENGINE_KINDS
 from perfmodel.tables.kernel_kind import Kind, columns
 from perfmodel.tables.layer_kernels import LAYER_KINDS
+from perfmodel.tables.pim_kernels import PIM_KINDS
 from perfmodel.tables.stream import Job, Progress, Row, Summary, number, process, word
 
-OUTPUTS = ("latency_us", "bound_us", "p10_us", "p90_us", "bottleneck", "flops", "bytes", "error")
+OUTPUTS = (
+    "latency_us", "bound_us", "p10_us", "p90_us", "bottleneck", "flops", "bytes", "cycles", "utilisation", "error",
+)  # fmt: skip
 BACKENDS = ("", "trtllm", "vllm", "sglang", "nccl")
 TIMINGS = ("cuda_graph", "kernel", "nccl_tests", "wall")
 
 
 @dataclass(frozen=True)
-class _Key:
+class KernelKey:
+    """What rows that share a formula have in common; ``device`` is a name, or the path of a file."""
+
     op: str
     device: str
     backend: str
@@ -44,10 +52,14 @@ def run_kernels(source: str, target: str, progress: Progress | None = None) -> S
     Columns in and out are those of the command's contract; unknown columns are carried through. The bound charges
     memory only for bytes that cannot stay in the last-level cache between repetitions of the kernel.
     """
-    return process(source, target, OUTPUTS, _prepare, _evaluate, progress)
+    return process(source, target, OUTPUTS, kernel_job, _evaluate, progress)
 
 
-def _prepare(row: Row) -> Job:
+def kernel_job(row: Row) -> Job:
+    """Return a row made ready: its :class:`KernelKey` and the numbers of its shape.
+
+    Errors: :class:`InputError` that names the column, :class:`SpecError` of the device.
+    """
     op = word(row, "op", None)
     if op not in _KINDS:
         raise InputError(f"unknown op '{op}'{did_you_mean(op, _KINDS)} (known: {', '.join(_KINDS)})")
@@ -61,8 +73,10 @@ def _prepare(row: Row) -> Job:
             raise InputError(
                 f"unknown {what} '{value}'{did_you_mean(value, known)} (known: {', '.join(filter(None, known))})"
             )
-    device = load_device(word(row, "device", None)).name
-    key = _Key(op, device, backend, timing, word(row, "dtype", "bfloat16"), kind.statics(row))
+    spelled = word(row, "device", None if kind.needs_device else "")
+    name = load_device(spelled).name if spelled else ""
+    device = spelled if is_path(spelled) else name
+    key = KernelKey(op, device, backend, timing, word(row, "dtype", "bfloat16"), kind.statics(row))
     if kind.check:
         kind.check(shape, key.statics)
     return Job(key, numbers)
@@ -75,11 +89,11 @@ def _check_shape(x: Mapping[str, float], causal: bool) -> None:
 
 
 def _evaluate(key: Hashable, numbers: Any) -> Mapping[str, Any]:
-    assert isinstance(key, _Key)
-    chip = _chip(key.device)
-    machine = Machine(chip, _link(key), key.backend, key.timing, warm=True)
-    peaks = frozenset(chip.peaks)
-    op = _KINDS[key.op].build(list(numbers), (*key.statics, key.dtype), peaks)
+    assert isinstance(key, KernelKey)
+    answer = _KINDS[key.op].answer
+    if answer:
+        return answer(list(numbers), (*key.statics, key.dtype), key.device)
+    op, machine = kernel_of(key, numbers)
     cost, counts = operator_cost(op, machine), op.counts()
     parts = (cost.bound.compute_s, cost.bound.memory_s, cost.bound.link_s)
     return {
@@ -94,6 +108,32 @@ def _evaluate(key: Hashable, numbers: Any) -> Mapping[str, Any]:
     }
 
 
+def one_kernel(row: Row) -> dict[str, Any]:
+    """Return the columns out of one row as plain values; its errors are raised, not put in a column."""
+    import numpy as np
+
+    job = kernel_job(row)
+    found = _evaluate(job.key, np.array([[value] for value in job.numbers], dtype=float))
+    return {name: _first(value) for name, value in found.items() if name != "error"}
+
+
+def _first(value: Any) -> Any:
+    one = value[0] if hasattr(value, "__len__") and not isinstance(value, str) else value
+    try:
+        return float(one)
+    except ValueError:
+        return one
+
+
+def kernel_of(key: KernelKey, numbers: Any) -> tuple[Operator, Machine]:
+    """Return the operator of a key with its numbers (arrays of them: shape (numbers, rows)), and what it runs on."""
+    chip = _chip(key.device)
+    device = load_device(key.device)
+    engines = engines_of(device, chip) if device.engines else ()
+    machine = Machine(chip, _link(key), key.backend, key.timing, warm=True, engines=engines, mix=device.mix)
+    return _KINDS[key.op].build(list(numbers), (*key.statics, key.dtype), frozenset(chip.peaks)), machine
+
+
 def _names_of_largest(parts: tuple[Number, ...], count: int) -> list[str]:
     import numpy as np
 
@@ -106,7 +146,7 @@ def _chip(device: str) -> Any:
     return chip_facts(load_device(device))
 
 
-def _link(key: _Key) -> Any:
+def _link(key: KernelKey) -> Any:
     if key.op not in _COLLECTIVES:
         return None
     ranks_per_node, topology = key.statics
@@ -233,6 +273,8 @@ _KINDS: dict[str, Kind] = {
     },
     **{k: Kind(columns("rows", "cols"), lambda r: (int(number(r, "kernels", 1)),), _row_wise(k)) for k in _ROW_WISE},
     **LAYER_KINDS,
+    **ENGINE_KINDS,
+    **PIM_KINDS,
     **{
         k: Kind(columns("ranks", "bytes"), lambda r: (int(number(r, "ranks_per_node", 0, 0)), word(r, "topology")),
                  _collective(k))

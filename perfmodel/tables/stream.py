@@ -98,6 +98,15 @@ def process(
     return summary
 
 
+def read_rows(source: str) -> list[Row]:
+    """Return all rows of a CSV file (``.gz`` too; ``-`` is standard input); errors as for :func:`process`."""
+    with _reader(source) as stream:
+        reader = csv.DictReader(stream)
+        with _reading(source):
+            _checked_header(reader.fieldnames, source)
+            return [{name: text or "" for name, text in row.items() if name} for row in reader]
+
+
 def _checked_header(names: Sequence[str] | None, source: str) -> list[str]:
     if not names:
         raise InputError(f"{source} is empty: the first row must name the columns")

@@ -27,6 +27,8 @@ class Compared:
     batch: float
     published: float
     predicted: float
+    low: float
+    high: float
     in_band: bool
 
     @property
@@ -44,10 +46,10 @@ def _compared(row: PowerRow) -> Compared:
     answer = row.setup.answer(row.batch, float(PROMPT_TOKENS), row.output_tokens)
     predicted, facts = float(answer.extras["joules_per_token"]), row.setup.energy_facts
     assert facts is not None
-    inside = predicted * facts.p10 <= row.joules_per_token <= predicted * facts.p90
+    low, high = predicted * facts.p10, predicted * facts.p90
     return Compared(
         row.model, row.device, row.devices, row.precision, _group(row), row.batch, row.joules_per_token, predicted,
-        inside,
+        low, high, low <= row.joules_per_token <= high,
     )  # fmt: skip
 
 
@@ -61,4 +63,4 @@ def _group(row: PowerRow) -> str:
 def read_energy(path: Path) -> tuple[list[dict[str, Any]], dict[str, int]]:
     """Return each run as a row of a table, and how many could not be modelled, by reason."""
     rows, reasons = read_rows(path)
-    return [asdict(one) | {"ratio": one.ratio} for one in compare(rows)], reasons
+    return [asdict(one) | {"metric": "joules_per_token", "ratio": one.ratio} for one in compare(rows)], reasons

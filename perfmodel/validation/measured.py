@@ -21,11 +21,16 @@ def read_serving(path: Path) -> tuple[list[dict[str, Any]], dict[str, int]]:
 
 
 def read_kernels(path: Path) -> tuple[list[dict[str, Any]], dict[str, int]]:
-    """Return a row a measured kernel (column latency_us), and the reasons of those not answered."""
+    """Return a row a measured kernel (column latency_us), and the reasons of those not answered.
+
+    ``path`` may be a folder of such tables.
+    """
     return _read(path, _KERNELS, run_kernels)
 
 
 def _read(path: Path, metrics: dict[str, str], run: Any) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    if path.is_dir():
+        return _read_folder(path, metrics, run)
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "answers.csv"
         run(str(path), str(target))
@@ -45,6 +50,24 @@ def _read(path: Path, metrics: dict[str, str], run: Any) -> tuple[list[dict[str,
     return found, reasons
 
 
+def _read_folder(folder: Path, metrics: dict[str, str], run: Any) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """Return the rows of all tables of a folder; a file that is no such table is a reason."""
+    found: list[dict[str, Any]] = []
+    reasons: dict[str, int] = {}
+    files = [path for path in sorted(folder.iterdir()) if path.name.endswith((".csv", ".csv.gz"))]
+    if not files:
+        raise InputError(f"{folder} has no .csv or .csv.gz file")
+    for path in files:
+        try:
+            rows, refused = _read(path, metrics, run)
+        except InputError as error:
+            rows, refused = [], {f"file {path.name}: {error}": 1}
+        found += rows
+        for reason, count in refused.items():
+            reasons[reason] = reasons.get(reason, 0) + count
+    return found, reasons
+
+
 def _compared(row: dict[str, str], ours: str, theirs: str) -> dict[str, Any]:
     stem, unit = ours.rsplit("_", 1)
     prefix = "" if stem == "latency" else f"{stem}_"
@@ -52,7 +75,8 @@ def _compared(row: dict[str, str], ours: str, theirs: str) -> dict[str, Any]:
     low, high, bound = (float(row[f"{prefix}{name}_{unit}"]) for name in ("p10", "p90", "bound"))
     kept = {name: text for name, text in row.items() if name in _KEPT}
     return kept | {
-        "metric": ours, "published": measured, "predicted": predicted, "ratio": predicted / measured,
+        "metric": ours, "published": measured, "predicted": predicted, "low": low, "high": high,
+        "bound": bound, "ratio": predicted / measured, "over_bound": measured / bound if bound else None,
         "in_band": low <= measured <= high, "beats_bound": bound / measured > 1.01,
     }  # fmt: skip
 

@@ -261,4 +261,5 @@ def _device(name: str) -> Device:
 def as_row(one: Published) -> dict[str, Any]:
     """Return a figure as a flat row of a table."""
     found = {name: getattr(one, name) for name in one.__dataclass_fields__ if name != "is_rate"}
-    return found | {"ratio": one.ratio, "in_band": one.in_band, "beats_bound": one.beats_bound}
+    over = one.bound / one.published if one.is_rate else one.published / one.bound
+    return found | {"ratio": one.ratio, "over_bound": over, "in_band": one.in_band, "beats_bound": one.beats_bound}

@@ -14,6 +14,8 @@ Row = Mapping[str, Any]
 def error_table(rows: Sequence[Row], by: Sequence[str]) -> list[dict[str, Any]]:
     """Return a row a group: how many, median and mean of the absolute error, the median ratio, the band, the bound.
 
+    The band: how many figures lie in their p10 to p90 (80 % should) and the median p90/p10; the bound: the median of
+    the measured time over it, and how many are better by more than a percent.
     The error is that of the time (of a rate, of its inverse): ``|predicted/published - 1|`` in percent.
     Errors: :class:`InputError` for a column that the rows do not have.
     """
@@ -41,6 +43,12 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
         "median_ratio": statistics.median(row["ratio"] for row in rows),
         "in_band_percent": 100.0 * statistics.fmean(bool(row["in_band"]) for row in rows),
     }
+    if "low" in rows[0]:
+        widths = [row["high"] / row["low"] for row in rows if row["low"]]
+        found["band_width"] = statistics.median(widths) if widths else None
+    if "over_bound" in rows[0]:
+        over = [row["over_bound"] for row in rows if row["over_bound"]]
+        found["measured_over_bound"] = statistics.median(over) if over else None
     if "beats_bound" in rows[0]:
         found["beats_bound"] = sum(bool(row["beats_bound"]) for row in rows)
     if "family" in rows[0]:

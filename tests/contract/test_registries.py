@@ -8,7 +8,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from perfmodel.cost.operator_cost import uncosted_operators
+from perfmodel.cost.engines.gpu import uncosted_operators
 from perfmodel.devices import list_devices, load_device
 from perfmodel.ops import OPERATORS, Operator
 from perfmodel.workloads.families import ADAPTERS

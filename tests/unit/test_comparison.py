@@ -91,3 +91,23 @@ def test_usage(cli: Cli, arguments: tuple[str, ...], said: str) -> None:
     found = cli("compare", "llama-3.1-8b", "--on", "h100-sxm", *arguments)
     assert said in found.out + found.err
     assert found.code in (0, 2, 3)
+
+
+@pytest.mark.parametrize(("per", "rate", "equal"), [("watt", "per_w", "power"), ("mm2", "per_mm2", "area")])
+def test_rates_for_each_watt_and_mm2(per: str, rate: str, equal: str) -> None:
+    cases = [{"device": "h100-sxm"}, {"device": "l4"}, {"device": "h100-sxm", "dp": 2}]
+    base, small, twice = compare(cases, per=per, model="llama-3.1-8b", batch=8, input_tokens=256).rows()
+    assert base[f"tokens_per_s_at_equal_{equal}"] == base["tokens_per_s"]
+    ratio = small[f"tokens_per_s_{rate}_ratio"]
+    assert small[f"tokens_per_s_at_equal_{equal}_ratio"] == pytest.approx(ratio)
+    assert 0.1 < ratio < 1.5
+    if per == "mm2":
+        assert twice["die_mm2"] == 2 * base["die_mm2"] == 2 * 814
+        assert small["die_mm2"] == 294.5
+    else:
+        assert base["tokens_per_s_per_w"] == pytest.approx(1 / base["joules_per_token"], rel=0.2)
+
+
+def test_rates_for_each_of_something_else() -> None:
+    with pytest.raises(InputError, match="neither of watt, mm2"):
+        compare([{"device": "l4"}, {"device": "t4"}], per="m2", model="llama-3.1-8b")

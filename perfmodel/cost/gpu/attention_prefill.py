@@ -8,10 +8,12 @@ score at head_dim <= 64 over that expected from its flops. Shared: ``head_odd``,
 ``head_512``: the same for 65-127, 129-255, 256 and wider; ``head_unaligned``: for no multiple of 16;
 ``efficiency_fp8``, ``efficiency_fp8_cache``, ``cast_*``: what fp8 arithmetic, and an fp8 cache read by 16-bit
 arithmetic, change; ``window_*``: extra launch, cost of a score, and ``window_waste``: masked keys computed all the
-same; ``packing``, ``packing_single``, ``packing_window``: exponent of the query heads that share a tile (in general,
-for single queries, for those with a window); ``bandwidth_share``, ``llc_share``, ``core_bytes_per_clock``: attainable
-bandwidths and cache; ``reread``: share of the tiles' KV reads that miss a cache too small; ``preparation_passes``:
-passes over q, k and v before (RoPE, cache write); ``host_us``: floor of the host's clock.
+same; ``softmax_clk``: clocks of a core for the exponential and sums of one score, which the matrix units do not hide
+(the special function units take 1/16); ``packing``, ``packing_single``, ``packing_window``: exponent of the query
+heads that share a tile (in general, for single queries, for those with a window); ``bandwidth_share``, ``llc_share``,
+``core_bytes_per_clock``: attainable bandwidths and cache; ``reread``: share of the tiles' KV reads that miss a cache
+too small; ``preparation_passes``: passes over q, k and v before (RoPE, cache write); ``host_us``: floor of the host's
+clock.
 """
 
 from __future__ import annotations
@@ -36,7 +38,8 @@ def expected_s(op: AttentionPrefill, chip: ChipFacts, c: Coefficients, warm: boo
     """Return the expected time of one layer's prefill attention on one rank, in seconds.
 
     ``t = launch + tile + |min over tiles (|tiles*keys*score/cores, tail*longest*key|), bytes/bandwidth| + preparation``
-    with ``|a, b|`` the root of the sum of squares, and ``score = rows * 4*d / (efficiency*peak/cores)``.
+    with ``|a, b|`` the root of the sum of squares, and
+    ``score = rows * (4*d / (efficiency*peak/cores) + softmax)``.
 
     Shapes as in :class:`AttentionPrefill`; SI units. ``warm``: what fits in the last-level cache is still there from
     the repetition before (a benchmark); otherwise earlier tokens' KV comes from main memory.
@@ -139,7 +142,8 @@ def _score_s(op: AttentionPrefill, chip: ChipFacts, c: Coefficients, mode: str) 
     upper = where(d <= 128, 1.0, where(d < 256, between, where(d <= 256, wide, widest)))
     factor = where(d <= 64, c[f"{mode}_head_64"], where(d < 128, odd, upper))
     windowed = where(op.window > 0, where(op.window < op.kv_tokens, c["window_cost"], 1.0), 1.0)
-    return windowed * factor * 4.0 * d * chip.core_count / (efficiency * _peak_flops_per_s(op, chip))
+    products_s = factor * 4.0 * d * chip.core_count / (efficiency * _peak_flops_per_s(op, chip))
+    return windowed * (products_s + c["softmax_clk"] / chip.clock_hz)
 
 
 def _memory_s(

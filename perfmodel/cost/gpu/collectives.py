@@ -4,11 +4,12 @@ Coefficients (``c``), all positive:
 
 | name | meaning |
 | --- | --- |
-| launch_us | fixed time of a library (NCCL) collective of two ranks |
+| launch_us | fixed time of a library (NCCL) collective of two ranks at a clock of 1.8 GHz; goes with 1/clock |
 | step_us | each further rank in the ring (2.5 a doubling in the tree, if that is less) |
 | efficiency | attainable share of the link's bandwidth for many ranks |
 | pair_loss | how much more time a byte takes with few ranks: factor ``1 + pair_loss/n`` |
-| ramp_us, ramp_mib | time that filling the pipeline costs, reached half when ``ramp_mib`` are sent |
+| ramp_us, ramp_mib | time that filling the pipeline of a link of 300 GB/s costs; half of it at ``ramp_mib`` |
+| ramp_power | how that time falls with the link's bandwidth: ``(300 GB/s / B_in)^ramp_power`` |
 | bus_power | on PCIe without a switch a rank's bandwidth falls as ``(2/n)^bus_power`` |
 | outer_us | each further domain (node, NVLink pair) in the ring or tree |
 | outer_efficiency | attainable share of the outer link (NIC; PCIe of NVLink pairs) |
@@ -32,13 +33,18 @@ from perfmodel.ops.collectives import AllReduce, AllToAll, Collective, SendRecv
 
 MIB = 1048576.0
 TREE_STEPS_PER_DOUBLING = 2.5
+REFERENCE_CLOCK_HZ = 1.8e9
+REFERENCE_LINK_BYTES_PER_S = 300e9
+CLOCKED = ("launch_us", "step_us", "custom_us", "custom_step_us", "twoshot_us")
+"""Latencies that are so many clocks of the chip's: kernels that poll flags and copy through cores."""
 
 
 def expected_s(op: Collective, chip: ChipFacts, c: Coefficients, link: LinkFacts, warm: bool = True) -> Number:
     """Return the expected time in seconds of one collective on one rank; 0 for a single rank.
 
-    Library: ``launch + step*(steps(n) - 1) + ramp*V/(V + V0) + max(V*(1 + pair_loss/d)/(e*B_in), X/(e_out*B_out*d^r))``
-    with ``d = min(n, domain_size)``, V the bytes that a rank sends (``2*(n-1)/n*S`` for all-reduce, ``(n-1)/n*S``
+    Library: ``launch + step*(steps(n) - 1) + ramp*sqrt(V/(V + V0)) + max(inside, crossing)`` with
+    ``inside = V*(1 + pair_loss/d)/(e*B_in)``, ``crossing = X/(e_out*B_out*d^r)``,
+    ``d = min(n, domain_size)``, V the bytes that a rank sends (``2*(n-1)/n*S`` for all-reduce, ``(n-1)/n*S``
     otherwise, S for a message) and X the bytes that cross between domains, plus the same latency and ramp terms for the
     domains. ``steps`` is n in a ring, and ``1 + 2.5*log2(n)`` in a tree if that is less (all-reduce). On a shared bus
     ``B_in`` falls as ``(2/n)^bus_power``. All-reduce inside a domain and up to ``custom_limit_mib``: the least of that
@@ -48,10 +54,10 @@ def expected_s(op: Collective, chip: ChipFacts, c: Coefficients, link: LinkFacts
     buffer of an all-to-all, the message of send-recv. SI units; coefficients as in the module's table.
     Source: latency-bandwidth form of Thakur et al. 2005 with NCCL's ring and tree; fitted on measured collectives.
     Omits: contention with compute kernels, in-switch reduction as a term of its own (it is in the efficiencies),
-    protocol switches of the library, network congestion; ``chip`` and ``warm`` change nothing.
+    protocol switches of the library, network congestion. Of ``chip`` only the clock matters, ``warm`` changes nothing.
     """
-    del chip, warm
-    found = algorithms(op, c, link)
+    del warm
+    found = algorithms(op, c, link, chip.clock_hz)
     library = minimum(*(time for name, time in found.items() if name not in CUSTOM), 1e30)
     if isinstance(op, AllReduce):
         custom = minimum(*(found[name] for name in CUSTOM), library)
@@ -60,12 +66,16 @@ def expected_s(op: Collective, chip: ChipFacts, c: Coefficients, link: LinkFacts
     return where(op.ranks > 1, library, 0.0)
 
 
-def algorithms(op: Collective, c: Coefficients, link: LinkFacts) -> dict[str, Number]:
+def algorithms(
+    op: Collective, c: Coefficients, link: LinkFacts, clock_hz: Number = REFERENCE_CLOCK_HZ
+) -> dict[str, Number]:
     """Return the time of each algorithm that the library or the framework may use, by name.
 
     One-shot and two-shot are the framework's own kernels, up to ``custom_limit_mib`` and inside a domain only.
     """
     ranks = maximum(op.ranks, 2.0)
+    slowness = REFERENCE_CLOCK_HZ / clock_hz
+    c = {**c, **{name: c[name] * slowness for name in CLOCKED}}
     if isinstance(op, SendRecv):
         return {"send": _library_s(op, ranks, c, link, _as_ring)}
     if not isinstance(op, AllReduce):
@@ -76,9 +86,9 @@ def algorithms(op: Collective, c: Coefficients, link: LinkFacts) -> dict[str, Nu
     return found | _custom_s(op, ranks, c, link)
 
 
-def algorithm_of(op: Collective, c: Coefficients, link: LinkFacts) -> str:
+def algorithm_of(op: Collective, c: Coefficients, link: LinkFacts, clock_hz: Number = REFERENCE_CLOCK_HZ) -> str:
     """Return the name of the algorithm that is used; plain numbers only. Several domains: the hierarchical form."""
-    found = algorithms(op, c, link)
+    found = algorithms(op, c, link, clock_hz)
     fits = op.bytes <= c["custom_limit_mib"] * MIB and op.ranks <= _domain(op, link)
     able = {name: time for name, time in found.items() if name not in CUSTOM or fits}
     name = min(able, key=lambda name: float(able[name]))
@@ -105,7 +115,8 @@ def _as_torus(link: LinkFacts) -> Steps:
 
 def _domain(op: Collective, link: LinkFacts) -> Number:
     """Return how many of the ranks share a domain: fewer if neighbours stand apart."""
-    return link.domain_size if op.span == 1 else maximum(link.domain_size / op.span, 1.0)
+    side_by_side = isinstance(op.span, (int, float)) and op.span == 1
+    return link.domain_size if side_by_side else maximum(link.domain_size / op.span, 1.0)
 
 
 def _library_s(op: Collective, ranks: Number, c: Coefficients, link: LinkFacts, steps: Steps) -> Number:
@@ -118,7 +129,8 @@ def _library_s(op: Collective, ranks: Number, c: Coefficients, link: LinkFacts, 
     inner_s = where(
         inner > 1.0, sent * (1.0 + c["pair_loss"] / inner) / (c["efficiency"] * _inner_bandwidth(inner, c, link)), 0.0
     )
-    latency_s = step_s * (steps(maximum(inner, 2.0)) - 2.0) + (c["launch_us"] + c["ramp_us"] * fill) * 1e-6
+    ramp = c["ramp_us"] * fill * (REFERENCE_LINK_BYTES_PER_S / link.bandwidth_bytes_per_s) ** c["ramp_power"]
+    latency_s = step_s * (steps(maximum(inner, 2.0)) - 2.0) + (c["launch_us"] + ramp) * 1e-6
     rails = inner ** c["rail_power"]
     crossing_s = _crossing_bytes(op, ranks, inner) / (c["outer_efficiency"] * rails * link.outer_bandwidth_bytes_per_s)
     outer_step_s = maximum(c["outer_us"] * 1e-6, link.outer_latency_s)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -112,3 +114,22 @@ def test_a_lower_limit_is_slower_and_saves_energy() -> None:
 def test_limits_that_cannot_be(watts: float) -> None:
     with pytest.raises(InputError, match="must lie above the 140 W that an idle h100-sxm draws"):
         api.estimate("llama-3.1-8b", "h100-sxm", power_limit_w=watts)
+
+
+def test_a_byte_of_cache_may_take_more_than_one_of_weights() -> None:
+    counts = Counts({}, {read("weight"): 1e9, read("kv"): 2e9})
+    assert dynamic_energy(counts, FACTS).memory_j == pytest.approx(0.45)
+    apart = replace(FACTS, j_per_kv_byte=250e-12)
+    assert dynamic_energy(counts, apart).memory_j == pytest.approx(0.15 + 0.5)
+
+
+def test_an_idle_power_that_is_stated_stands() -> None:
+    stated = energy_facts(load_device("tpu-v4"))
+    assert stated is not None
+    assert stated.static_w == load_device("tpu-v4").idle_power_w
+
+
+def test_engines_in_memory_bring_their_own_energy() -> None:
+    found = [api.estimate("llama-2-7b", d, batch=8, phase="decode") for d in ("attacc", "attacc-buffer")]
+    bank, buffer = (one.energy.decode for one in found if one.energy)
+    assert bank.memory_j < buffer.memory_j, "0.55 against 3.29 pJ/bit from the cell"

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from perfmodel.cost.bounds import Bound
+from perfmodel.cost.engines.gpu import uncosted_operators
 from perfmodel.cost.facts import chip_facts
 from perfmodel.cost.link_facts import link_for
 from perfmodel.cost.machine import Machine
-from perfmodel.cost.operator_cost import OperatorCost, operator_cost, spreads, static_dtype, uncosted_operators
+from perfmodel.cost.operator_cost import OperatorCost, operator_cost, spreads, static_dtype
 from perfmodel.devices import load_device
 from perfmodel.formats import find_format
 from perfmodel.ops import OPERATORS, AttentionDecode, Experts, Linear

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from perfmodel.cli.check import check_all
 from perfmodel.devices import Device, check_device, diff_devices, load_device
+from perfmodel.devices.check import unverified_count
+from perfmodel.errors import ValidationFailed
 from perfmodel.specs.locate import USER_FOLDERS
 
 
@@ -93,3 +96,56 @@ def test_a_device_differs_from_itself_in_nothing() -> None:
 def test_what_one_lacks_is_none() -> None:
     found = {field: (a, b) for field, a, b in diff_devices(load_device("a100"), load_device("h100"))}
     assert found["peaks.tensor.fp8.dense.flops_per_s"][0] is None
+
+
+def warnings(device: Device) -> list[str]:
+    return [f"{f.field}: {f.message}" for f in check_device(device) if f.level == "warning"]
+
+
+def test_a_peak_that_no_core_of_the_architecture_reaches_is_worth_a_look() -> None:
+    assert any("ampere does 2048" in text for text in warnings(scaled(load_device("a100"), 0.8, "bfloat16", "float16")))
+    assert not any("chip.clock" in text for text in warnings(load_device("a100")))
+
+
+def test_half_rate_graphics_cards_are_not_taken_for_sparse_peaks() -> None:
+    card = load_device("rtx-4080")
+    assert card.peak_flops_per_s("int8") == pytest.approx(4 * card.peak_flops_per_s("bfloat16"), rel=0.01)
+    assert warnings(card) == []
+    assert any("peaks.tensor.int8" in text for text in warnings(scaled(card, 2, "int8")))
+
+
+def test_a_bandwidth_that_is_no_number_of_channels_is_worth_a_look() -> None:
+    phone = load_device("snapdragon-8-elite")
+    named = replace(phone.main_memory, name="LPDDR5X-8533", bandwidth_bytes_per_s=8533e6 * 64 / 8)
+    others = tuple(t for t in phone.memory if t.role != "main")
+    assert not any("channels" in text for text in warnings(replace(phone, memory=(named, *others))))
+    odd = replace(named, bandwidth_bytes_per_s=8533e6 * 72 / 8)
+    assert any("72.0 bit" in text for text in warnings(replace(phone, memory=(odd, *others))))
+
+
+def test_an_alias_that_a_system_claims_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = Path(load_device("h100-sxm").path).read_text()
+    device = text.replace("name: h100-sxm", "name: chip-a", 1).replace("aliases: [", "aliases: [My Pod, ", 1)
+    (tmp_path / "chip-a.yaml").write_text(device)
+    (tmp_path / "my-pod.yaml").write_text("schema: system/1\nname: my-pod\ndevice: chip-a\n")
+    monkeypatch.setenv(USER_FOLDERS, str(tmp_path))
+    assert any("is also the system my-pod" in error for error in errors(load_device("chip-a")))
+
+
+def test_numbers_that_nobody_looked_up_are_counted() -> None:
+    h100 = load_device("h100")
+    found, total = unverified_count(h100)
+    assert 0 < found < total == len(h100.field_sources)
+    verified = tuple(replace(source, verified=True) for source in h100.sources)
+    assert unverified_count(replace(h100, sources=verified)) == (0, total)
+
+
+def test_memory_on_the_chip_needs_no_usual_ridge_point() -> None:
+    assert errors(load_device("graphcore-bow-ipu")) == []
+
+
+def test_strict_fails_on_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ValidationFailed, match="--strict allows none"):
+        check_all("device", ["ascend-910b"], load_device, check_device, json=False, strict=True)
+    check_all("device", ["ascend-910b"], load_device, check_device, json=False, counts={"numbers": 3})
+    assert "3 numbers" in capsys.readouterr().out

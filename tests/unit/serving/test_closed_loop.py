@@ -18,7 +18,7 @@ from perfmodel.serving.timed import StepTime
 from perfmodel.workloads.library import load_model
 
 ENGINES = ["", "vllm", "sglang", "trtllm"]
-PLAIN = {"mix_share": 1.0, "queue_share": 0.0, "first_host_us": 0.0, "share_of_extra": 1.0}
+PLAIN = {"mix_share": 1.0, "queue_share": 0.0, "first_host_us": 0.0}
 
 
 def _setup(model: str = "llama-3.1-8b", device: str = "h100-sxm", **question: Any) -> Setup:
@@ -136,6 +136,24 @@ def test_mixed_times_by_hand() -> None:
     assert queued == pytest.approx(0.052 + 2 * (0.052 + 20 * 0.016) / 4)  # two wait for (cycle of 372 ms)/4 each
     ttft, tpot = mixed_times({**PLAIN, "first_host_us": 1000.0, "queue_share": 0.5}, 0.010, 0.050, 0.002, 4, 1, 4, 21)
     assert ttft == pytest.approx(0.001 + 0.052 + 0.5 * 3 * 0.042)
+    assert tpot == pytest.approx(0.010 + 0.5 * 0.042 * 3 / 21), "what delays the first token no longer delays the rest"
+
+
+@given(share=st.floats(0.0, 1.0), running=st.integers(1, 64), output=st.integers(2, 2000))
+def test_bursts_move_waiting_between_the_tokens_but_add_none(share: float, running: int, output: int) -> None:
+    def cycle(queue_share: float) -> float:
+        c = {**PLAIN, "queue_share": queue_share}
+        ttft, tpot = mixed_times(c, 0.010, 0.050, 0.002, running, 1, running, output)
+        return float(ttft + output * tpot)
+
+    assert cycle(share) == pytest.approx(cycle(0.0), rel=1e-9)
+
+
+def test_prompts_that_share_a_step_delay_less() -> None:
+    alone_, shared = (mixed_times(PLAIN, 0.010, 0.050, 0.002, 4, 1, 4, 21, 1.0, crowded) for crowded in (None, 0.02))
+    assert shared[1] == pytest.approx(0.010 + 0.020 * 3 / 21)
+    assert shared[0] == alone_[0], "the prompt itself still takes its own step"
+    assert mixed_times(PLAIN, 0.010, 0.050, 0.002, 4, 1, 4, 21, 1.0, 0.09) == alone_, "never more than alone"
 
 
 def test_attention_groups_prefill_side_by_side() -> None:
@@ -151,6 +169,10 @@ def test_pooled_ttft_by_hand() -> None:
     assert pooled_ttft(PLAIN, 0.010, 0.050, 16, 2, 16, 21) == pytest.approx(0.200)
     # 4 more that wait: 4*(200 + 200)/16 = 100 ms
     assert pooled_ttft(PLAIN, 0.010, 0.050, 16, 2, 20, 21) == pytest.approx(0.300)
+    # prompts that share steps take 30 ms each: 16*30/2 - 200 = 40 ms, less than a prompt alone
+    assert pooled_ttft(PLAIN, 0.010, 0.050, 16, 2, 16, 21, 0.030) == pytest.approx(0.050)
+    queued = {**PLAIN, "queue_share": 0.5}  # 50 + 0.5*(16/2 - 1)*30 ms
+    assert pooled_ttft(queued, 0.010, 0.050, 16, 2, 16, 21, 0.030) == pytest.approx(0.155)
 
 
 def test_more_prefill_workers_shorten_a_ttft_that_they_limit() -> None:

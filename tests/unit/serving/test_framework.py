@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from perfmodel.calibration import Band
+from perfmodel.cost.bounds import Bound
 from perfmodel.serving.framework import Framework, banded, load_framework
-from perfmodel.serving.timed import Time
+from perfmodel.serving.timed import StepTime, Time
 
 KERNELS = Time(1.0, 2.0, 1.5, 3.0)
 COEFFICIENTS = {"decode_stretch": 1.5, "decode_host_us": 250_000.0, "prefill_stretch": 0.1, "prefill_host_us": 0.0}
@@ -45,3 +46,16 @@ def test_every_framework_has_what_the_formulas_read(engine: str, mode: str) -> N
     assert found.ttft_band
     assert found.tpot_band
     assert found.ttft_band.p10 < found.ttft_band.p90
+
+
+def test_engines_that_fuse_quantisation_run_four_bit_steps_faster_than_their_kernels() -> None:
+    wide, narrow = (load_framework("trtllm", "agg", loop=True, dtype=name) for name in ("bfloat16", "nvfp4"))
+    assert narrow.coefficients["decode_stretch"] < wide.coefficients["decode_stretch"]
+    assert narrow.coefficients["mix_share"] == wide.coefficients["mix_share"]
+
+
+def test_prompts_share_a_full_step_and_its_host_time() -> None:
+    framework = Framework("x", "agg", {"prefill_stretch": 2.0, "prefill_host_us": 1e6}, None, None)
+    parts = (KERNELS, (), 0.0, Bound(1.0, 0.0, 0.0), 2.0, 1.0, 2.0)
+    assert framework.crowded(StepTime(*parts)) is None
+    assert framework.crowded(StepTime(*parts, crowded_s=6.0, rounds=4.0)) == pytest.approx((2 * 6 + 1) / 4)

@@ -14,6 +14,7 @@ from perfmodel.serving.pipeline import (
     microbatches,
     prefill_bound,
     prefill_step,
+    prompt_step,
 )
 from perfmodel.serving.scenario import Question, prepare
 from perfmodel.serving.step import Deployment, step_time
@@ -177,3 +178,13 @@ def test_answers_are_ordered_and_a_second_one_is_the_same(plan: dict[str, int], 
     assert found[0].bounds_s == pytest.approx(
         tuple(t and t.bound for t in (found[0].ttft_s, found[0].tpot_s, found[0].e2e_s))
     )
+
+
+@pytest.mark.parametrize(("tokens", "rounds"), [(1024, 8.0), (8192, 1.0), (100_000, 1.0)])
+def test_prompts_fill_a_step_up_to_the_token_budget(tokens: int, rounds: float) -> None:
+    deployment = _deployment(attention_dp=2)
+    step = prompt_step(deployment, tokens)
+    assert step.rounds == rounds
+    assert step.time == prefill_step(deployment, 2, tokens).time
+    assert step.crowded_s is not None
+    assert step.crowded_s == pytest.approx(prefill_step(deployment, 2 * rounds, tokens).time.expected)

@@ -44,7 +44,7 @@ def test_a_step_is_the_sum_of_its_operators() -> None:
     assert step.time.bound == step.bound_parts.time_s
     assert step.bound_parts.link_s > 0
     attention = [r for r in step.operators if isinstance(r.step.operator, AttentionDecode)]
-    assert step.attention_s == pytest.approx(sum(r.step.repeat * r.expected_s for r in attention))
+    assert step.unshared_s >= sum(r.step.repeat * r.expected_s for r in attention)
 
 
 def test_the_memory_bound_of_a_decode_step_by_hand() -> None:
@@ -63,7 +63,7 @@ def test_one_class_keeps_its_spread() -> None:
     assert high == pytest.approx(math.exp(Z80 * 0.3))
 
 
-def test_two_classes_average_out_in_part() -> None:
+def test_two_classes_average_out_as_far_as_they_are_independent() -> None:
     # halves of spread s each: sigma^2 = rho*s^2 + (1 - rho)*2*(s/2)^2 = s^2*(1 + rho)/2
     rows = [_row(RmsNorm(1, 1), 1.0, 0.2, 0.2), _row(AttentionDecode(1, 1, 1, 1, 1), 1.0, 0.2, 0.2)]
     sigma = 0.2 * math.sqrt((1 + CROSS_CLASS_CORRELATION) / 2)

@@ -77,6 +77,8 @@ ROWS: dict[str, dict[str, str]] = {
     },
     "embedding_bag": {"batch": "2048", "tables": "26", "rows": "100000", "lookups": "4", "width": "128"},
     "batched_matmul": {"batch": "384", "m": "197", "n": "64", "k": "197"},
+    "pim_gemv": {"device": "hbm2-pim", "m": "4096", "n": "4096"},
+    "systolic_gemm": {"m": "784", "n": "128", "k": "1152", "rows": "32", "cols": "32", "dataflow": "ws"},
     **{
         op: {"rows": "1024", "cols": "4096"}
         for op in ("rmsnorm", "layernorm", "activation", "gated_activation", "add", "softmax")
@@ -224,7 +226,19 @@ def test_without_a_mask_queries_may_outnumber_keys(tmp_path: Path) -> None:
     assert float(row["flops"]) == pytest.approx((4 * 128 + 5) * 32 * 2 * 300 * 256, rel=1e-6)
 
 
-_KEPT = ("ranks", "topk", "experts", "q_tokens", "kv_heads", "rule", "kernel", "stride", "padding")
+_KEPT = (
+    "device",
+    "ranks",
+    "topk",
+    "experts",
+    "q_tokens",
+    "kv_heads",
+    "rule",
+    "kernel",
+    "stride",
+    "padding",
+    "dataflow",
+)
 
 
 @pytest.mark.parametrize("op", list(ROWS))

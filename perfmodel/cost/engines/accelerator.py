@@ -15,15 +15,49 @@ memory_efficiency     share of the datasheet bandwidth of main memory
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from perfmodel.cost.bounds import Bound
+from perfmodel.cost.engines.base import Z80, Engine, device_bound, static_dtype
+from perfmodel.cost.engines.registry import register
 from perfmodel.cost.facts import ChipFacts
 from perfmodel.counts import Counts
-from perfmodel.numeric import Number, maximum, total, where
-from perfmodel.ops import Fused, Linear, Operator
+from perfmodel.numeric import Number, maximum, minimum, total, where
+from perfmodel.ops import Collective, Fused, Linear, Operator
 from perfmodel.ops.conv import Convolution
+from perfmodel.specs.schema import Block
+
+if TYPE_CHECKING:
+    from perfmodel.cost.machine import Machine
 
 Coefficients = Mapping[str, Number]
+
+
+@register
+@dataclass(frozen=True)
+class Accelerator(Engine):
+    """A neural accelerator with the coefficients of ``hardware_specs/calibration/accelerator.yaml``."""
+
+    NAME = "accelerator"
+    RULE = Block({})
+    SAMPLES = ({},)
+
+    def runs(self, op: Operator) -> bool:
+        return not isinstance(op, Collective)
+
+    def expected_s(self, op: Operator, chip: ChipFacts, machine: Machine) -> Number:
+        c = machine.coefficients("accelerator", op.KIND, static_dtype(op))
+        return expected_s(op, chip, c, machine.cold_weights)
+
+    def bound(self, op: Operator, chip: ChipFacts, machine: Machine) -> Bound:
+        return device_bound(op, chip, machine)
+
+    def spreads(self, op: Operator, chip: ChipFacts, machine: Machine) -> tuple[float, float]:
+        band = machine.band("accelerator", op.KIND, static_dtype(op))
+        return -math.log(minimum(band.p10, 1.0)) / Z80, math.log(maximum(band.p90, 1.0)) / Z80
 
 
 def expected_s(op: Operator, chip: ChipFacts, c: Coefficients, cold_weights: Number = 1.0) -> Number:
