@@ -48,6 +48,9 @@ def plan(
     sure: Annotated[
         str, typer.Option("--sure", metavar="WHAT", help="What must keep the limits: expected, or p90 of its band.")
     ] = "expected",
+    margin: Annotated[
+        str, typer.Option("--margin", metavar="PERCENT", help="How far expected times stay below the limits.")
+    ] = "10",
     mode: Annotated[str, typer.Option("--mode", metavar="MODE", help="agg, disagg (separate pools) or both.")] = "both",
     engine: o.Engine = "",
     precision: Annotated[
@@ -88,8 +91,9 @@ def plan(
     report = plan_report(
         model, on.split(","), gpus=gpus, rate=rate, input_tokens=input_tokens, output_tokens=output_tokens,
         ttft_s=seconds("--ttft", ttft), tpot_s=seconds("--tpot", tpot), e2e_s=seconds("--e2e", e2e),
-        objective=objective, sure=sure, mode=mode, engine=engine, precisions=precision.split(","), kv_precision=kv,
-        only={way: text for way, text in only.items() if text}, price_kind=price_kind, usd_per_hour=usd_per_hour,
+        objective=objective, sure=sure, margin=margin, mode=mode, engine=engine,
+        precisions=precision.split(","), kv_precision=kv, only={way: text for way, text in only.items() if text},
+        price_kind=price_kind, usd_per_hour=usd_per_hour,
     )  # fmt: skip
     if csv:
         write_table_csv(csv, report["front"])

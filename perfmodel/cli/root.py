@@ -30,6 +30,7 @@ COMMANDS = {
     "run": "tables",
     "kernels": "tables",
     "validate": "validate",
+    "choices": "choices",
     "reproduce": "reproduce",
     "calibrate": "calibrate",
     "measure": "measure",

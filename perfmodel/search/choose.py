@@ -47,7 +47,7 @@ def front(points: Points, goals: Goals) -> list[Row]:
     """
     import numpy as np
 
-    first = points.ttft_p90_s if goals.sure == "p90" else points.ttft_s
+    first, _, _ = goals.times(points)
     allowed = np.flatnonzero((first <= goals.ttft_s) & (goals.devices >= points.devices))
     rate = points.tokens_per_s / points.devices
     order = allowed[np.lexsort((-rate[allowed], points.tpot_s[allowed]))]
@@ -74,10 +74,10 @@ def nearest_misses(points: Points, goals: Goals, count: int = 5) -> list[Row]:
     """Return the plans that come closest to the goals, each with what it misses and by how much."""
     import numpy as np
 
-    ttft, tpot = (points.ttft_p90_s, points.tpot_p90_s) if goals.sure == "p90" else (points.ttft_s, points.tpot_s)
+    ttft, tpot, e2e = goals.times(points)
     deployable = np.floor(goals.devices / points.devices)
     short = goals.rate / np.maximum(points.requests_per_s * deployable, 1e-30) if goals.rate else np.zeros(len(points))
-    over = np.stack([ttft / goals.ttft_s, tpot / goals.tpot_s, points.e2e_s / goals.e2e_s, short])
+    over = np.stack([ttft / goals.ttft_s, tpot / goals.tpot_s, e2e / goals.e2e_s, short])
     miss = np.prod(np.maximum(over, 1.0), axis=0)
     miss = np.where(deployable > 0, miss, np.inf)
     seen: set[int] = set()
@@ -88,7 +88,7 @@ def nearest_misses(points: Points, goals: Goals, count: int = 5) -> list[Row]:
             continue
         seen.add(plan)
         row = points.row(int(index)) | {"replicas": int(deployable[index])}
-        values = (ttft[index], tpot[index], points.e2e_s[index], short[index])
+        values = (ttft[index], tpot[index], e2e[index], short[index])
         found.append(row | {"misses": _misses([float(value) for value in values], over[:, index].tolist(), goals)})
         if len(found) == count:
             break

@@ -140,7 +140,9 @@ def _pairs(
     cycle = ttft + steps * tpot
     rate = in_flight / cycle
     used = count * devices_p + d * devices_d
-    kept = (used <= goals.devices) & (ttft <= goals.ttft_s) & (tpot <= goals.tpot_s) & (cycle <= goals.e2e_s)
+    longer = 1.0 + goals.margin
+    kept = (used <= goals.devices) & (longer * cycle <= goals.e2e_s)
+    kept &= (longer * ttft <= goals.ttft_s) & (longer * tpot <= goals.tpot_s)
     if goals.rate:
         kept &= rate >= goals.rate * (1.0 - 1e-9)
     served = goals.rate or rate

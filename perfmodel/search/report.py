@@ -39,6 +39,7 @@ def plan_report(
     e2e_s: float = math.inf,
     objective: str = "cost",
     sure: str = "expected",
+    margin: Any = 10,
     mode: str = "both",
     engine: str = "",
     precisions: Sequence[str] = ("",),
@@ -60,7 +61,8 @@ def plan_report(
     workload = load_model(model)
     lengths = whole("input_tokens", input_tokens), whole("output_tokens", output_tokens)
     goals = Goals(
-        whole("gpus", gpus), positive("rate", rate or 0.0), ttft_s, tpot_s, e2e_s, objective, sure
+        whole("gpus", gpus), positive("rate", rate or 0.0), ttft_s, tpot_s, e2e_s, objective, sure,
+        positive("margin", margin) / 100.0,
     )  # fmt: skip
     price = positive("usd_per_hour", usd_per_hour) if usd_per_hour not in ("", None) else None
     options = [
@@ -105,7 +107,7 @@ def _report(found: Decision, goals: Goals, engine: str, mode: str) -> dict[str, 
         "input_tokens": found.input_tokens,
         "output_tokens": found.output_tokens,
         "inputs": {"gpus": goals.devices, "rate": goals.rate or None, "objective": goals.objective, "sure": goals.sure,
-                   "engine": engine, "mode": mode,
+                   "margin_percent": 100.0 * goals.margin, "engine": engine, "mode": mode,
                    **{name: limit for name, limit in limits.items() if math.isfinite(limit)}},
         "asked": _asked(goals, limits),
         "best": None if found.best is None else _named(found.best),

@@ -33,8 +33,8 @@ class Run(NamedTuple):
 class Choice(NamedTuple):
     """What was picked of a group under a limit: its measured rate over the best one that keeps the limit.
 
-    ``regret = 1 - rate(picked)/rate(best)``, of the rates that were measured. ``kept`` says whether the picked run keeps
-    the limit when measured; where it does not, its rate is not counted and the regret is one.
+    ``regret = 1 - rate(picked)/rate(best)``, of the rates that were measured. ``kept`` says whether the picked run
+    keeps the limit when measured; where it does not, its rate is not counted and the regret is one.
     """
 
     group: tuple[str, ...]
@@ -50,11 +50,13 @@ def output_rate(batch: float, output_tokens: float, ttft_ms: float, tpot_ms: flo
 
 
 def choices(
-    runs: Mapping[tuple[str, ...], Sequence[Run]], limits: Iterable[float] = LIMITS_MS, rival: bool = False
-) -> list[Choice]:
+    runs: Mapping[tuple[str, ...], Sequence[Run]], limits: Iterable[float] = LIMITS_MS, *, margin: float = 0.1,
+    rival: bool = False,
+) -> list[Choice]:  # fmt: skip
     """Return the choice of each group and limit that at least two measured runs keep.
 
-    The run is picked that is predicted to keep the limit with most tokens, or else the one that is predicted fastest.
+    The run is picked that is predicted to keep the limit, with the margin, and most tokens with it; or else the fastest.
+    is predicted fastest.
     """
     found: list[Choice] = []
     for group, members in runs.items():
@@ -64,7 +66,7 @@ def choices(
             if len(able) < 2 or not known:
                 continue
             best = max(run.rate for run in able)
-            picked = _picked(known, limit, rival)
+            picked = _picked(known, limit / (1.0 + margin), rival)
             kept = picked.tpot_ms <= limit
             found.append(Choice(group, limit, len(able), 1.0 - picked.rate / best if kept else 1.0, kept))
     return found
