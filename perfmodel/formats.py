@@ -68,6 +68,8 @@ MXFP8 = Encoding("fp8", 8, 1, 32)
 INT8 = Encoding("int8", 8)
 INT8_WO = Encoding("int8", 8)
 INT4_GROUP128 = Encoding("int4", 4, 2, 128)
+INT2_GROUP32 = Encoding("int2", 2, 4, 32)
+"""A 16-bit scale and a 16-bit zero a group of 32, as in KIVI."""
 
 _FORMATS = {
     f.name: f
@@ -107,6 +109,7 @@ _CACHE_ENCODINGS = {
     "int8": INT8,
     "fp4": NVFP4,
     "int4": INT4_GROUP128,
+    "int2": INT2_GROUP32,
 }
 
 _GGML_BITS = {

@@ -83,6 +83,11 @@ NO_JOULES = Joules(0.0, 0.0, 0.0)
 @lru_cache(maxsize=512)
 def energy_facts(device: Device) -> EnergyFacts | None:
     """Return the energy coefficients of a device, or None if its file states no power limit to scale them by."""
+    return energy_facts_of(device)
+
+
+def energy_facts_of(device: Device) -> EnergyFacts | None:
+    """Return :func:`energy_facts` of a device whose numbers may be of any kind, computed anew."""
     if device.power_w is None:
         return None
     known = load_calibration("energy")
@@ -116,7 +121,7 @@ def _sixteen_bit_peak(device: Device) -> float:
         if device.has_peak(dtype):
             return device.peak_flops_per_s(dtype)
     engine = "tensor" if device.dtypes() else "vector"
-    return max(device.peak_flops_per_s(d, engine) for d in device.dtypes(engine))
+    return maximum(0.0, *(device.peak_flops_per_s(d, engine) for d in device.dtypes(engine)))
 
 
 def dynamic_energy(counts: Counts, facts: EnergyFacts) -> Joules:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from perfmodel.devices.model import Device, MemoryTier
 from perfmodel.errors import InputError
-from perfmodel.numeric import Number
+from perfmodel.numeric import Number, floor, maximum, where
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,11 @@ class ChipFacts:
         return 64.0 * self.clock_hz * self.core_count
 
 
-def chip_facts(device: Device) -> ChipFacts:
-    """Return the flat view of a device that time formulas read."""
+def chip_facts(device: Device, matrix_pace: str | None = None) -> ChipFacts:
+    """Return the flat view of a device that time formulas read.
+
+    A device whose numbers are no floats needs its ``matrix_pace`` told, for it picks coefficients.
+    """
     cache = device.last_level_cache
     vector = device.peak_flops_per_s("float32", "vector") if device.has_peak("float32", "vector") else None
     peaks = {dtype: device.peak_flops_per_s(dtype) for dtype in device.dtypes("tensor")}
@@ -73,12 +76,12 @@ def chip_facts(device: Device) -> ChipFacts:
         llc_partitions=device.l2_partitions,
         peaks=peaks,
         # without a stated vector rate assume 1/16 of the widest matrix rate, the least ratio in the library
-        vector_flops_per_s=vector or max(peaks.values()) / 16,
+        vector_flops_per_s=maximum(0.0, *peaks.values()) / 16 if vector is None else vector,
         on_chip_bytes=sum(held),
         tiers=device.memory,
         like=device.like,
         memory_kind=_memory_kind(device.main_memory.name),
-        matrix_pace=_matrix_pace(device, peaks),
+        matrix_pace=_matrix_pace(device) if matrix_pace is None else matrix_pace,
         sparse_peaks={
             f"{dtype}@2:4": device.peak_flops_per_s(dtype, sparsity="2:4") for dtype in device.dtypes("tensor", "2:4")
         },
@@ -91,14 +94,25 @@ EASILY_POWERED_FLOPS_PER_J = 0.4e12
 """16-bit peak over board power that no board must slow down for: GeForce cards and the H20 lie below it."""
 
 
-def _matrix_pace(device: Device, peaks: Mapping[str, Number]) -> str:
+def _matrix_pace(device: Device) -> str:
     """Return "slow" for a GPU whose matrix units are slow for their feeds or for the board's power, else nothing."""
-    peak = max((peaks[dtype] for dtype in ("bfloat16", "float16") if dtype in peaks), default=0.0)
-    if device.kind != "gpu" or not peak:
-        return ""
+    return "slow" if slow_matrix_units(device) else ""
+
+
+def slow_matrix_units(device: Device) -> Number:
+    """Say whether a device is a GPU whose matrix units are slow for their feeds or for the board's power."""
+    stated = [device.peak_flops_per_s(dtype) for dtype in _SIXTEEN_BITS if device.has_peak(dtype)]
+    if device.kind != "gpu" or not stated:
+        return False
+    peak = maximum(0.0, *stated)
     fed = peak / (device.core_count * device.clock_hz) <= EASILY_FED_FLOPS_PER_CLOCK
-    powered = bool(device.power_w) and peak / (device.power_w or 1.0) <= EASILY_POWERED_FLOPS_PER_J
-    return "slow" if fed or powered else ""
+    if device.power_w is None:
+        return fed
+    powered = peak / device.power_w <= EASILY_POWERED_FLOPS_PER_J
+    return where(fed, 1.0, where(powered, 1.0, 0.0)) > 0.5
+
+
+_SIXTEEN_BITS = ("bfloat16", "float16")
 
 
 def _memory_kind(name: str) -> str:
@@ -110,9 +124,9 @@ FLOPS_PER_S_OF_A_CORE = 16e12
 """What one of the cores that the forms were fitted on does (an SM of 2 to 16 TFLOP/s in 16 bits)."""
 
 
-def _tiles_at_once(device: Device, peaks: Mapping[str, Number]) -> float:
+def _tiles_at_once(device: Device, peaks: Mapping[str, Number]) -> Number:
     """Return how many tiles run at once: a GPU's cores; elsewhere one for each share of the peak (few, large cores)."""
     if device.kind == "gpu":
-        return float(device.core_count)
-    peak = max((peaks[dtype] for dtype in ("bfloat16", "float16") if dtype in peaks), default=0.0)
-    return max(float(device.core_count), float(round(peak / FLOPS_PER_S_OF_A_CORE)))
+        return device.core_count * 1.0
+    peak = maximum(0.0, 0.0, *(peaks[dtype] for dtype in _SIXTEEN_BITS if dtype in peaks))
+    return maximum(device.core_count * 1.0, floor(peak / FLOPS_PER_S_OF_A_CORE + 0.5))

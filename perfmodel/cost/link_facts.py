@@ -83,10 +83,9 @@ def link_of_topology(device: Device, topology: str, ranks_per_node: int) -> Link
         outer = _link(device, "pcie")
     size = domain_of(topology, ranks_per_node, 4 if base.endswith("fully-connected-4") else inner.domain_size)
     outer_bandwidth = _outwards(outer, size) if outer else DEFAULT_NIC_BYTES_PER_S
-    outer_latency = (outer.latency_s if outer else None) or 0.0
-    return LinkFacts(
-        inner.bandwidth_bytes_per_s, inner.latency_s or 0.0, topology, size, outer_bandwidth, outer_latency
-    )  # fmt: skip
+    outer_latency = 0.0 if outer is None or outer.latency_s is None else outer.latency_s
+    inner_latency = 0.0 if inner.latency_s is None else inner.latency_s
+    return LinkFacts(inner.bandwidth_bytes_per_s, inner_latency, topology, size, outer_bandwidth, outer_latency)
 
 
 def _outwards(link: Link, domain: Number) -> Number:

@@ -87,6 +87,35 @@ def field_value(device: Device, field: str) -> Any:
     return _written(getattr(next(e for e in entries if getattr(e, selector) == key), attribute), dimension)
 
 
+def dimension_of(field: str) -> str:
+    """Return the dimension of a number that :func:`with_number` sets; empty for a count."""
+    if field in _CHIP:
+        return _CHIP[field][1]
+    group, _, name = [*field.split(".", 2), ""][:3]
+    return "flops_per_s" if group == "peaks" else (_MEMORY if group == "memory" else _LINK)[name][1]
+
+
+def with_number(device: Device, field: str, value: Any) -> Device:
+    """Return a device with a number of any kind (a float, a symbol) at a field of its chip, memory, links or peaks.
+
+    As :func:`change_device` does with a quantity: a peak's sparse rate is twice it.
+    """
+    if field in _CHIP:
+        return replace(device, **{_CHIP[field][0]: value})
+    group, key, name = [*field.split(".", 2), ""][:3]
+    if group == "peaks":
+        factor = {"dense": 1.0}
+        return replace(device, peaks=tuple(
+            replace(p, flops_per_s=value * factor.get(p.sparsity, 2.0)) if (p.engine, p.dtype) == (key, name) else p
+            for p in device.peaks
+        ))  # fmt: skip
+    memory = group == "memory"
+    entries: list[Any] = list(device.memory if memory else device.links)
+    place = next(i for i, entry in enumerate(entries) if (entry.role if memory else entry.scope) == key)
+    entries[place] = replace(entries[place], **{(_MEMORY if memory else _LINK)[name][0]: value})
+    return replace(device, **{"memory" if memory else "links": tuple(entries)})
+
+
 _UNITS = {
     "hertz": "Hz", "watts": "W", "bytes": "B", "bytes_per_s": "B/s", "seconds": "s", "flops_per_s": "FLOP/s",
 }  # fmt: skip

@@ -22,13 +22,14 @@ class Dual:
     def __init__(self, value: float, slopes: tuple[float, ...]) -> None:
         self.value, self.slopes = value, slopes
 
-    def _chain(self, value: float, factor: float) -> Dual:
+    def chained(self, value: float, factor: float) -> Dual:
+        """Return a function of this number alone, from its value and its derivative."""
         return Dual(value, tuple(factor * slope for slope in self.slopes))
 
     def _joined(self, other: Number, value: float, mine: float, theirs: float) -> Dual:
         """Return a function of both with its partial derivatives ``mine`` and ``theirs``."""
         if not isinstance(other, Dual):
-            return self._chain(value, mine)
+            return self.chained(value, mine)
         pairs = zip(self.slopes, other.slopes, strict=True)
         return Dual(value, tuple(mine * a + theirs * b for a, b in pairs))
 
@@ -41,7 +42,7 @@ class Dual:
         return self._joined(other, self.value - _value(other), 1.0, -1.0)
 
     def __rsub__(self, other: float) -> Dual:
-        return self._chain(other - self.value, -1.0)
+        return self.chained(other - self.value, -1.0)
 
     def __mul__(self, other: Number) -> Dual:
         b = _value(other)
@@ -54,7 +55,7 @@ class Dual:
         return self._joined(other, self.value / b, 1.0 / b, -self.value / (b * b))
 
     def __rtruediv__(self, other: float) -> Dual:
-        return self._chain(other / self.value, -other / (self.value * self.value))
+        return self.chained(other / self.value, -other / (self.value * self.value))
 
     def __pow__(self, other: Number) -> Dual:
         b = _value(other)
@@ -65,10 +66,10 @@ class Dual:
 
     def __rpow__(self, other: float) -> Dual:
         found = other**self.value
-        return self._chain(found, found * math.log(other))
+        return self.chained(found, found * math.log(other))
 
     def __neg__(self) -> Dual:
-        return self._chain(-self.value, -1.0)
+        return self.chained(-self.value, -1.0)
 
     def __lt__(self, other: Number) -> bool:
         return self.value < _value(other)
@@ -98,15 +99,15 @@ class DualArithmetic(Arithmetic):
 
 
 def _step(rounded: Callable[[float], float]) -> Callable[[Dual], Dual]:
-    return lambda a: a._chain(float(rounded(a.value)), 0.0)  # noqa: SLF001 - a dual number's own operations
+    return lambda a: a.chained(float(rounded(a.value)), 0.0)
 
 
 _UNARY: dict[str, Callable[[Any], Dual]] = {
     "ceil": _step(math.ceil),
     "floor": _step(math.floor),
     "sqrt": lambda a: a**0.5,
-    "exp": lambda a: a._chain(math.exp(a.value), math.exp(a.value)),  # noqa: SLF001
-    "log": lambda a: a._chain(math.log(a.value), 1.0 / a.value),  # noqa: SLF001
+    "exp": lambda a: a.chained(math.exp(a.value), math.exp(a.value)),
+    "log": lambda a: a.chained(math.log(a.value), 1.0 / a.value),
 }
 
 

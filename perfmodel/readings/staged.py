@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from perfmodel.readings.kernel import Kernel, compile_nodes, reachable
+from perfmodel.readings.kernel import Kernel, compile_nodes
 from perfmodel.readings.trace import Graph, Node
+from perfmodel.readings.writer import reachable
 
 CHUNK_POINTS = 16_384
 """Points a chunk: a dozen live arrays of doubles then fit in a core's cache of one to two megabytes."""
