@@ -26,7 +26,7 @@ class Collective(Operator):
     ranks_per_node: int = 0
     topology: str = ""
     dtype: str = "bfloat16"
-    span: float = 1.0
+    span: Number = 1.0
 
     def sent_bytes(self) -> Number:
         """Return the bytes that one rank sends over its link."""

@@ -43,7 +43,7 @@ class Framework:
     def _around(self, kernels: Time, kind: str, band: Band | None) -> Time:
         stretch, host = self.coefficients[f"{kind}_stretch"], self.coefficients[f"{kind}_host_us"] * 1e-6
         expected = kernels.expected * stretch + host
-        if stretch < 1.0:
+        if not isinstance(stretch, float) or stretch < 1.0:
             expected = maximum(expected, kernels.bound)
         if band is not None:
             return banded(kernels.bound, expected, band)

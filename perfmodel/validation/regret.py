@@ -55,8 +55,8 @@ def choices(
 ) -> list[Choice]:  # fmt: skip
     """Return the choice of each group and limit that at least two measured runs keep.
 
-    Picked is what is predicted to keep the limit, with the margin, and most tokens of all that do; if none does, what is
-    predicted fastest.
+    Picked is what is predicted to keep the limit, with the margin, and most tokens of all that do; if none does, what
+    is predicted fastest.
     """
     found: list[Choice] = []
     for group, members in runs.items():
