@@ -81,7 +81,7 @@ def grouped(plans: list[Plan], device: Device, engine: str) -> list[PlanGroup]:
                 links[devices] = machine_for(device, devices, engine).link
             except PlanError:
                 continue
-        ones = tuple(getattr(plan, way) == 1 for way in WAYS)
+        ones = tuple(getattr(plan, way) == 1 for way in ("attention_dp", "ep"))
         members.setdefault((links[devices], plan.pp, plan.cp, ones), []).append(plan)
     found: list[PlanGroup] = []
     for alike in members.values():
@@ -89,7 +89,7 @@ def grouped(plans: list[Plan], device: Device, engine: str) -> list[PlanGroup]:
             way: np.array([[float(getattr(plan, way))] for plan in alike]) for way in ("tp", "attention_dp", "ep")
         }
         first = alike[0]
-        numbers: dict[str, Any] = {way: 1 if getattr(first, way) == 1 else column for way, column in columns.items()}
+        numbers: dict[str, Any] = {way: 1 if bool((column == 1).all()) else column for way, column in columns.items()}
         moe_tp = np.array([[float(plan.expert_tp)] for plan in alike])
         plan = Plan(**numbers, pp=first.pp, cp=first.cp, moe_tp=1 if bool((moe_tp == 1).all()) else moe_tp)
         largest = max(int(plan.devices_per_replica) for plan in alike)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Any
 
 from perfmodel.cost.bounds import Bound
 from perfmodel.cost.machine import Machine
-from perfmodel.cost.operator_cost import bound_of, expected_s, operator_cost, spreads
+from perfmodel.cost.operator_cost import OperatorCost, bound_of, expected_s, operator_cost, spreads
 from perfmodel.numeric import Number, maximum
 from perfmodel.ops import Operator
 from perfmodel.ops.routing import Routing
@@ -49,7 +51,8 @@ def step_time(deployment: Deployment, shape: StepShape) -> StepTime:
 
     ``bound = max(sum compute, sum memory, sum link)`` over the step's operators.
     """
-    rows = [_timed(step, deployment.machine) for step in deployment.operators(shape)]
+    costs: dict[Any, OperatorCost] = {}
+    rows = [_timed(step, deployment.machine, costs) for step in deployment.operators(shape)]
     parts = sum_bounds((row.bound, row.step.repeat) for row in rows)
     return _assembled(deployment, rows, parts, parts.time_s)
 
@@ -65,7 +68,8 @@ def decode_time(
     shape = StepShape(decodes=sequences, decode_context=(first + last) * 0.5)
     cp = deployment.plan.cp
     ends = (first, last) if cp == 1 else (first / cp, last / cp)
-    rows = [_timed_over(step, deployment.machine, *ends) for step in deployment.operators(shape)]
+    costs: dict[Any, OperatorCost] = {}
+    rows = [_timed_over(step, deployment.machine, costs, *ends) for step in deployment.operators(shape)]
     parts = sum_bounds((row.bound, row.step.repeat) for row in rows)
     if not exact_bound:
         # each operator is held to its own bound already
@@ -107,18 +111,35 @@ def slowest_bound(deployment: Deployment, rows: Sequence[tuple[str, float, Bound
     return found
 
 
-def _timed_over(step: StepOperator, machine: Machine, first: Number, last: Number) -> TimedOperator:
+def _timed_over(
+    step: StepOperator, machine: Machine, costs: dict[Any, OperatorCost], first: Number, last: Number
+) -> TimedOperator:
     """Return an operator of a decode step; attention as its mean while the cache grows, the rest as it stands."""
     if not step.operator.GROWS_WITH_CACHE:
-        return _timed(step, machine)
+        return _timed(step, machine, costs)
     bound = bound_of(step.operator, machine)
     mean = _mean_over(step.operator, machine, first * step.reach, last * step.reach)
     return TimedOperator(step, bound, maximum(mean, bound.time_s), *spreads(step.operator, machine))
 
 
-def _timed(step: StepOperator, machine: Machine) -> TimedOperator:
-    cost = operator_cost(step.operator, machine)
+def _timed(step: StepOperator, machine: Machine, costs: dict[Any, OperatorCost]) -> TimedOperator:
+    """Return an operator with its times; groups of layers have many operators in common, which are timed once."""
+    key = _fingerprint(step.operator)
+    cost = costs.get(key)
+    if cost is None:
+        cost = costs[key] = operator_cost(step.operator, machine)
     return TimedOperator(step, cost.bound, cost.expected_s, cost.spread_low, cost.spread_high)
+
+
+def _fingerprint(op: Operator) -> tuple[Any, ...]:
+    """Return what tells two operators apart, arrays by their content."""
+    values = (getattr(op, name) for name in _names(type(op)))
+    return (type(op), *((v.shape, v.tobytes()) if hasattr(v, "tobytes") else v for v in values))
+
+
+@cache
+def _names(kind: type[Operator]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
 
 
 def _assembled(
