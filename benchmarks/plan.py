@@ -18,23 +18,20 @@ CASES = (
 """Model, device, devices, and the CPU seconds that AIConfigurator 0.12 took for that search."""
 
 
+QUESTION = {"rate": 10, "input_tokens": 4000, "output_tokens": 500, "tpot_s": 0.05, "engine": "sglang"}
+
+
 def main() -> None:
     """Print a row a case: the second of two searches in this process, start-up left out."""
-    print(
-        f"{'search':34s} {'plans':>6s} {'points':>7s} {'CPU s':>6s} {'plans/s':>8s} {'AIConfigurator':>15s} {'ratio':>6s}"
-    )
+    print(f"{'search':34s}  plans  points   CPU s  plans/s  AIConfigurator  ratio")
     for model, device, gpus, theirs in CASES:
         for _ in range(2):
             began = time.process_time()
-            found = plan_report(
-                model, [device], gpus=gpus, rate=10, input_tokens=4000, output_tokens=500, tpot_s=0.05, engine="sglang"
-            )
+            found = plan_report(model, [device], gpus=gpus, **QUESTION)
             spent = time.process_time() - began
-        name = f"{model} on {gpus} {device}"
-        beside = (f"{theirs:13.1f} s", f"{theirs / spent:6.0f}") if theirs else ("", "")
-        print(
-            f"{name:34s} {found['plans']:6d} {found['evaluated']:7d} {spent:6.2f} {found['plans'] / spent:8.0f} {beside[0]:>15s} {beside[1]:>6s}"
-        )
+        counts = f"{found['plans']:6d} {found['evaluated']:7d} {spent:7.2f} {found['plans'] / spent:8.0f}"
+        beside = f"{theirs:13.1f} s {theirs / spent:6.0f}" if theirs else ""
+        print(f"{f'{model} on {gpus} {device}':34s} {counts} {beside}")
 
 
 if __name__ == "__main__":

@@ -11,11 +11,13 @@ import pytest
 
 import perfmodel as pm
 from perfmodel.errors import InputError
+from perfmodel.plan.parallelism import Plan
 from perfmodel.serving.scenario import Pool
+from perfmodel.simulation.against import CASES, Case, compare
 from perfmodel.simulation.predictor import Composition, StepPredictor
 from perfmodel.simulation.replica import Policy, Replica
 from perfmodel.simulation.requests import Request, drawn_requests, numbered, read_trace
-from perfmodel.simulation.run import replicas_of, simulate, simulate_closed, simulate_pools
+from perfmodel.simulation.run import simulate, simulate_closed, simulate_pools
 from perfmodel.simulation.summary import Slo, summary
 from perfmodel.workloads.usecases import Lengths
 
@@ -161,23 +163,16 @@ def test_steps_of_a_model_are_those_of_the_formulas() -> None:
     assert predictor.step_s(Composition()) == 0.0
 
 
-def test_the_closed_form_lies_near_the_simulation() -> None:
-    asked = pm.estimate("llama-3.1-8b", "h100-sxm", batch=32, input_tokens=1000, output_tokens=200)
-    found = summary(
-        simulate_closed(requests([0.0] * 400, 1000, 200), replicas_of(asked.setup, Policy()), 32), open_loop=False
-    )
-    assert found["tpot_s"]["mean"] == pytest.approx(asked.tpot_s.expected, rel=0.25)
-    assert found["requests_per_s"] == pytest.approx(asked.answer.requests_per_s, rel=0.25)
+@pytest.mark.parametrize("case", [CASES[1], CASES[3], CASES[6]], ids=lambda case: f"{case.model} on {case.device}")
+def test_the_closed_form_lies_near_the_simulation(case: Case) -> None:
+    found = compare(case, requests=4)
+    assert found.tpot == pytest.approx(1.0, abs=0.12)
+    assert found.rate == pytest.approx(1.0, abs=0.08)
+    assert 0.4 < found.ttft < 3.0
 
 
 def test_pools_pass_requests_on() -> None:
-    pools = (
-        {"prefill_pool": Pool(1, pm.Plan(tp=2)), "decode_pool": Pool(1, pm.Plan(tp=4))} if hasattr(pm, "Plan") else {}
-    )
-    if not pools:
-        from perfmodel.plan.parallelism import Plan
-
-        pools = {"prefill_pool": Pool(1, Plan(tp=2)), "decode_pool": Pool(1, Plan(tp=4))}
+    pools = {"prefill_pool": Pool(1, Plan(tp=2)), "decode_pool": Pool(1, Plan(tp=4))}
     asked = pm.estimate("llama-3.1-8b", "h100-sxm", batch=8, mode="disagg", **pools)
     drawn = drawn_requests(60, 2.0, FIXED, Lengths(50.0, 0.0))
     fast = simulate_pools(drawn, asked.setup, Policy(), 100e9)
