@@ -32,30 +32,25 @@ bandwidth or an assumption is wrong. The table is written by
     python docs/make_breadth.py ../shared/reference
 """
 
-_TILE = (
-    "`gemm` pads a few rows to a tensor-core tile of 16 (a product of 1 row takes as long as one of 16), "
-    "which SIMD lanes do not need: decoding is computed as if bound by arithmetic"
-)
 _QNN = (
     "prefill through QNN in w4a16: we compute it at the float16 peak, a quarter of the int8 one, while "
     "the NPU has 16-bit integers (presumably at half the int8 rate)"
 )
 _RKLLM = (
     "RKLLM's prefill takes three to five times as long as `gemm` says (no language model was fitted on an"
-    " NPU); its decode is a tenth to two fifths faster: boards with LPDDR5 have 22 GB/s, the file 17"
+    " NPU); its decode is an eighth faster"
 )
 _OFFLINE = (
     "the `accelerator` rule of the vendor was fitted on phones at one image: MLPerf's large batches on a "
     "card run up to three times faster than it says, its single images take two to three times as long"
 )
 LANGUAGE_REASONS = {
-    "raspberry-pi-5": _TILE,
-    "core-i9-13900k": _TILE + "; its prefill is at 0.64",
-    "apple-m3-max": _TILE + "; its prefill is at 1.02",
-    "apple-m5-max": (
-        "prefill is at 0.66: the rate of its matrix units is a guess from Apple's ratio (the file's notes); decoding "
-        "is at 1.50, as on the other SIMD devices"
+    "gaudi1": (
+        "generation of one sequence: bare kernels are predicted, the framework adds two fifths; one row of GPT-J beats "
+        "the memory's bandwidth 1.8 times (an error of the source)"
     ),
+    "apple-m5-max": "prefill is at 0.64: the rate of its matrix units is a guess from Apple's ratio (the file's notes)",
+    "apple-m1-max": "one row of 70B in Q4_K_M decodes at 0.43 of the bandwidth: M1 unpacks 4-bit weights more slowly",
     "snapdragon-x-elite": _QNN,
     "snapdragon-8-elite": _QNN,
     "snapdragon-8-gen-3": _QNN,
@@ -65,7 +60,7 @@ LANGUAGE_REASONS = {
     ),
     "gb10": (
         "llama.cpp's prefill (MXFP4, Q8_0) reaches a fifth to a third of what `gemm` says from the measured "
-        "peaks of the tensor cores; its decode is at 0.95 to 1.27"
+        "peaks of the tensor cores; its decode is at 0.95 to 1.3"
     ),
     "rk3576": _RKLLM,
     "rk3588": _RKLLM,
@@ -75,12 +70,7 @@ LANGUAGE_REASONS = {
         "weights) of what the general rules say; no kernel of an Intel GPU was fitted, and the boost clock is"
         " not held"
     ),
-    "rtx-5080": (
-        "llama.cpp multiplies Q4_0 weights in int8 (twice to four times the 16-bit rate that we count): its "
-        "prefill beats our bound for int4 weights"
-    ),
-    "gaudi2": ("no kernel was fitted: large products reach 0.97 of the peak (mamf-finder), our general rule says 0.64"),
-    "h100-pcie": ("not looked into beyond the rows: all from one source, predicted a third too fast"),
+    "h100-pcie": "llama.cpp: its prefill takes three times as long as `gemm` says, its decode a third longer",
 }
 _FRAMEWORKS = (
     "most rows are NVIDIA's DeepLearningExamples and FasterTransformer of 2019 to 2022, at 0.25 to 0.5: "

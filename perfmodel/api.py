@@ -164,6 +164,26 @@ class Estimate:
 
         return explain(self.setup, metric, symbols, self.batch, self.input_tokens, self.output_tokens).bound
 
+    def latex(self, metric: str = "tpot", symbols: tuple[str, ...] = ("batch", "input_tokens", "bandwidth")) -> str:
+        """Return :meth:`explain` as LaTeX; a notebook shows the expression itself so without being asked."""
+        from sympy import latex
+
+        return str(latex(self.explain(metric, symbols)))
+
+    def figure(self, name: str = "") -> Any:
+        """Return a figure of the report as a plotly ``Figure``: by default the slowest operators of the last step.
+
+        ``name``: roofline, breakdown-prefill, breakdown-decode, memory ... Errors: :class:`InputError`.
+        """
+        from perfmodel.reports.notebook import estimate_figure
+
+        return estimate_figure(self.report(), name)
+
+    def _repr_html_(self) -> str:
+        from perfmodel.reports.notebook import estimate_card
+
+        return estimate_card(self.report())
+
     def report(self) -> dict[str, Any]:
         """Return the estimate as one JSON-ready object (schema ``perfmodel/estimate/1``)."""
         from perfmodel.report import estimate_report

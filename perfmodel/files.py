@@ -81,6 +81,8 @@ def _replacing(target: Path) -> Iterator[BinaryIO]:
 
 def _checked(path: Path) -> Path:
     """Return where to write, links followed; a folder, or a file in a folder that is not there, is an error."""
+    if str(path) == "-":
+        raise InputError("'-' is standard output, which takes a table (--csv -) and nothing else: name a file")
     if path.is_dir():
         raise InputError(f"cannot write '{path}': it is a folder; name a file in it, such as '{path / 'report'}'")
     if path.exists() and not path.is_file():

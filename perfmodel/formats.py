@@ -32,7 +32,8 @@ class Format:
 
     ``compute`` is the key of the engine's peak; ``quantises_activations`` says that 16-bit activations are
     converted on the fly before the matrix product (and cost a pass over them). ``stand_in`` names the format whose
-    measured kernels stand in for those of one that nobody has measured.
+    measured kernels stand in for those of one that nobody has measured. ``also`` is a dtype that a library may multiply
+    in instead, where it is faster; only the bound counts on it.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Format:
     compute: str
     accumulate_bytes: float = 2.0
     stand_in: str = ""
+    also: str = ""
 
     @property
     def quantises_activations(self) -> bool:
@@ -160,12 +162,12 @@ def ggml_format(name: str, bits: float) -> Format:
     """Return the weight-only format of ggml weights that take ``bits`` bits each, scales included.
 
     They are multiplied as 16-bit numbers with 16-bit activations; coefficients are those of the measured weight-only
-    kernels of the nearest width: int4_wo up to 6 bits, int8_wo up to 12, bfloat16 above.
-    Omits: llama.cpp's integer dot products of weights with activations quantised to 8 bits.
+    kernels of the nearest width: int4_wo up to 6 bits, int8_wo up to 12, bfloat16 above. The bound allows for
+    llama.cpp's integer dot products of weights with activations quantised to 8 bits, which the expected time omits.
     """
     stand_in = "int4_wo" if bits <= 6 else "int8_wo" if bits <= 12 else "bfloat16"
     weight = Encoding("int4" if bits <= 6 else "int8" if bits <= 12 else "bfloat16", bits)
-    return Format(name, weight, BFLOAT16, "bfloat16", stand_in=stand_in)
+    return Format(name, weight, BFLOAT16, "bfloat16", stand_in=stand_in, also="int8" if bits <= 12 else "")
 
 
 @lru_cache(maxsize=64)

@@ -107,6 +107,20 @@ class NetworkEstimate:
 
         return network_report(self)
 
+    def figure(self, name: str = "") -> Any:
+        """Return a figure of the report as a plotly ``Figure``: by default the slowest operators of the last step.
+
+        ``name``: roofline, breakdown-prefill, breakdown-decode, memory ... Errors: :class:`InputError`.
+        """
+        from perfmodel.reports.notebook import estimate_figure
+
+        return estimate_figure(self.report(), name)
+
+    def _repr_html_(self) -> str:
+        from perfmodel.reports.notebook import estimate_card
+
+        return estimate_card(self.report())
+
 
 _NUMBERS = ("power_limit_w", "usd_per_device_hour", "usd_per_kwh")
 

@@ -79,7 +79,7 @@ def _inputs(e: Estimate) -> dict[str, Any]:
     return found
 
 
-def _memory(e: Estimate) -> dict[str, float]:
+def _memory(e: Estimate) -> dict[str, Any]:
     m, sizes = e.memory, e.setup.memory
     step_tokens = min(e.input_tokens, STEP_TOKENS)
     groups = max(1.0, float(e.answer.phases.running) / float(sizes.plan.attention_dp) / e.setup.replicas)
@@ -92,7 +92,20 @@ def _memory(e: Estimate) -> dict[str, float]:
         "free_bytes": float(m.free_bytes),
         "largest_batch": float(e.answer.most_running) * e.setup.replicas,
         "longest_context_tokens": float(sizes.longest_context(groups, step_tokens)),
+        "by_context": [_at_length(e, tokens) for tokens in _LENGTHS],
     }
+
+
+_LENGTHS = (1024, 4096, 16384, 65536, 262144, 1048576)
+
+
+def _at_length(e: Estimate, tokens: int) -> dict[str, float]:
+    """Return how many requests of a length (input and output together) fit, and the cache of one on a device."""
+    output = float(min(e.output_tokens, tokens - 1))
+    _, most = e.setup.memory_of(float(e.batch), tokens - output, output)
+    one = e.setup.memory.use(1.0, float(tokens), float(min(tokens, STEP_TOKENS)))
+    largest = float(most) * e.setup.replicas
+    return {"tokens": tokens, "largest_batch": largest, "sequence_bytes": float(one.kv_bytes)}
 
 
 def _utilisation(e: Estimate) -> dict[str, float | None]:
@@ -183,21 +196,19 @@ def _device(e: Estimate) -> dict[str, Any]:
         "peak_flops_per_s": {k: float(v) for k, v in machine.chip.peaks.items()},
         "memory_bandwidth_bytes_per_s": float(machine.chip.memory_bandwidth_bytes_per_s),
         "memory_bytes": float(machine.chip.memory_bytes),
+        "caches": [
+            {"name": tier.name, "bytes": tier.capacity_bytes, "bandwidth_bytes_per_s": tier.bandwidth_bytes_per_s}
+            for tier in e.device.memory
+            if tier.role == "last_level_cache"
+        ],
         "link_bandwidth_bytes_per_s": float(machine.link.bandwidth_bytes_per_s) if machine.link else None,
     }
 
 
 def notes(e: Estimate) -> list[str]:
     """Return what a reader should know: fallbacks, replication, memory that is short, requests that wait."""
-    found = [note for note in e.device.notes if note.startswith(WHAT_IF)]
-    p, q = e.setup.decode.precisions, e.setup.question
-    asked = {"linear layers": (p.linear, q.precision), "experts": (p.experts, q.moe_precision or q.precision)}
-    for what, (form, name) in asked.items():
-        if name and form.weight.bits < form.activation.bits and "_wo" not in name and "a16" not in name:
-            found.append(
-                f"{e.device.name} has no {name} matrix unit: {what} keep {name} weights and compute in {form.compute}"
-            )
-    found += _network_notes(e)
+    found = fixed_notes(e)
+    q = e.setup.question
     if not e.fits:
         missing = -float(e.memory.free_bytes) / 1e9
         found.append(f"does not fit: {max(missing, 0.0):.1f} GB too much per device (at the sequences asked for)")
@@ -207,6 +218,19 @@ def notes(e: Estimate) -> list[str]:
             "the others wait in a queue"
         )
     return found
+
+
+def fixed_notes(e: Estimate) -> list[str]:
+    """Return the notes that do not depend on batch and lengths."""
+    found = [note for note in e.device.notes if note.startswith(WHAT_IF)]
+    p, q = e.setup.decode.precisions, e.setup.question
+    asked = {"linear layers": (p.linear, q.precision), "experts": (p.experts, q.moe_precision or q.precision)}
+    for what, (form, name) in asked.items():
+        if name and form.weight.bits < form.activation.bits and "_wo" not in name and "a16" not in name:
+            found.append(
+                f"{e.device.name} has no {name} matrix unit: {what} keep {name} weights and compute in {form.compute}"
+            )
+    return found + _network_notes(e)
 
 
 def _network_notes(e: Estimate) -> list[str]:

@@ -45,8 +45,9 @@ def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
 
 @pytest.fixture(autouse=True)
 def no_user_folders(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the tester's own specs out."""
+    """Keep the tester's own specs and defaults out."""
     monkeypatch.delenv("PERFMODEL_SPECS", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", "/nowhere")
 
 
 @pytest.fixture(scope="session")

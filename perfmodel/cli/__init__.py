@@ -26,7 +26,8 @@ def main() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; only a bug raises.
 
-    0 answered, 2 bad usage or bad input, 3 a plan that cannot be, 5 a validation outside its tolerance.
+    0 answered, 2 bad usage or bad input, 3 a plan that cannot be, 5 a validation outside its tolerance,
+    130 interrupted.
     """
     from perfmodel.cli.root import command
 
@@ -47,6 +48,8 @@ def run(arguments: Sequence[str]) -> int:
             print(error, file=sys.stderr)
             return BAD_INPUT
         return _failed(text, BAD_INPUT)
+    if code == INTERRUPTED:  # Typer takes the exception
+        _failed("interrupted", INTERRUPTED)
     return code if isinstance(code, int) else 0
 
 

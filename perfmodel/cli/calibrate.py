@@ -10,7 +10,7 @@ import typer
 
 from perfmodel import __version__
 from perfmodel.cli import options as o
-from perfmodel.cli.output import note, one_stdout, print_columns, print_json
+from perfmodel.cli.output import note, one_stdout, print_columns, print_json, write_page
 from perfmodel.cli.plain import PlainCommand, examples, new_app
 from perfmodel.errors import InputError
 
@@ -76,11 +76,9 @@ def publish(report: Any, data: str, path: Path, json: bool, html: str, *, found:
     kept = write_spots(path, report, data, sources)
     answer = as_json(report, data, str(path), kept)
     if html:
-        from perfmodel.files import write_text
         from perfmodel.reports.measured import calibration_html
 
-        write_text(html, calibration_html(answer))
-        note(f"wrote {html}")
+        write_page(html, calibration_html(answer), answer)
     if json:
         print_json(answer)
     else:

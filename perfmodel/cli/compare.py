@@ -11,8 +11,16 @@ import typer
 from perfmodel import __version__
 from perfmodel.cli import options as o
 from perfmodel.cli.kinds import check_options, of_one_kind
-from perfmodel.cli.output import note, of_samples, one_stdout, print_columns, print_json, short, write_table_csv
-from perfmodel.cli.plain import PlainCommand, examples, new_app
+from perfmodel.cli.output import (
+    of_samples,
+    one_stdout,
+    print_columns,
+    print_json,
+    short,
+    write_page,
+    write_table_csv,
+)
+from perfmodel.cli.plain import WatchedCommand, examples, new_app
 from perfmodel.cli.question import changes
 from perfmodel.errors import InputError, PlanError, did_you_mean
 
@@ -27,7 +35,7 @@ _REAL = ("power_limit_w", "usd_per_device_hour", "usd_per_kwh")
 
 
 @app.command(
-    cls=PlainCommand,
+    cls=WatchedCommand,
     epilog=examples(
         "compare llama-3.1-70b --on h100-sxm,mi300x --case tp=4,batch=16",
         "compare llama-3.1-8b,qwen3-8b --on l40s --batch 8",
@@ -40,7 +48,9 @@ _REAL = ("power_limit_w", "usd_per_device_hour", "usd_per_kwh")
 )
 def compare(
     context: typer.Context,
-    models: Annotated[str, typer.Argument(metavar="MODEL,..", help="One model, or several.")],
+    models: Annotated[
+        str, typer.Argument(metavar="MODEL,..", autocompletion=o.complete_model, help="One model, or several.")
+    ],
     devices: Annotated[
         str, typer.Option("--on", metavar="DEVICE,..", autocompletion=o.complete_device, help="One device, or several.")
     ],
@@ -196,13 +206,10 @@ def _write(found: Comparison, csv: str, html: str) -> None:
     if csv:
         write_table_csv(csv, found.rows())
     if html:
-        from perfmodel.files import write_text
         from perfmodel.reports.comparison import comparison_html
 
-        write_text(html, comparison_html(_object(found)))
-    for written in (csv, html):
-        if written not in ("", "-"):
-            note(f"wrote {written}")
+        report = _object(found)
+        write_page(html, comparison_html(report), report)
 
 
 def _object(found: Comparison) -> dict[str, Any]:
@@ -273,10 +280,31 @@ def _print(found: Comparison) -> None:
             )
     table.append(["fits", *("" if row["error"] else "yes" if row["fits"] else "no" for row in rows)])
     table.append(["limited by", *(row.get("bottleneck", "") for row in rows)])
-    print_columns(table, numbers=range(1, len(rows) + 1))
+    for start, end in _fitting(table):
+        if start > 1:
+            print()
+        part = [[row[0], *row[start:end]] for row in table]
+        print_columns(part, numbers=range(1, len(part[0])))
     for case in found.cases:
         if case is not found.base:
             _print_case(found, case)
+
+
+def _fitting(table: Sequence[Sequence[str]]) -> list[tuple[int, int]]:
+    """Return which columns to print together, so that a line fits the terminal; a file or a pipe takes them all."""
+    import shutil
+    import sys
+
+    if not sys.stdout.isatty():
+        return [(1, len(table[0]))]
+    widths = [max(map(len, column)) + 2 for column in zip(*table, strict=True)]
+    room, found, start, used = shutil.get_terminal_size().columns + 2, [], 1, widths[0]
+    for i in range(1, len(widths)):
+        if used + widths[i] > room and i > start:
+            found.append((start, i))
+            start, used = i, widths[0]
+        used += widths[i]
+    return [*found, (start, len(widths))]
 
 
 def _cell(row: Mapping[str, Any], metric: str, factor: float, is_base: bool) -> str:

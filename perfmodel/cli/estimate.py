@@ -9,9 +9,9 @@ import typer
 
 from perfmodel.cli import options as o
 from perfmodel.cli.kinds import is_network
-from perfmodel.cli.output import note, one_stdout, print_json
-from perfmodel.cli.plain import PlainCommand, examples, new_app
-from perfmodel.cli.question import changes, lengths, options, pools
+from perfmodel.cli.output import note, one_stdout, print_json, stamped_book, write_page
+from perfmodel.cli.plain import PlannedCommand, examples, new_app
+from perfmodel.cli.question import changes, lengths, options, pools, refuse_plan_beside_pools
 
 app = new_app()
 
@@ -25,7 +25,7 @@ def _count(option: str, help_text: str) -> Any:
 
 
 @app.command(
-    cls=PlainCommand,
+    cls=PlannedCommand,
     epilog=examples(
         "estimate llama-3.1-8b --on h100-sxm --batch 8 --input 2048 --output 256",
         "estimate qwen3-235b-a22b --on h200-sxm --tp 8 --ep 8 --precision fp8 --json",
@@ -114,6 +114,8 @@ def estimate(
         routing=routing, power_limit=power_limit, price_kind=price_kind, usd_per_hour=usd_per_hour,
         usd_per_kwh=usd_per_kwh,
     ) | pools(mode, words)  # fmt: skip
+    plan = {"tp": tp, "ep": ep, "moe_tp": moe_tp, "attention_dp": attention_dp, "pp": pp, "cp": cp}
+    refuse_plan_beside_pools(chosen, plan)
     input_tokens, output_tokens = lengths(usecase, input_tokens, output_tokens)
     from perfmodel.api import estimate as ask
 
@@ -124,25 +126,22 @@ def estimate(
         draft_tokens=draft_tokens or 0, acceptance=acceptance or 0.8, cp_mode=cp_mode,
         overlap=overlap, changes=changes(change), **chosen,
     )  # fmt: skip
-    show(answer.report(), json, csv, html, xlsx)
+    show(answer.report(), json, csv, html, xlsx, live=answer)
 
 
-def show(report: dict[str, Any], json: bool, csv: str, html: str, xlsx: str) -> None:
-    """Write the files that were asked for, and the answer to standard output unless a file went there."""
+def show(report: dict[str, Any], json: bool, csv: str, html: str, xlsx: str, live: Any = None) -> None:
+    """Write the files that were asked for, and the answer to standard output unless a file went there.
+
+    ``live`` is the estimate whose workbook has formulas; without it the workbook has plain values.
+    """
     if csv:
         _write_csv(csv, report)
     if html:
-        from perfmodel.files import write_text
         from perfmodel.reports import estimate_html
 
-        write_text(html, estimate_html(report))
+        write_page(html, estimate_html(report), report)
     if xlsx:
-        from perfmodel.reports import write_xlsx
-
-        write_xlsx(xlsx, report)
-    for written in (csv, html, xlsx):
-        if written not in ("", "-"):
-            note(f"wrote {written}")
+        _write_xlsx(xlsx, report, live)
     if json:
         print_json(report)
     elif csv != "-":
@@ -151,7 +150,23 @@ def show(report: dict[str, Any], json: bool, csv: str, html: str, xlsx: str) -> 
         render_estimate(report, None)
 
 
+def _write_xlsx(target: str, report: dict[str, Any], live: Any) -> None:
+    from perfmodel.files import write_bytes
+    from perfmodel.reports.xlsx import estimate_xlsx
+
+    if live is None:
+        book = estimate_xlsx(report)
+    else:
+        from perfmodel.workbook import live_xlsx
+
+        book = live_xlsx(live)
+    write_bytes(target, stamped_book(book, report))
+    note(f"wrote {target}")
+
+
 def _write_csv(target: str, report: dict[str, Any]) -> None:
     from perfmodel.reports import estimate_columns, estimate_rows, write_csv
 
     write_csv(target, estimate_rows(report), estimate_columns(report), stdout=sys.stdout)
+    if target != "-":
+        note(f"wrote {target}")

@@ -10,7 +10,7 @@ from perfmodel.cli import options as o
 from perfmodel.cli.kinds import is_network
 from perfmodel.cli.network_explain import COUNTS, explain_count, explain_latency, image_changes
 from perfmodel.cli.output import print_columns, print_json
-from perfmodel.cli.plain import PlainCommand, examples, new_app
+from perfmodel.cli.plain import PlannedCommand, examples, new_app
 from perfmodel.cli.question import changes, options
 from perfmodel.errors import InputError, did_you_mean
 
@@ -26,7 +26,7 @@ def _metrics(incomplete: str) -> list[str]:
 
 
 @app.command(
-    cls=PlainCommand,
+    cls=PlannedCommand,
     epilog=examples(
         "explain tpot llama-3.1-8b --on h100-sxm",
         "explain ttft llama-3.1-8b --on h100-sxm --symbols input_tokens,bandwidth --latex",

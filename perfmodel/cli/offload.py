@@ -111,8 +111,8 @@ def _above_zero(value: float) -> float:
 
 def _tiers(host: str, flash: str) -> list[Tier]:
     """Return the tiers beyond the device; a latency of a flash read is assumed, 100 us."""
+    from perfmodel.cli.durations import quantity
     from perfmodel.cost.offload import Tier
-    from perfmodel.units import parse_quantity
 
     found: list[Tier] = []
     for option, text, latency in (("host", host, 10e-6), ("flash", flash, 100e-6)):
@@ -121,16 +121,16 @@ def _tiers(host: str, flash: str) -> list[Tier]:
         size, at, rate = text.partition("@")
         if option == "flash" and not at:
             raise InputError("--flash needs its rate: SIZE@RATE, such as 2TB@7GB/s")
-        speed = parse_quantity(rate, "bytes_per_s") if at else float("inf")
-        found.append(Tier(option, parse_quantity(size, "bytes"), speed, latency))
+        speed = quantity(f"--{option}", rate, "bytes_per_s", "7GB/s") if at else float("inf")
+        found.append(Tier(option, quantity(f"--{option}", size, "bytes", "256GB"), speed, latency))
     return found
 
 
 def _link(text: str, device: Any) -> float:
-    from perfmodel.units import parse_quantity
+    from perfmodel.cli.durations import quantity
 
     if text:
-        return parse_quantity(text, "bytes_per_s")
+        return quantity("--link", text, "bytes_per_s", "32GB/s")
     link = device.link("host")
     if link is None:
         raise InputError(f"{device.name} states no link to a host; give --link, such as --link 32GB/s")

@@ -9,7 +9,7 @@ import typer
 from perfmodel.cli import options as o
 from perfmodel.cli.kinds import is_network
 from perfmodel.cli.output import one_stdout, print_columns, print_json, write_table_csv
-from perfmodel.cli.plain import PlainCommand, examples, new_app
+from perfmodel.cli.plain import PlannedCommand, examples, new_app
 from perfmodel.cli.question import options
 from perfmodel.errors import InputError
 
@@ -18,7 +18,7 @@ SCHEMA = "perfmodel/ops/1"
 
 
 @app.command(
-    cls=PlainCommand,
+    cls=PlannedCommand,
     epilog=examples(
         "ops llama-3.1-8b --on h100-sxm --phase decode --batch 64 --input 4096",
         "ops deepseek-v3 --on h200-sxm --tp 8 --ep 8 --phase prefill --csv ops.csv",
@@ -107,8 +107,10 @@ def _show(report: dict[str, Any], json: bool, csv: str) -> None:
 
 
 def _print(report: dict[str, Any], rows: list[dict[str, Any]]) -> None:
+    from perfmodel.reports.summary import scenario, title
     from perfmodel.units import format_quantity
 
+    print(f"{title(report)}\n{scenario(report)}\n")
     several = len({row["phase"] for row in rows}) > 1 and "block" in rows[0]
     heading = ("operator", "kind", "dtype", "x", "GFLOP", "MB", "bound us", "expected us", "share", "bound by")
     table = [heading] + [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Annotated
 
 import typer
@@ -10,20 +11,46 @@ _ONE, _MANY = "N", "N,N|A:B:xN"
 
 
 def complete_model(incomplete: str) -> list[str]:
-    """Return the names of language models and networks that begin like that."""
+    """Return the names of language models and networks that begin like that; of a list, those of its last name."""
     from perfmodel.specs.locate import list_specs
     from perfmodel.workloads.networks.library import list_networks
 
-    names = (*list_specs("workloads", "workload"), *list_networks())
-    return [name for name in names if name.startswith(incomplete)]
+    return _last_of_list(incomplete, lambda: (*list_specs("workloads", "workload"), *list_networks()))
 
 
 def complete_device(incomplete: str) -> list[str]:
-    """Return the device and system names that begin like that."""
+    """Return the device and system names that begin like that; of a list, those of its last name."""
     from perfmodel.specs.locate import list_specs
 
-    names = (*list_specs("hardware_specs", "device"), *list_specs("hardware_specs", "system"))
-    return [name for name in names if name.startswith(incomplete)]
+    kinds = ("device", "system")
+    return _last_of_list(incomplete, lambda: [name for kind in kinds for name in list_specs("hardware_specs", kind)])
+
+
+def complete_usecase(incomplete: str) -> list[str]:
+    """Return the names of use cases that begin like that."""
+    from perfmodel.specs.locate import list_specs
+
+    return _last_of_list(incomplete, lambda: list_specs("workloads", "usecase"))
+
+
+def _last_of_list(incomplete: str, names: Callable[[], Iterable[str]]) -> list[str]:
+    from perfmodel.cli.settings import with_folders
+
+    before, comma, last = incomplete.rpartition(",")
+    with with_folders():
+        return [f"{before}{comma}{name}" for name in names() if name.startswith(last)]
+
+
+def _words(*known: str) -> Callable[[str], list[str]]:
+    """Return a completion of a closed list of words."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [name for name in known if name.startswith(incomplete)]
+
+    return complete
+
+
+_ENGINES = ("vllm", "sglang", "trtllm", "torch", "torch-channels-last", "torch-compile", "tensorrt", "onnxruntime")
 
 
 Model = Annotated[
@@ -55,7 +82,13 @@ Batch = Annotated[
 Input = Annotated[str, typer.Option("--input", metavar=_ONE, help="Input tokens of a request.")]
 Output = Annotated[str, typer.Option("--output", metavar=_ONE, help="Output tokens of a request.")]
 UseCaseName = Annotated[
-    str, typer.Option("--usecase", metavar="NAME", help="Mean lengths of a kind of service: chat, rag, agent, ...")
+    str,
+    typer.Option(
+        "--usecase",
+        metavar="NAME",
+        autocompletion=complete_usecase,
+        help="Mean lengths of a kind of service: chat, rag, agent, ...",
+    ),
 ]
 Tp = Annotated[str, typer.Option("--tp", metavar=_ONE, help="Tensor parallelism.")]
 Ep = Annotated[str, typer.Option("--ep", metavar=_ONE, help="Expert parallelism.")]
@@ -116,7 +149,12 @@ Kv = Annotated[
 ]
 Phase = Annotated[
     str,
-    typer.Option("--phase", metavar="PHASE", help="serve (a closed loop in steady state), prefill or decode."),
+    typer.Option(
+        "--phase",
+        metavar="PHASE",
+        autocompletion=_words("serve", "prefill", "decode"),
+        help="serve (a closed loop in steady state), prefill or decode.",
+    ),
 ]
 StepPhase = Annotated[str, typer.Option("--phase", metavar="PHASE", help="prefill or decode.")]
 Static = Annotated[bool, typer.Option("--static", help="Start all requests together: one prefill, then decode.")]
@@ -125,6 +163,7 @@ Engine = Annotated[
     typer.Option(
         "--engine",
         metavar="NAME",
+        autocompletion=_words(*_ENGINES),
         help="vllm, sglang or trtllm; for a network torch, torch-compile, tensorrt or onnxruntime"
         "  [default: bare, no framework]",
     ),
@@ -162,7 +201,13 @@ PowerLimit = Annotated[
     str, typer.Option("--power-limit", metavar="WATTS", help="Power limit of a device  [default: the board's own]")
 ]
 PriceKind = Annotated[
-    str, typer.Option("--price-kind", metavar="KIND", help="cloud_hour, spot_hour, reserved_hour or purchase.")
+    str,
+    typer.Option(
+        "--price-kind",
+        metavar="KIND",
+        autocompletion=_words("cloud_hour", "spot_hour", "reserved_hour", "purchase"),
+        help="cloud_hour, spot_hour, reserved_hour or purchase.",
+    ),
 ]
 UsdPerHour = Annotated[
     str, typer.Option("--usd-per-hour", metavar="USD", help="What a device costs an hour  [default: as its file says]")
@@ -183,6 +228,18 @@ Changes = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object in SI units, and nothing else.")]
 CsvFile = Annotated[
     str, typer.Option("--csv", metavar="FILE", help="Write CSV (.csv.gz is zipped, - is standard output).")
+]
+ParquetFolder = Annotated[
+    str,
+    typer.Option("--parquet", metavar="FOLDER", help="Write a folder of Parquet files, FOLDER.parquet; resumable."),
+]
+Dask = Annotated[
+    str,
+    typer.Option(
+        "--dask",
+        metavar="SCHEDULER",
+        help="Spread over the workers of dask: tcp://HOST:8786, a scheduler file, or a number of processes here.",
+    ),
 ]
 HtmlFile = Annotated[
     str, typer.Option("--html", metavar="FILE", help="Write a report: one page that needs no network.")

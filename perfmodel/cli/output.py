@@ -6,14 +6,23 @@ import json
 import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from html import escape
 from typing import Any
 
+from perfmodel.cli.invocation import stamp, stamped
 from perfmodel.errors import InputError
+
+STAMP = "perfmodel-stamp"
+"""The id of the data island of a page that says where it comes from."""
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON object: plain numbers only, and null for what is not finite."""
-    json.dump(jsonable(value), sys.stdout, indent=2, allow_nan=False)
+    """Print one JSON object: plain numbers only, and null for what is not finite.
+
+    An object gets the version, the command, its inputs and the hashes of the specs, where it lacks them.
+    """
+    whole: Any = stamped(value) if isinstance(value, Mapping) else value
+    json.dump(jsonable(whole), sys.stdout, indent=2, allow_nan=False)
     sys.stdout.write("\n")
 
 
@@ -35,6 +44,49 @@ def jsonable(value: Any) -> Any:
 def note(text: str) -> None:
     """Say something beside the answer, on standard error."""
     print(text, file=sys.stderr)
+
+
+def write_page(target: str, page: str, report: Mapping[str, Any]) -> None:
+    """Write an HTML report with its stamp (:func:`stamped_page`), and say so."""
+    from perfmodel.files import write_text
+
+    write_text(target, stamped_page(page, report))
+    note(f"wrote {target}")
+
+
+def stamped_page(page: str, report: Mapping[str, Any]) -> str:
+    """Return an HTML report that keeps the command, the headline numbers and the hashes of the specs behind it.
+
+    They stand in a data island, which ``perfmodel rerun`` reads, and the command once more in the footer.
+    """
+    kept = jsonable(stamp(report))
+    island = json.dumps(kept, allow_nan=False).replace("<", "\\u003c")
+    marked = page.replace("</head>", f'<script type="application/json" id="{STAMP}">{island}</script>\n</head>', 1)
+    hashes = {name: digest for name, digest in (kept.get("spec_hashes") or {}).items() if digest not in page}
+    said = ["specs " + ", ".join(f"{name} {digest}" for name, digest in hashes.items())] if hashes else []
+    footer = "".join(f"<br>\n{escape(text)}" for text in (*said, kept.get("command", "")) if text)
+    before, mark, after = marked.partition("</p>\n</footer>")
+    return f"{before}{footer}{mark}{after}" if mark else marked
+
+
+def stamped_book(book: bytes, report: Mapping[str, Any]) -> bytes:
+    """Return a workbook whose document property "comments" says where it comes from, as a page's data island does."""
+    import io
+    import zipfile
+
+    said = escape(json.dumps(jsonable(stamp(report)), allow_nan=False))
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(book)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
+        for entry in old.infolist():
+            data = old.read(entry)
+            if entry.filename == "docProps/core.xml":
+                text = data.decode("utf-8")
+                text = text.replace(
+                    "</cp:coreProperties>", f"<dc:description>{said}</dc:description></cp:coreProperties>"
+                )
+                data = text.encode("utf-8")
+            new.writestr(entry, data)
+    return out.getvalue()
 
 
 def write_table_csv(target: str, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -28,17 +28,63 @@ def _process(parameter: Any, ctx: Any, value: Any) -> Any:
 
 
 class PlainCommand(TyperCommand):
-    """A command whose parameters are all words, lists of words and flags."""
+    """A command whose parameters are all words, lists of words and flags; it takes defaults from ``perfmodel.toml``."""
+
+    extras: tuple[str, ...] = ("no_config",)
+    """The options of :mod:`perfmodel.cli.settings` that it has beside its own."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        from perfmodel.cli.settings import extra_options
+
+        super().__init__(*args, **kwargs)
+        self.params += [extra_options()[name] for name in self.extras]
 
     def get_params(self, ctx: Any) -> list[Any]:
         return without_pydantic(super().get_params(ctx))
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        from perfmodel.cli.settings import parsed
+
+        return parsed(self, ctx, list(args), super().parse_args)
+
+    def invoke(self, ctx: Any) -> Any:
+        from perfmodel.cli.invocation import invocation_of, invoked
+
+        if (watched := ctx.meta.get("perfmodel.watch")) is not None:
+            from perfmodel.cli.watch import watch
+
+            return watch(ctx, watched)
+        with invoked(invocation_of(ctx)):
+            return super().invoke(ctx)
+
+
+class WatchedCommand(PlainCommand):
+    """A command that can answer again whenever a file that it reads changes."""
+
+    extras = ("watch", "no_config")
+
+
+class PlannedCommand(PlainCommand):
+    """A command that also takes a plan from a file."""
+
+    extras = ("plan_file", "watch", "no_config")
 
 
 class PlainGroup(TyperGroup):
     """A group of such commands."""
 
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the sub-commands with the whole first sentence of each."""
+        rows = [(name, _sentence(self.get_command(ctx, name))) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
     def get_params(self, ctx: Any) -> list[Any]:
         return without_pydantic(super().get_params(ctx))
+
+
+def _sentence(command: Any) -> str:
+    return " ".join((command.help or "").split("\n\n")[0].split()).partition(". ")[0].rstrip(".") + "."
 
 
 def new_app(help_text: str | None = None) -> typer.Typer:

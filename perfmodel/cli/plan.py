@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from perfmodel.cli import options as o
-from perfmodel.cli.output import note, one_stdout, print_columns, print_json, short, write_table_csv
-from perfmodel.cli.plain import PlainCommand, examples, new_app
+from perfmodel.cli.output import note, one_stdout, print_columns, print_json, short, write_page, write_table_csv
+from perfmodel.cli.plain import WatchedCommand, examples, new_app
 
 app = new_app()
 
@@ -21,7 +21,7 @@ Limit = "Time with its unit, such as 30ms."
 
 
 @app.command(
-    cls=PlainCommand,
+    cls=WatchedCommand,
     epilog=examples(
         "plan llama-3.1-70b --on h100-sxm --gpus 16 --rate 4 --input 4096 --output 512 --ttft 2s --tpot 40ms",
         "plan deepseek-v3 --on h200-sxm,b200 --gpus 64 --rate 40 --tpot 30ms --engine sglang",
@@ -73,6 +73,7 @@ def plan(
     json: o.Json = False,
     csv: o.CsvFile = "",
     html: o.HtmlFile = "",
+    dask: o.Dask = "",
 ) -> None:
     """Find the best deployment of a language model on a number of devices.
 
@@ -94,15 +95,14 @@ def plan(
         objective=objective, sure=sure, margin=margin, mode=mode, engine=engine,
         precisions=precision.split(","), kv_precision=kv, only={way: text for way, text in only.items() if text},
         price_kind=price_kind, usd_per_hour=usd_per_hour,
+        scheduler=dask,
     )  # fmt: skip
     if csv:
         write_table_csv(csv, report["front"])
     if html:
-        from perfmodel.files import write_text
         from perfmodel.reports.plan import plan_html
 
-        write_text(html, plan_html(report))
-        note(f"wrote {html}")
+        write_page(html, plan_html(report), report)
     if json:
         print_json(report)
     elif csv != "-":
@@ -122,7 +122,7 @@ def _print(report: Mapping[str, Any]) -> None:
         for row in report["misses"][:5]:
             print(f"  {row['plan']}: " + "; ".join(row["misses"]))
     else:
-        print(f"\nBest: {best['plan']}, {best['devices_used']} devices")
+        print(f"\nBest: {best['plan']}, {best['devices_used']} device{'s' * (best['devices_used'] != 1)}")
         print_columns(report["answers"], numbers=(1, 2, 3, 4), indent="  ")
         print("\nWhat it beats")
         print_columns([("plan", "devices", "TTFT", "TPOT", "why not"), *(_other(row) for row in report["others"])],

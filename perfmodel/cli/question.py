@@ -52,6 +52,17 @@ def pools(mode: str, words: Mapping[str, str]) -> dict[str, Any]:
     return {"mode": "disagg", "prefill_pool": _pool("prefill", stated), "decode_pool": _pool("decode", stated)}
 
 
+def refuse_plan_beside_pools(chosen: Mapping[str, Any], plan: Mapping[str, str]) -> None:
+    """Refuse a way to split that no pool has: with pools, each has its own."""
+    if "prefill_pool" not in chosen:
+        return
+    for name, text in plan.items():
+        if text not in ("", "1"):
+            word = name.replace("_", "-")
+            raise InputError(f"--{word} says how one deployment is split, and each pool has a split of its own: "
+                             f"--prefill {name}={text} --decode {name}={text}")  # fmt: skip
+
+
 def _pool(name: str, words: Mapping[str, str]) -> Any:
     """Return a pool from ``--prefill workers=4,tp=4,ep=32`` and from options of its own, such as ``--prefill-tp``."""
     from perfmodel.arguments import whole

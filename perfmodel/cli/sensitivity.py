@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from perfmodel.cli import options as o
-from perfmodel.cli.output import note, one_stdout, print_columns, print_json, write_table_csv
+from perfmodel.cli.output import one_stdout, print_columns, print_json, write_page, write_table_csv
 from perfmodel.cli.plain import PlainCommand, examples, new_app
 from perfmodel.cli.question import changes, lengths, options
 
@@ -78,11 +78,9 @@ def sensitivity(
     if csv:
         write_table_csv(csv, report["elasticities"])
     if html:
-        from perfmodel.files import write_text
         from perfmodel.reports.sensitivity import sensitivity_html
 
-        write_text(html, sensitivity_html(report))
-        note(f"wrote {html}")
+        write_page(html, sensitivity_html(report), report)
     if json:
         print_json(report)
     elif csv != "-":

@@ -15,8 +15,17 @@ from perfmodel.arguments import parse_axis
 from perfmodel.cli import options as o
 from perfmodel.cli.kinds import is_network
 from perfmodel.cli.network import layer_precisions
-from perfmodel.cli.output import note, of_samples, one_stdout, print_columns, print_json, short, write_table_csv
-from perfmodel.cli.plain import PlainCommand, examples, new_app
+from perfmodel.cli.output import (
+    note,
+    of_samples,
+    one_stdout,
+    print_columns,
+    print_json,
+    short,
+    write_page,
+    write_table_csv,
+)
+from perfmodel.cli.plain import WatchedCommand, examples, new_app
 from perfmodel.cli.progress import progress
 from perfmodel.cli.question import changes, options
 from perfmodel.errors import InputError
@@ -47,12 +56,13 @@ class _Grid:
 
 
 @app.command(
-    cls=PlainCommand,
+    cls=WatchedCommand,
     epilog=examples(
         "sweep llama-3.1-8b --on h100-sxm --batch 1:512:x2 --input 512,2048,8192 --csv grid.csv",
         "sweep deepseek-v3 --on h200-sxm --tp 8 --ep 1,2,4,8 --batch 32 --precision fp8 --json",
         "sweep llama-3.1-8b --on l40s --batch 1:256:x2 --input 512:16384:x2 --slo ttft=1s,tpot=30ms --html slo.html",
         "sweep llama-3.1-8b --on h100-sxm --vary device.memory.main.bandwidth=*1,*2,*4 --vary precision=bfloat16,fp8",
+        "sweep llama-3.1-8b --on l40s --batch 1:512:1 --input 128:8192:64 --dask tcp://host:8786 --parquet grid.parquet",
         "sweep resnet50 --on rtx-4090 --batch 1:256:x2 --image 160,224,288 --precision float16,int8",
     ),
 )
@@ -90,14 +100,18 @@ def sweep(
     ] = "",
     json: o.Json = False,
     csv: o.CsvFile = "",
+    parquet: o.ParquetFolder = "",
     html: o.HtmlFile = "",
+    dask: o.Dask = "",
 ) -> None:
     """Estimate a model on a device for every combination of the axes.
 
-    An axis is a list (1,2,4), a doubling (1:512:x2) or steps (128:1024:128). --csv streams a grid of any size. The
-    axes of a network are --batch, --image, --precision, --dp and whatever --vary names.
+    An axis is a list (1,2,4), a doubling (1:512:x2) or steps (128:1024:128). --csv streams a grid of any size, and
+    with --dask or --parquet in parts, of which the next run keeps what this one made. The axes of a network are
+    --batch, --image, --precision, --dp and whatever --vary names.
     """
     one_stdout(json, csv)
+    files = _Files(csv, _folder(parquet), html, dask)
     if is_network(context, model):
         words = {"batch": batch, "image": image, "dp": dp, "precision": precision}
         common = {"engine": engine, "fusion": fusion, "sparsity": sparsity or "dense",
@@ -109,7 +123,7 @@ def sweep(
         chosen = options(precision=precision, moe_precision=moe_precision, kv=kv, phase=phase, static=static,
                          engine=engine, routing=routing)  # fmt: skip
         grid = _of_language_model(model, device, words, further_axes(vary), chosen, changes(change))
-    _answer(grid, _limits(slo, grid.metrics), json, csv, html)
+    _answer(grid, _limits(slo, grid.metrics), json, files)
 
 
 def _of_language_model(
@@ -146,17 +160,41 @@ def _of_network(
     )  # fmt: skip
 
 
-def _answer(grid: _Grid, limits: dict[str, float], json: bool, csv: str, html: str) -> None:
+@dataclass(frozen=True)
+class _Files:
+    """Where the answer goes, and which workers make it."""
+
+    csv: str
+    parquet: str
+    html: str
+    dask: str
+
+    @property
+    def streamed(self) -> str | None:
+        """The file or folder that points are streamed to, None if they are needed at hand."""
+        if self.parquet and (self.csv or self.html):
+            raise InputError("--parquet streams the points; leave out --csv and --html")
+        # a page needs the points at hand, which are then written as a table too
+        found = self.parquet or (self.csv if self.csv not in ("", "-") and not self.html else None)
+        if self.dask and found is None:
+            raise InputError("--dask streams the points to files: add --csv FILE or --parquet FOLDER")
+        return found
+
+
+def _folder(name: str) -> str:
+    return name if not name or name.endswith(".parquet") else f"{name.rstrip('/')}.parquet"
+
+
+def _answer(grid: _Grid, limits: dict[str, float], json: bool, files: _Files) -> None:
     """Run a grid and give the answer in the ways that were asked for."""
-    points = grid.points
+    points, csv, html = grid.points, files.csv, files.html
     if html and points > MOST_HTML:
         raise InputError(f"{points:,} points are too many for one page (at most {MOST_HTML:,}); use --csv FILE")
     if json and points > MOST_JSON:
         raise InputError(f"{points:,} points are too many for one JSON object (at most {MOST_JSON:,}); use --csv FILE")
+    target = files.streamed
     with progress("sweep") as update:
-        # a page needs the points at hand, which are then written as a table too
-        target = csv if csv not in ("", "-") and not html else None
-        found = grid.run(out=target, progress=update)
+        found = grid.run(out=target, progress=update, scheduler=files.dask)
     if html:
         _write_html(html, found, limits)
         if csv not in ("", "-"):
@@ -167,11 +205,11 @@ def _answer(grid: _Grid, limits: dict[str, float], json: bool, csv: str, html: s
         print_json({"schema": SCHEMA, "version": __version__, "inputs": inputs, **answer})
     elif csv == "-":
         write_table_csv(csv, list(found.rows()))
-    elif not csv:
+    elif not csv and not target:
         _print(list(found.rows(limit=MOST_SHOWN)), points, grid.further, found.sample)
-    if limits and not csv:
+    if limits and not csv and not target:
         _best(list(found.rows()), limits, found.axes)
-    _notes(found.problems, csv)
+    _notes(found.problems, csv or files.parquet)
 
 
 def _option(name: str) -> str:
@@ -199,7 +237,7 @@ def _plain(value: Any) -> Any:
 
 def _limits(slo: str, metrics: Sequence[str]) -> dict[str, float]:
     """Return the most seconds of each metric of a service level such as ``ttft=500ms,tpot=30ms``."""
-    from perfmodel.units import parse_quantity
+    from perfmodel.cli.durations import seconds
 
     found: dict[str, float] = {}
     for part in filter(None, (piece.strip() for piece in slo.split(","))):
@@ -207,20 +245,18 @@ def _limits(slo: str, metrics: Sequence[str]) -> dict[str, float]:
         if name not in metrics or not equals:
             known, first = " or ".join(metrics), metrics[min(1, len(metrics) - 1)]
             raise InputError(f"--slo: '{part}' is not METRIC=TIME with {known}, such as {first}=30ms")
-        found[f"{name}_s"] = parse_quantity(value, "seconds")
+        found[f"{name}_s"] = seconds("--slo", value)
     return found
 
 
 def _write_html(target: str, found: Any, limits: dict[str, float]) -> None:
-    from perfmodel.files import write_text
     from perfmodel.reports.sweep import sweep_html
 
     notes = [f"left out: {plan}: {reason}" for plan, reason in found.problems[:5]]
-    write_text(target, sweep_html(
-        {"schema": SCHEMA, "version": __version__, "model": found.model, "device": found.device, "axes": found.axes,
-         "sample": found.sample, "rows": list(found.rows()), "slo": limits, "notes": notes}
-    ))  # fmt: skip
-    note(f"wrote {target}")
+    report = {"schema": SCHEMA, "version": __version__, "model": found.model, "device": found.device,
+              "axes": found.axes, "sample": found.sample, "rows": list(found.rows()), "slo": limits,
+              "notes": notes}  # fmt: skip
+    write_page(target, sweep_html(report), report)
 
 
 def _best(rows: list[dict[str, Any]], limits: dict[str, float], axes: Collection[str]) -> None:
@@ -232,7 +268,8 @@ def _best(rows: list[dict[str, Any]], limits: dict[str, float], axes: Collection
     if best is None:
         note(f"none of the {len(rows):,} points keeps the service level")
         return
-    at = ", ".join(f"{k} {v}" for k, v in best.items() if k in axes)
+    varied = [name for name in axes if len({str(row.get(name)) for row in rows}) > 1]
+    at = ", ".join(f"{name.removesuffix('_tokens')} {best[name]}" for name in varied) or "the only one"
     note(f"{able:,} of {len(rows):,} points keep the service level; most throughput a device: {at}")
 
 

@@ -8,7 +8,7 @@ import typer
 
 from perfmodel.cli import options as o
 from perfmodel.cli.output import note
-from perfmodel.cli.plain import PlainCommand, examples, new_app
+from perfmodel.cli.plain import WatchedCommand, examples, new_app
 from perfmodel.cli.progress import progress
 
 app = new_app("Tables.")
@@ -21,7 +21,7 @@ Results = Annotated[
 
 @app.command(
     "run",
-    cls=PlainCommand,
+    cls=WatchedCommand,
     epilog=examples("run scenarios.csv --out results.csv", "run - --out - < scenarios.csv > results.csv"),
 )
 def run(
@@ -45,7 +45,7 @@ def run(
     _close(found, out)
 
 
-@app.command("kernels", cls=PlainCommand, epilog=examples("kernels kernels.csv --out results.csv"))
+@app.command("kernels", cls=WatchedCommand, epilog=examples("kernels kernels.csv --out results.csv"))
 def kernels(
     table: Annotated[str, typer.Argument(metavar="KERNELS.csv", help="One kernel a row (- is standard input).")],
     out: Results,

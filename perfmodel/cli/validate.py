@@ -10,7 +10,7 @@ import typer
 
 from perfmodel import __version__
 from perfmodel.cli import options as o
-from perfmodel.cli.output import note, one_stdout, print_columns, print_json, write_table_csv
+from perfmodel.cli.output import note, one_stdout, print_columns, print_json, write_page, write_table_csv
 from perfmodel.cli.plain import PlainCommand, examples, new_app
 from perfmodel.errors import InputError
 
@@ -123,11 +123,9 @@ def _usual(kind: str, path: Path) -> str:
 
 
 def _write_html(target: str, report: Mapping[str, Any]) -> None:
-    from perfmodel.files import write_text
     from perfmodel.reports.measured import validation_html
 
-    write_text(target, validation_html(report))
-    note(f"wrote {target}")
+    write_page(target, validation_html(report), report)
 
 
 def _print(table: Sequence[Mapping[str, Any]], reasons: Mapping[str, int]) -> None:

@@ -15,6 +15,7 @@ from perfmodel.calibration import load_calibration
 from perfmodel.cost.technology import technology
 from perfmodel.devices import Device
 from perfmodel.errors import InputError
+from perfmodel.numeric import maximum
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def bare_parts(device: Device) -> tuple[float, float, float, float]:
     macs = (_units(device, dtype, "tensor") * known.mac_mm2(dtype, node) for dtype in device.dtypes("tensor"))
     lanes = (_units(device, dtype, "vector") * known.mac_mm2(dtype, node) for dtype in device.dtypes("vector"))
     held = sum(t.capacity_bytes for t in device.memory if t.role in ("last_level_cache", "cache", "scratchpad"))
-    return max(macs, default=0.0), max(lanes, default=0.0), known.sram_mm2(held, node), _interfaces(device)
+    return maximum(0.0, 0.0, *macs), maximum(0.0, 0.0, *lanes), known.sram_mm2(held, node), _interfaces(device)
 
 
 def _units(device: Device, dtype: str, engine: str) -> float:

@@ -68,12 +68,19 @@ def _fastest_dtype(op: Operator, dtype: str, chip: ChipFacts) -> str:
     return "fp8" if cache is not None and cache.dtype == "fp8" and "fp8" in chip.peaks else dtype
 
 
+def _fastest_flops_per_s(op: Operator, dtype: str, chip: ChipFacts) -> Number:
+    """Return the best rate that an implementation may have: ggml's weights may be multiplied as 8-bit integers."""
+    rate = chip.peak_flops_per_s(_fastest_dtype(op, dtype, chip))
+    also: str = getattr(getattr(op, "format", None), "also", "")
+    return maximum(rate, chip.peaks[also]) if also in chip.peaks else rate
+
+
 def _compute_s(op: Operator, counts: Counts, chip: ChipFacts) -> Number:
     matrix: Number = 0.0
     vector: Number = 0.0
     for key, flops in counts.flops.items():
         if key.engine == "tensor":
-            matrix = matrix + flops / (BOOST_HEADROOM * chip.peak_flops_per_s(_fastest_dtype(op, key.dtype, chip)))
+            matrix = matrix + flops / (BOOST_HEADROOM * _fastest_flops_per_s(op, key.dtype, chip))
         else:
             vector = vector + flops / (BOOST_HEADROOM * chip.vector_flops_per_s)
     if not isinstance(matrix, float) or matrix:

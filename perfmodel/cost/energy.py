@@ -96,7 +96,8 @@ def energy_facts_of(device: Device) -> EnergyFacts | None:
         "kind": device.kind,
     }  # fmt: skip
     c, band = known.coefficients(**situation), known.band(**situation)
-    static_w = device.idle_power_w or c["static_share"] * device.power_w
+    idle_w = device.idle_power_w
+    static_w = c["static_share"] * device.power_w if idle_w in (None, 0.0) else idle_w
     per_byte = c["pj_per_byte"] * _PICO or c["pj_per_byte_on_chip"] * _PICO + memory_j_per_byte(device)
     reference = _sixteen_bit_peak(device)
     per_flop16 = c["pj_per_flop16"] * _PICO or c["flop_power_ratio"] * (device.power_w - static_w) / reference

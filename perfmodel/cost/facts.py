@@ -19,6 +19,7 @@ class ChipFacts:
     memory on the chip that activations may stay in. ``sparse_peaks`` are those of 2:4 sparse weights ("int8@2:4").
     ``tiers`` are all memories, as the device's file states them, ``memory_kind`` the main one's technology: hbm, gddr,
     lpddr, ddr, or empty. ``matrix_pace`` is "slow" where neither feeds nor watts can limit the matrix units.
+    ``power_w`` is the board's limit, None if unknown; ``lanes`` is 1 where products run on SIMD lanes, else 0.
     """
 
     name: str
@@ -39,6 +40,8 @@ class ChipFacts:
     like: str = ""
     memory_kind: str = ""
     matrix_pace: str = ""
+    power_w: Number | None = None
+    lanes: Number = 0.0
 
     def peak_flops_per_s(self, dtype: str) -> Number:
         """Return the dense matrix peak of a dtype; :class:`InputError` if the chip has none."""
@@ -53,6 +56,20 @@ class ChipFacts:
         """Return what all SMs of a GPU can pull through the on-chip fabric at 64 bytes a clock each."""
         return 64.0 * self.clock_hz * self.core_count
 
+    def fabric_bytes_per_s(self, bytes_per_clock: Number, least: Number) -> Number:
+        """Return what all cores draw on chip at so many bytes a clock each: at least ``least`` times the main memory.
+
+        ``least`` is the least of the measured chips, whose caches feed their cores faster than the memory does.
+        """
+        drawn = bytes_per_clock * self.clock_hz * self.core_count
+        return maximum(drawn, least * self.memory_bandwidth_bytes_per_s)
+
+    def rows_of_tile(self, rows: Number, tiles: Number, tile_rows: Number) -> Number:
+        """Return the rows that a tile costs: all of a matrix unit's, on SIMD lanes its share of those there are."""
+        if isinstance(self.lanes, float) and not self.lanes:
+            return tile_rows
+        return where(self.lanes > 0.5, rows / tiles, tile_rows)
+
 
 def chip_facts(device: Device, matrix_pace: str | None = None) -> ChipFacts:
     """Return the flat view of a device that time formulas read.
@@ -61,6 +78,7 @@ def chip_facts(device: Device, matrix_pace: str | None = None) -> ChipFacts:
     """
     cache = device.last_level_cache
     vector = device.peak_flops_per_s("float32", "vector") if device.has_peak("float32", "vector") else None
+    lanes = _lanes(device, vector)
     peaks = {dtype: device.peak_flops_per_s(dtype) for dtype in device.dtypes("tensor")}
     held = [tier.capacity_bytes for tier in device.memory if tier.role in ("last_level_cache", "scratchpad")]
     return ChipFacts(
@@ -82,6 +100,8 @@ def chip_facts(device: Device, matrix_pace: str | None = None) -> ChipFacts:
         like=device.like,
         memory_kind=_memory_kind(device.main_memory.name),
         matrix_pace=_matrix_pace(device) if matrix_pace is None else matrix_pace,
+        power_w=device.power_w,
+        lanes=lanes,
         sparse_peaks={
             f"{dtype}@2:4": device.peak_flops_per_s(dtype, sparsity="2:4") for dtype in device.dtypes("tensor", "2:4")
         },
@@ -113,6 +133,28 @@ def slow_matrix_units(device: Device) -> Number:
 
 
 _SIXTEEN_BITS = ("bfloat16", "float16")
+
+NO_MATRIX_UNITS = frozenset({"maxwell", "pascal", "vega"})
+"""Architectures of GPUs without matrix units."""
+LANES_RATIO = 4.1
+"""16-bit products for a float32 one of the vector units up to which they run on the same lanes, packed or in dots."""
+
+
+def _lanes(device: Device, vector: Number | None) -> Number:
+    """Return 1 for a chip whose products run on SIMD lanes, which need no tile of rows, else 0.
+
+    That are GPUs before matrix units, and processors, phones' and boards' chips with 16-bit peaks of at most four times
+    the vector units'.
+    """
+    if device.architecture in NO_MATRIX_UNITS:
+        return 1.0
+    stated = [device.peak_flops_per_s(dtype) for dtype in _SIXTEEN_BITS if device.has_peak(dtype)]
+    if device.kind not in _PROCESSORS or vector is None or not stated:
+        return 0.0
+    return where(maximum(0.0, *stated) <= LANES_RATIO * vector, 1.0, 0.0)
+
+
+_PROCESSORS = ("apu", "cpu", "edge", "soc")
 
 
 def _memory_kind(name: str) -> str:

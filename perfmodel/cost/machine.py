@@ -16,6 +16,9 @@ from perfmodel.errors import PlanError
 if TYPE_CHECKING:
     from perfmodel.cost.engines.base import Engine
 
+PREDECESSORS = {"rubin": "blackwell"}
+"""Architectures of which nothing was measured, and whose coefficients they get; the error band stays an unknown's."""
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -48,7 +51,9 @@ class Machine:
         found = self._coefficients.get(key)
         if found is None:
             known = load_calibration(calibration)
-            found = dict(known.coefficients(**self._situation(known, op, dtype)))
+            situation = self._situation(known, op, dtype)
+            situation["architecture"] = PREDECESSORS.get(self.chip.architecture, self.chip.architecture)
+            found = dict(known.coefficients(**situation))
             if not self.warm:
                 # a step replays a CUDA graph: the host's time to issue each kernel is the framework's, fitted apart
                 found |= {name: 0.0 for name in found if name.endswith("host_us")}

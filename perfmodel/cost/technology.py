@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -37,7 +37,11 @@ _RULE = Block(
         "interfaces": Listing(Block({"type": Text(), "area": Quantity("square_metres")}), least=1),
         "sources": SOURCES_RULE,
     },
-    {"notes": Listing(Text())},
+    {
+        "notes": Listing(Text()),
+        "wafers": Listing(Block({"node": _NODE, "price": Quantity("usd")}), least=2),
+        "memory_prices": Listing(Block({"type": Text(), "usd_per_gb": Real()}), least=1),
+    },
 )
 
 _MM2 = 1e6
@@ -61,6 +65,8 @@ class Technology:
     transistors_per_mm2: tuple[tuple[float, float], ...]
     cell_mm2: tuple[tuple[float, float], ...]
     interface_mm2_per_tb_s: Mapping[str, float]
+    wafers_usd: tuple[tuple[float, float], ...] = ()
+    memory_usd_per_gb: Mapping[str, float] = field(default_factory=dict[str, float])
 
     def mac_j(self, dtype: str, node_nm: float) -> float:
         """Return the joules of one multiply-add at a process, its arithmetic alone."""
@@ -97,6 +103,17 @@ class Technology:
         """Return the kind of memory that a tier's name says ("HBM3e 12-high" is hbm3e), empty if none is known."""
         words = name.lower().replace("-", "").replace("_", "")
         return max((kind for kind in self.j_per_byte if kind in words), key=len, default="")
+
+    def wafer_usd(self, node_nm: float) -> float:
+        """Return the price of a wafer of a process."""
+        return _between(self.wafers_usd, node_nm)
+
+    def memory_usd(self, kind: str, capacity_bytes: float) -> float:
+        """Return the price of a memory of a kind ("hbm3e"). Errors: :class:`InputError` for one that is not known."""
+        found = max((k for k in self.memory_usd_per_gb if kind.startswith(k)), key=len, default="")
+        if not found:
+            raise InputError(f"no price is known of memory '{kind}' (of {', '.join(self.memory_usd_per_gb)})")
+        return self.memory_usd_per_gb[found] * capacity_bytes / 1e9
 
     def interface_mm2(self, kind: str, bytes_per_s: float) -> float:
         """Return the area of the interface of a memory ("hbm3e") or of links ("link") of a bandwidth."""
@@ -135,6 +152,8 @@ def technology(name: str = "technology") -> Technology:
         tuple((_nm(p), p["transistors"]) for p in values["processes"]),
         tuple((_nm(p), p["cell"] * _MM2) for p in values["processes"]),
         {i["type"]: i["area"] * _MM2 for i in values["interfaces"]},
+        tuple((_nm(w), w["price"]) for w in values.get("wafers", ())),
+        {m["type"]: m["usd_per_gb"] for m in values.get("memory_prices", ())},
     )  # fmt: skip
 
 

@@ -19,10 +19,10 @@ from typing import Any
 from perfmodel.cost.engines.accelerator import traffic
 from perfmodel.cost.facts import ChipFacts
 from perfmodel.errors import PerfmodelError
-from perfmodel.fitting.common import write_calibration
 from perfmodel.fitting.network import errors_of, quantiles
 from perfmodel.fitting.timm import read_frame
 from perfmodel.fitting.vision_rows import COLUMNS, Conditions, conditions
+from perfmodel.fitting.writing import write_calibration
 from perfmodel.ops import Fused, Linear, Operator
 from perfmodel.ops.conv import Convolution
 

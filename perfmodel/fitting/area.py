@@ -13,7 +13,7 @@ from typing import Any
 
 from perfmodel.cost.area import bare_parts
 from perfmodel.devices import Device, list_devices, load_device
-from perfmodel.fitting.common import write_calibration
+from perfmodel.fitting.writing import write_calibration
 
 NAMES = ("matrix_overhead", "vector_overhead", "sram_overhead")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from perfmodel.cost.gpu.attention_decode import expected_s
 from perfmodel.fitting.attention import Level, Recipe
-from perfmodel.fitting.attention_report import main
+from perfmodel.fitting.command import run
 from perfmodel.fitting.generations import DEDICATED
 from perfmodel.ops import AttentionDecode
 
@@ -22,13 +22,13 @@ CAST = ("cast_key", "cast_launch", "cast_block", "cast_unpacking", "bandwidth_fp
 BARE = ("",)
 """Rows of no named backend stay at the middle of the backends."""
 
-RECIPE = Recipe(
-    operator=AttentionDecode,
+FIT = Recipe(
+    kind=AttentionDecode,
     form="key-splits/1 (perfmodel/cost/gpu/attention_decode.py)",
     expected_s=expected_s,
     split=("dtype", "kv_dtype"),
     base={**BASE, "host_us": 1.0},
-    levels=(
+    groups=(
         Level(("timing",), KERNEL, 0.5, ("cuda_graph", "wall")),
         Level(("backend",), KERNEL, 0.5, BARE),
         Level(("generation",), KERNEL, 0.5, ("general",)),
@@ -44,6 +44,8 @@ RECIPE = Recipe(
         Level(("device",), BY_DEVICE, 5.0),
     ),
     fixed=({"when": {"timing": "wall"}, "set": {"host_us": 25.0}},),
+    group="kv_dtype",
+    table_by=("device", "dtype", "kv_dtype"),
     terms={
         "launch": {"launch_kclk": 1e-9, "window_launch_kclk": 1e-9, "odd_launch_kclk": 1e-9},
         "start of a block": {"block_kclk": 1e-9},
@@ -60,4 +62,4 @@ RECIPE = Recipe(
 )  # fmt: skip
 
 if __name__ == "__main__":
-    main(RECIPE, ("device", "dtype", "kv_dtype"))
+    run(FIT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from perfmodel.cost.gpu.attention_prefill import expected_s
 from perfmodel.fitting.attention import Level, Recipe
-from perfmodel.fitting.attention_report import main
+from perfmodel.fitting.command import run
 from perfmodel.fitting.generations import DEDICATED
 from perfmodel.ops import AttentionPrefill
 
@@ -49,13 +49,13 @@ OWN = ("trtllm", "vllm")
 PICKS = ("sglang",)
 """Backends that pick among several libraries by device and version: where they fall back does not carry over."""
 
-RECIPE = Recipe(
-    operator=AttentionPrefill,
+FIT = Recipe(
+    kind=AttentionPrefill,
     form="query-tiles/2 (perfmodel/cost/gpu/attention_prefill.py)",
     expected_s=expected_s,
     split=("causal", "dtype", "kv_dtype"),
     base={**BASE, "host_us": 1.0},
-    levels=(
+    groups=(
         Level(("backend",), KERNEL, 0.5, BARE),
         Level(("kernels",), STEADY, 0.5, ("general",)),
         Level(("backend", "kernels"), STEADY, 0.8, (*BARE, "general")),
@@ -75,6 +75,8 @@ RECIPE = Recipe(
     ),
     fixed=({"when": {"timing": "wall"}, "set": {"host_us": 25.0}}, *ULTRA),
     row_weight=0.5,
+    group="mask",
+    table_by=("mask", "device", "dtype", "kv_dtype"),
     terms={
         "softmax beside the products": {"softmax_clk": 1e-9},
         "the longest tile": {"causal_tail": 1e-9, "full_tail": 1e-9},
@@ -92,4 +94,4 @@ RECIPE = Recipe(
 )  # fmt: skip
 
 if __name__ == "__main__":
-    main(RECIPE, ("mask", "device", "dtype", "kv_dtype"))
+    run(FIT)

@@ -7,8 +7,12 @@ from typing import Any
 from perfmodel.cost.facts import ChipFacts
 from perfmodel.cost.gpu.collectives import expected_s
 from perfmodel.cost.link_facts import LinkFacts, link_of_topology
+from perfmodel.fitting.bands import QuantileBands
+from perfmodel.fitting.command import run
 from perfmodel.fitting.common import facts_by_row
-from perfmodel.fitting.procedure import Recipe, main
+from perfmodel.fitting.judging import NOTHING as OFF
+from perfmodel.fitting.judging import Terms
+from perfmodel.fitting.procedure import Recipe
 from perfmodel.fitting.shrinkage import Model, Offsets, Start
 from perfmodel.ops import AllGather, AllReduce, AllToAll, ReduceScatter, SendRecv
 
@@ -122,8 +126,7 @@ def roofline_of(frame: Any) -> Any:
     return out
 
 
-OFF = 1e-9
-TERMS: dict[str, dict[str, float]] = {
+TERMS: Terms = {
     "fixed time of two ranks": {"launch_us": OFF},
     "time of a further rank": {"step_us": OFF},
     "loss with few ranks": {"pair_loss": OFF},
@@ -137,15 +140,15 @@ TERMS: dict[str, dict[str, float]] = {
 }
 """Physical terms, and where their coefficients switch them off."""
 
-RECIPE = Recipe(
+FIT = Recipe(
     operator="collectives", form="latency, ramp and hierarchical bandwidth; one-shot and two-shot all-reduce, v1",
     data=("ai-dynamo/aiconfigurator performance tables, commit 095f58a5, Apache-2.0", "microsoft/vidur, MIT",
           "microsoft/apex_plus, MIT", "PrincetonUniversity/LLMCompass, BSD-3"),
-    shape=("ranks", "bytes", "ranks_per_node"), start=START, offsets=OFFSETS, fixed=LIMITS, model_of=model_of,
-    roofline_of=roofline_of, table_by=("reach", "device", "op", "backend"), row_weight=0.2,
-    band_by=(("reach",), ("backend", "reach"), ("reach", "device")), rename=rename, close_families=(),
-    terms=TERMS,
+    shape=("ranks", "bytes", "ranks_per_node"), start=START, offsets=OFFSETS, fixed=LIMITS, prepare=prepare,
+    model_of=model_of, roofline_of=roofline_of, group="reach", table_by=("reach", "device", "op", "backend"),
+    row_weight=0.2, bands=QuantileBands((("reach",), ("backend", "reach"), ("reach", "device")), rename=rename),
+    rename=rename, terms=TERMS,
 )  # fmt: skip
 
 if __name__ == "__main__":
-    main(RECIPE, prepare)
+    run(FIT)

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from perfmodel.fitting.ablation import Terms
-from perfmodel.fitting.common import Specification, facts_by_row
-from perfmodel.fitting.levels import LevelFit, run
+from perfmodel.fitting.bands import SiblingBands
+from perfmodel.fitting.command import run
+from perfmodel.fitting.common import facts_by_row
+from perfmodel.fitting.judging import Terms
+from perfmodel.fitting.levels import LevelFit
+from perfmodel.fitting.shrunken import Specification
 
 GRAPHICS_MEMORY = "gddr"
 """Chips with GDDR memory have a narrow cache fabric."""
@@ -99,15 +102,10 @@ FIT = LevelFit(
     operator="elementwise", form="passes-rows/1 (perfmodel/cost/gpu/elementwise.py)",
     data=("microsoft/vidur, MIT", "casys-kaist/LLMServingSim, MIT", "PrincetonUniversity/LLMCompass, BSD-3-Clause"),
     shape=("op", "rows", "cols"), specification=SPECIFICATION, rows_of=Rows, prepare=prepare, expand=expand,
-    by_reason=BY_REASON, table_by=("op", "device"), band_by=(("op",), ("timing",), ("op", "timing")),
-    sibling_by=("timing",), terms=TERMS, iterations=40,
+    by_reason=BY_REASON, group="op", table_by=("op", "device"),
+    bands=SiblingBands((("op",), ("timing",), ("op", "timing")), ("timing",)), terms=TERMS, iterations=40,
 )  # fmt: skip
 
 
-def main() -> None:
-    """Fit, print the errors and write the calibration file; with ``--ablation`` print what each term buys."""
-    run(FIT)
-
-
 if __name__ == "__main__":
-    main()
+    run(FIT)

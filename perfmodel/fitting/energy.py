@@ -18,7 +18,7 @@ from typing import Any
 from perfmodel.cost.energy import memory_j_per_byte
 from perfmodel.devices import load_device
 from perfmodel.errors import InputError, PerfmodelError
-from perfmodel.fitting.common import write_calibration
+from perfmodel.fitting.writing import write_calibration
 from perfmodel.plan.parallelism import Plan
 from perfmodel.serving.pipeline import decode_steps, prefill_step
 from perfmodel.serving.scenario import Question, Setup, prepare

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from perfmodel.devices import load_device
-from perfmodel.fitting.common import shape_split, write_calibration
+from perfmodel.fitting.common import shape_split
+from perfmodel.fitting.writing import write_calibration
 
 OUTER = {"outer_us": 10.0, "outer_efficiency": 0.8}
 """DeepEP's README (from memory): 128 tokens of 7168 in fp8 to 8 of 256 experts take 77, 118, 155, 173, 192 and 194 us

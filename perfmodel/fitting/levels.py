@@ -1,27 +1,25 @@
-"""The whole of a fit by levels (:class:`perfmodel.fitting.common.Shrunken`): errors, bands, ablation, file."""
+"""Fits by levels of factors (:class:`perfmodel.fitting.shrunken.Shrunken`) as :mod:`perfmodel.fitting.judging` asks."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from perfmodel.fitting import common
-from perfmodel.fitting.ablation import Terms, ablation_table, print_ablation, print_coefficients, shrunken_ratio
-from perfmodel.fitting.bands import Groups, has_sibling, print_coverage, sibling_bands
-from perfmodel.fitting.common import Shrunken, Specification
+from perfmodel.fitting.bands import Bands, Rule
+from perfmodel.fitting.judging import Terms
+from perfmodel.fitting.shrunken import Parameter, Shrunken, Specification
 
 
 @dataclass(frozen=True)
 class LevelFit:
     """What the fit of an operator class consists of.
 
-    ``shape`` are the columns of the hash split; ``rows_of`` turns a frame into ``seconds(coefficients)``, ``measured``
-    and ``roofline_s()``; ``expand`` gives the ``when`` mappings of a level's value. ``by_reason`` are rules for what
-    was never measured. ``constants`` are coefficients that are known and not fitted. A device left out had a sibling if
-    another of its architecture was measured in the same ``sibling_by``. ``robust`` and ``noise`` are those of
-    :func:`perfmodel.fitting.common.fit_log_ratios`; ``terms`` are the physical terms of the ablation.
+    ``rows_of`` turns a frame into ``seconds(coefficients)``, ``measured`` and ``roofline_s()``; ``expand`` gives the
+    ``when`` mappings of a level's value. ``by_reason`` are rules for what was never measured. ``constants`` are
+    coefficients that are known and not fitted. ``robust`` and ``noise`` are those of
+    :func:`perfmodel.fitting.shrunken.fit_log_ratios`, which is called first with a loss ``wide`` times as wide, whose
+    optimum is easy to find (0: not), then with the narrow one.
     """
 
     operator: str
@@ -33,76 +31,97 @@ class LevelFit:
     prepare: Callable[[Any], Any]
     expand: Callable[[tuple[str, ...], tuple[str, ...]], list[dict[str, Any]]]
     by_reason: Sequence[dict[str, Any]]
+    group: str
     table_by: tuple[str, ...]
-    band_by: Groups
-    sibling_by: tuple[str, ...]
+    bands: Bands
     terms: Terms
+    file: str = ""
     starts: Mapping[Any, float] = field(default_factory=dict[Any, float])
     constants: tuple[str, ...] = ()
     robust: float = 0.06
     noise: float = 0.12
+    wide: float = 2.0
     iterations: int = 20
+    again: int = 12
     least: float = 0.02
+    extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @property
-    def options(self) -> dict[str, Any]:
-        """Return the options of every fit."""
-        return {"robust": self.robust, "noise": self.noise, "frozen": self.constants}
+    def stem(self) -> str:
+        return self.file or self.operator
+
+    def fit(self, frame: Any, near: LevelFound | None = None) -> LevelFound:
+        levels, rows = Shrunken(frame, self.specification, self.starts), self.rows_of(frame)
+        index, start = levels.index(frame), None if near is None else near.start_of(levels, self.constants)
+        how: dict[str, Any] = {"robust": self.robust, "noise": self.noise, "frozen": self.constants}
+        if near is None and not self.wide:
+            theta = levels.fit(rows.seconds, rows.measured, index, **how, iterations=self.iterations)
+            return LevelFound(self, levels, theta)
+        if start is None:
+            loose = {**how, "robust": self.wide * self.robust, "noise": 1.41 * self.noise}
+            start = levels.fit(rows.seconds, rows.measured, index, **loose, iterations=self.iterations)
+        theta = levels.fit(rows.seconds, rows.measured, index, **how, start=start, iterations=self.again)
+        return LevelFound(self, levels, theta)
+
+    def unseen(self, frame: Any, held: Any, own: Any, near: LevelFound) -> LevelFound:
+        """Refit on the rows that are neither held out nor the device's, without the device's own factors."""
+        device = frame["device"].to_numpy()[own][0]
+        less = {parameter: value for parameter, value in near.values.items() if device not in parameter[2]}
+        known = frame[~own & ~held].reset_index(drop=True)
+        return replace(self, again=8).fit(known, near.with_values(less))
+
+    def roofline_s(self, frame: Any) -> Any:
+        return self.rows_of(frame).roofline_s()
+
+    def without_term(self, neutral: Mapping[str, float]) -> LevelFit:
+        fixed = {name: (neutral[name], []) if name in neutral else given for name, given in self.specification.items()}
+        return replace(self, specification=fixed, constants=(*self.constants, *neutral))
+
+    def levels(self) -> list[tuple[str, ...]]:
+        return [columns for _, levels in self.specification.values() for columns, _ in levels]
+
+    def without_level(self, columns: tuple[str, ...]) -> LevelFit:
+        fewer = {
+            name: (value, [level for level in levels if level[0] != columns])
+            for name, (value, levels) in self.specification.items()
+        }
+        return replace(self, specification=fewer)
+
+    def thinned(self, weight: float) -> LevelFit:
+        return replace(self, noise=self.noise / weight**0.5)
 
 
-def run(job: LevelFit) -> None:
-    """Run a fit from the command line: ``--data DIR_OR_CSV [--out FILE] [--ablation]``."""
-    parser = argparse.ArgumentParser(description=f"Fit the {job.operator} form on measured kernels.")
-    parser.add_argument("--data", required=True, help=f"a CSV file, or a folder with {job.operator}.csv.gz")
-    parser.add_argument("--out", default=f"hardware_specs/calibration/{job.operator}.yaml")
-    parser.add_argument("--ablation", action="store_true", help="print what each physical term buys; write nothing")
-    arguments = parser.parse_args()
-    frame = job.prepare(common.read_measured(arguments.data, job.operator))
-    held = common.shape_split(frame, job.shape)
-    levels = Shrunken(frame, job.specification, job.starts)
-    known = frame[~held].reset_index(drop=True)
-    rows = job.rows_of(known)
-    theta = _fit(job, levels, rows, known)
-    if arguments.ablation:
-        ratio = shrunken_ratio(frame, held, levels, theta, job.rows_of, **job.options)
-        print_ablation(ablation_table(frame, held, ratio, job.terms, job.table_by[0]), job.operator)
-    else:
-        common.write_calibration(arguments.out, _judged(job, frame, held, levels, theta))
+@dataclass(frozen=True)
+class LevelFound:
+    """Fitted parameters of a :class:`LevelFit`."""
 
+    job: LevelFit
+    levels: Shrunken
+    theta: Any
 
-def _fit(job: LevelFit, levels: Shrunken, rows: Any, frame: Any) -> Any:
-    """Return the parameters: with a wide loss first, whose optimum is easy to find, then with the narrow one."""
-    index = levels.index(frame)
-    wide = {**job.options, "robust": 2.0 * job.robust, "noise": 1.41 * job.noise, "iterations": job.iterations}
-    theta = levels.fit(rows.seconds, rows.measured, index, **wide)
-    return levels.fit(rows.seconds, rows.measured, index, start=theta, iterations=12, **job.options)
+    @property
+    def values(self) -> dict[Parameter, float]:
+        return dict(zip(self.levels.parameters, self.theta, strict=True))
 
+    def with_values(self, values: Mapping[Parameter, float]) -> LevelFound:
+        """Return the same with some of its parameters, the others at no effect."""
+        import numpy as np
 
-def _judged(job: LevelFit, frame: Any, held: Any, levels: Shrunken, theta: Any) -> dict[str, Any]:
-    """Print errors, coverage and the number of coefficients; return the calibration file's content."""
-    everything = job.rows_of(frame)
-    index = levels.index(frame)
-    fitted = everything.seconds(levels.coefficients(theta, index)) / everything.measured
-    left_out = common.leave_devices_out(frame, levels, theta, held, job.rows_of, **job.options)
-    roofline = everything.roofline_s() / everything.measured
-    errors = common.three_errors(frame, held, fitted, left_out, roofline, job.table_by)
-    sibling = has_sibling(frame, job.sibling_by)
-    print_coverage(frame, held, fitted, left_out, job.band_by, sibling)
-    final = levels.fit(everything.seconds, everything.measured, index, start=theta, iterations=12, **job.options)
-    rules = levels.rules(final, job.expand, least=job.least)
-    print_coefficients(job.operator, [rule.get("scale", {}) for rule in rules], len(job.specification))
-    return {
-        "schema": "calibration/1",
-        "operator": job.operator,
-        "form": job.form,
-        "data": list(job.data),
-        "date": "2026-11-21",
-        "split": (
-            f"30 % of the shapes ({', '.join(job.shape)}) held out by a hash, left_out_device refitted without each "
-            "device; the rules below are refitted on all rows"
-        ),
-        "errors": {"unit": "% of |expected/measured - 1|", **errors},
-        "measured_devices": sorted(frame["device"].unique().tolist()),
-        "rules": [*rules, *job.by_reason],
-        "bands": sibling_bands(frame, held, fitted, left_out, job.band_by, sibling),
-    }
+        return replace(self, theta=np.array([values.get(parameter, 0.0) for parameter in self.levels.parameters]))
+
+    def start_of(self, levels: Shrunken, constants: Sequence[str]) -> Any:
+        """Return these values for the parameters of ``levels``; ``constants`` are where it fixes them."""
+        import numpy as np
+
+        known = self.values
+        return np.array([
+            value if p[0] in constants else known.get(p, 0.0)
+            for p, value in zip(levels.parameters, levels.start, strict=True)
+        ])  # fmt: skip
+
+    def ratio(self, frame: Any) -> Any:
+        rows = self.job.rows_of(frame)
+        return rows.seconds(self.levels.coefficients(self.theta, self.levels.index(frame))) / rows.measured
+
+    def rules(self) -> list[Rule]:
+        return [*self.levels.rules(self.theta, self.job.expand, least=self.job.least), *self.job.by_reason]

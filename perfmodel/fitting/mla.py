@@ -6,11 +6,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from perfmodel.cost.facts import ChipFacts, chip_facts
+from perfmodel.fitting.bands import QuantileBands
 from perfmodel.fitting.generations import DEDICATED
 from perfmodel.fitting.shrinkage import Model, Offsets
 from perfmodel.formats import find_cache_encoding
 
 DATA = ("ai-dynamo/aiconfigurator performance tables, commit 095f58a5, Apache-2.0",)
+EXTRA = {"backends_in_steps": ["trtllm", "sglang"]}
+"""vLLM's MLA was timed outside a graph: its launch times do not hold inside a model step."""
+BANDS = QuantileBands((("backend",), ("backend", "device")), families=DEDICATED, tail=0.07)
 HOST = ("host_us", "fp8_host_us")
 SHARES = ("compute_efficiency", "memory_efficiency")
 """Shares of datasheet rates: families may differ less in them, or they stop being shares."""
@@ -33,12 +37,6 @@ def offsets(names: Sequence[str], device_names: tuple[str, ...], shares_width: f
         Offsets(("device", "backend"), HOST, 0.3),
         Offsets(("device",), device_names, 0.05),
     )
-
-
-def prepare(frame: Any) -> Any:
-    """Add the column ``kernels``: dedicated or general."""
-    dedicated = frame["architecture"].isin(DEDICATED)
-    return frame.assign(kernels=dedicated.map({True: "dedicated", False: "general"}))
 
 
 def facts_of(frame: Any) -> ChipFacts:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from perfmodel.cost.gpu.mla_decode import expected_s
 from perfmodel.fitting import mla
-from perfmodel.fitting.generations import rename_rule
-from perfmodel.fitting.inspection import NOTHING
-from perfmodel.fitting.procedure import Recipe, main
+from perfmodel.fitting.command import run
+from perfmodel.fitting.generations import add_generation, rename_rule
+from perfmodel.fitting.judging import NOTHING
+from perfmodel.fitting.procedure import Recipe
 from perfmodel.fitting.shrinkage import Start
 from perfmodel.ops import MlaDecode
 
@@ -29,12 +30,12 @@ FIXED = (
     {"when": {"architecture": "hopper"}, "set": {"wide_rows": 17}},
     {"when": {"architecture": "blackwell"}, "set": {"wide_rows": 64}},
 )
-RECIPE = Recipe(
+FIT = Recipe(
     operator="mla_decode", form="row tiles and key splits, v1", data=mla.DATA, shape=SHAPE, start=START,
     offsets=mla.offsets(tuple(START), ("compute_efficiency", "launch_us", "memory_efficiency"), 0.1), fixed=FIXED,
     model_of=mla.model_of(expected_s, MlaDecode, SHAPE), roofline_of=mla.roofline_of(MlaDecode, SHAPE),
-    table_by=("device", "backend", "kv_dtype"), row_weight=0.1, band_by=(("backend",), ("backend", "device")),
-    rename=rename_rule, unmeasured_tail=0.07,
+    group="backend", table_by=("device", "backend", "kv_dtype"), row_weight=0.1, bands=mla.BANDS, rename=rename_rule,
+    prepare=add_generation, extra=mla.EXTRA,
     terms={
         "host": {"host_us": NOTHING, "fp8_host_us": NOTHING},
         "launch": {"launch_us": NOTHING},
@@ -48,4 +49,4 @@ RECIPE = Recipe(
 )  # fmt: skip
 
 if __name__ == "__main__":
-    main(RECIPE, mla.prepare)
+    run(FIT)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from perfmodel.cost.gpu.mla_prefill import expected_s
 from perfmodel.fitting import mla
-from perfmodel.fitting.generations import rename_rule
-from perfmodel.fitting.inspection import NOTHING
-from perfmodel.fitting.procedure import Recipe, main
+from perfmodel.fitting.command import run
+from perfmodel.fitting.generations import add_generation, rename_rule
+from perfmodel.fitting.judging import NOTHING
+from perfmodel.fitting.procedure import Recipe
 from perfmodel.fitting.shrinkage import Start
 from perfmodel.ops import MlaPrefill
 
@@ -17,12 +18,12 @@ START = {
     "small_tile": Start(0.15, 1), "passes": Start(1, 1), "fp8_speedup": Start(1.5, 0.5), "fp8_passes": Start(1, 1),
     "fp8_launch_us": Start(3, 1),
 }  # fmt: skip
-RECIPE = Recipe(
+FIT = Recipe(
     operator="mla_prefill", form="query tiles with hidden softmax, v1", data=mla.DATA, shape=SHAPE, start=START,
     offsets=mla.offsets(tuple(START), ("compute_efficiency", "launch_us", "passes"), 0.4), fixed=(),
     model_of=mla.model_of(expected_s, MlaPrefill, SHAPE), roofline_of=mla.roofline_of(MlaPrefill, SHAPE),
-    table_by=("device", "backend", "kv_dtype"), row_weight=0.1, band_by=(("backend",), ("backend", "device")),
-    rename=rename_rule, unmeasured_tail=0.07,
+    group="backend", table_by=("device", "backend", "kv_dtype"), row_weight=0.1, bands=mla.BANDS, rename=rename_rule,
+    prepare=add_generation, extra=mla.EXTRA,
     terms={
         "host": {"host_us": NOTHING, "fp8_host_us": NOTHING},
         "launch": {"launch_us": NOTHING},
@@ -37,4 +38,4 @@ RECIPE = Recipe(
 )  # fmt: skip
 
 if __name__ == "__main__":
-    main(RECIPE, mla.prepare)
+    run(FIT)

@@ -21,8 +21,8 @@ from perfmodel.cost.gpu import conv
 from perfmodel.cost.operator_cost import expected_s
 from perfmodel.devices import load_device
 from perfmodel.errors import PerfmodelError
-from perfmodel.fitting.common import write_calibration
 from perfmodel.fitting.timm import COLUMNS, DEVICES, read_frame, timm_engine, timm_network
+from perfmodel.fitting.writing import write_calibration
 from perfmodel.ops import BatchedMatmul
 from perfmodel.ops.conv import Convolution
 from perfmodel.serving.network import NetworkQuestion, has_layer_norms, kernel_class, prepare_network

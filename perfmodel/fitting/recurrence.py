@@ -7,21 +7,14 @@ The CSV has the columns of AIConfigurator's tables of Mamba-2, gated delta net a
 
 from __future__ import annotations
 
-import argparse
 from typing import Any
 
-from perfmodel.fitting.common import (
-    Shrunken,
-    Specification,
-    error_table,
-    facts_by_row,
-    leave_devices_out,
-    quantile_bands,
-    read_measured,
-    shape_split,
-    three_errors,
-    write_calibration,
-)
+from perfmodel.fitting.bands import QuantileBands, Rule
+from perfmodel.fitting.command import run
+from perfmodel.fitting.common import facts_by_row
+from perfmodel.fitting.judging import NOTHING, Terms
+from perfmodel.fitting.levels import LevelFit
+from perfmodel.fitting.shrunken import Specification
 
 _OP, _BACKEND, _ARCHITECTURE, _DEVICE = ("op",), ("backend",), ("architecture",), ("device",)
 _OP_BACKEND, _OP_DEVICE, _BACKEND_ARCHITECTURE = ("op", "backend"), ("op", "device"), ("backend", "architecture")
@@ -169,119 +162,26 @@ class Rows:
             times[rows] = np.maximum(memory, matrix)
         return times
 
-    def bound_s(self) -> Any:
-        """Return the bound of every row, repeated on warm operands."""
-        import numpy as np
 
-        from perfmodel.cost.bounds import operator_bound
-
-        times = np.empty(len(self.measured))
-        for rows, op, chip in self.groups:
-            times[rows] = operator_bound(op, op.counts(), chip, None, warm=True).time_s
-        return times
-
-
-class Levels(Shrunken):
-    """Shrunken coefficients of which the tile sizes stay as they are."""
-
-    def fit(self, seconds: Any, measured: Any, index: Any, **options: Any) -> Any:
-        """Fit all but the tile sizes."""
-        return super().fit(seconds, measured, index, frozen=FROZEN, **options)
-
-
-SHAPE = ["op", "sequences", "tokens", "channels", "heads", "key_heads", "gates"]
-
-
-def main() -> None:
-    """Fit, print the errors and write the calibration file."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", required=True)
-    parser.add_argument("--out", default="hardware_specs/calibration/recurrence.yaml")
-    arguments = parser.parse_args()
-    frame, left = select(read_measured(arguments.data, "ssm"))
-    print(f"{len(frame)} rows; left out: {left}")
-    held = shape_split(frame, SHAPE)
-    levels = Levels(frame, SPECIFICATION, STARTS)
-    known = frame[~held].reset_index(drop=True)
-    rows = Rows(known)
-    theta = levels.fit(rows.seconds, rows.measured, levels.index(known), iterations=60)
-    everything = Rows(frame)
-    fitted = everything.seconds(levels.coefficients(theta, levels.index(frame))) / everything.measured
-    left_out = leave_devices_out(frame, levels, theta, held, Rows)
-    roofline = everything.roofline_s() / everything.measured
-    errors = three_errors(frame, held, fitted, left_out, roofline, ["op", "device"])
-    print(f"\nheld out, by kernel\n{error_table(frame[held], fitted[held], ['op', 'backend', 'kernel']).to_string()}")
-    report_bound(frame, everything)
-    errors["by_device"] = {
-        "held_out_shapes": by_device(frame[held], fitted[held]),
-        "left_out_device": by_device(frame, left_out),
-    }
-    final = levels.fit(everything.seconds, everything.measured, levels.index(frame), start=theta, iterations=15)
-    bands = quantile_bands(frame, held, fitted, left_out, [_OP, _BACKEND, _OP_BACKEND])
-    report_bands(frame, bands, held, fitted, left_out)
-    shared = sum(1 for parameter in levels.parameters if not parameter[1])
-    print(f"\n{shared} coefficients and {len(levels.parameters) - shared} shrunken factors of them")
-    write_calibration(arguments.out, calibration(frame, levels, final, left, errors, bands))
-
-
-def by_device(frame: Any, ratio: Any) -> dict[str, dict[str, float]]:
-    """Return MAPE and median error by device."""
-    names = sorted(frame["device"].unique())
-    tables = {name: (frame["device"] == name).to_numpy() for name in names}
-    rows = {name: error_table(frame[here], ratio[here], ["device"]).iloc[-1] for name, here in tables.items()}
-    return {name: {"mape": float(row["mape"]), "median": float(row["median"])} for name, row in rows.items()}
-
-
-def report_bound(frame: Any, rows: Rows) -> None:
-    """Print how many measured rows are faster than the bound, and which."""
-    below = rows.measured < rows.bound_s()
-    print(f"\nbelow the bound: {int(below.sum())} of {len(frame)} rows")
-    if below.any():
-        part = frame[below].assign(share=(rows.measured / rows.bound_s())[below])
-        print(part.groupby(["device", "backend", "kernel"])["share"].agg(["size", "min"]).round(2).to_string())
-
-
-BARE = [
+BARE: list[Rule] = [
     {"when": {"backend": ""}, "set": {"p10": 0.5, "p90": 1.9}},
     {"when": {"backend": "", "op": "scan_decode"}, "set": {"p10": 0.8, "p90": 1.3}},
 ]
 """Where no framework is named it may be any of theirs, and their kernels differ: the spread over them all."""
 
 
-def report_bands(frame: Any, bands: Any, held: Any, fitted: Any, left_out: Any) -> None:
-    """Print the share of rows inside the 80 % bands."""
-    import numpy as np
+class RecurrenceBands(QuantileBands):
+    """Quantiles, and last what no measurement says: which framework's kernel it is."""
 
-    for measured, part, ratio in (("true", frame[held], fitted[held]), ("false", frame, left_out)):
-        low, high = np.zeros(len(part)), np.zeros(len(part))
-        for rule in bands:
-            if rule["when"]["measured"] == measured:
-                fits = np.ones(len(part), dtype=bool)
-                for name, value in rule["when"].items():
-                    fits &= True if name == "measured" else (part[name] == value).to_numpy()
-                low[fits], high[fits] = rule["set"]["p10"], rule["set"]["p90"]
-        inside = (1 / ratio >= low) & (1 / ratio <= high)
-        by_op = {str(op): round(float(inside[(part["op"] == op).to_numpy()].mean()), 3) for op in part["op"].unique()}
-        print(f"\n80 % band, measured={measured}: holds {inside.mean():.3f}; {by_op}")
+    def rules(self, frame: Any, held: Any, fitted: Any, left_out: Any) -> list[Rule]:
+        return [*super().rules(frame, held, fitted, left_out), *BARE]
 
 
-def calibration(frame: Any, levels: Shrunken, theta: Any, left: Any, errors: Any, bands: Any) -> dict[str, Any]:
-    """Return the calibration file's content."""
-    return {
-        "schema": "calibration/1",
-        "operator": "recurrence",
-        "form": "chunks/2 (perfmodel/cost/gpu/recurrence.py)",
-        "data": ["ai-dynamo/aiconfigurator, Apache-2.0"],
-        "date": "2026-11-21",
-        "split": (
-            "30 % of the shapes held out by a hash, left_out_device refitted without each device; the rules below are "
-            "refitted on all rows. Rows left out: " + "; ".join(f"{count} {why}" for why, count in left.items())
-        ),
-        "errors": {"unit": "% of |expected/measured - 1|", **errors},
-        "measured_devices": sorted(frame["device"].unique().tolist()),
-        "rules": [*levels.rules(theta, expand), *BY_REASON],
-        "bands": [*bands, *BARE],
-    }
+def prepare(frame: Any) -> Any:
+    """Return the rows to fit on, in the columns of ``perfmodel kernels``; print how many were left out and why."""
+    frame, left = select(frame)
+    print(f"{len(frame)} rows; left out: {left}")
+    return frame.assign(kernel=frame["taps"], rule="delta")
 
 
 def expand(keys: tuple[str, ...], values: tuple[str, ...]) -> list[dict[str, Any]]:
@@ -289,5 +189,28 @@ def expand(keys: tuple[str, ...], values: tuple[str, ...]) -> list[dict[str, Any
     return [dict(zip(keys, values, strict=True))]
 
 
+TERMS: Terms = {
+    "launch": {"launch_us": NOTHING},
+    "time of a token": {"token_us": NOTHING, "conv_token_clk": NOTHING},
+    "cache fabric": {"fabric_bytes_per_clock": 1e6},
+    "operands that stay in the cache": {"cache_share": NOTHING},
+    "preparation of a prefill's convolution": {"conv_prefill_us": NOTHING},
+    "walk along the chunks": {"scan_walk_kclk": NOTHING},
+}
+"""Physical terms, and where their coefficients switch them off."""
+
+FIT = LevelFit(
+    operator="recurrence", form="chunks/2 (perfmodel/cost/gpu/recurrence.py)",
+    data=("ai-dynamo/aiconfigurator, Apache-2.0",), file="ssm",
+    shape=("op", "sequences", "tokens", "channels", "heads", "key_heads", "gates"), specification=SPECIFICATION,
+    starts=STARTS, constants=FROZEN, rows_of=Rows, prepare=prepare, expand=expand, by_reason=BY_REASON,
+    group="op", table_by=("op", "device"), bands=RecurrenceBands((_OP, _BACKEND, _OP_BACKEND), least=40), terms=TERMS,
+    robust=0.12, noise=0.17, wide=0.0, iterations=60, again=15,
+    extra={"rows_not_used": ["kernels that fuse convolution, step and norm",
+                             "vLLM's three convolutions: host time in every call",
+                             "prefill convolutions of one token: an update in serving"]},
+)  # fmt: skip
+
+
 if __name__ == "__main__":
-    main()
+    run(FIT)

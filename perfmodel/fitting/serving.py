@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 
 from perfmodel.devices import load_device
 from perfmodel.errors import PerfmodelError
-from perfmodel.fitting.common import shape_split, write_calibration
+from perfmodel.fitting.common import shape_split
+from perfmodel.fitting.writing import write_calibration
 from perfmodel.serving.closed_loop import mixed_times, pooled_ttft
 from perfmodel.serving.pipeline import decode_steps, prompt_step
 from perfmodel.serving.scenario import prepare

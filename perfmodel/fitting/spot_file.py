@@ -15,8 +15,8 @@ from perfmodel.calibration import forget_calibrations
 from perfmodel.calibration.overlay import SCHEMA, read_overlay
 from perfmodel.errors import InputError
 from perfmodel.files import write_text
-from perfmodel.fitting.common import calibration_text
 from perfmodel.fitting.spot_report import ClassReport, DeviceReport
+from perfmodel.fitting.writing import calibration_text
 from perfmodel.specs.locate import USER_FOLDERS, user_roots
 
 FOLDER = "perfmodel_specs"

@@ -23,10 +23,10 @@ from typing import Any
 
 from perfmodel.calibration import forget_calibrations
 from perfmodel.devices import Device
-from perfmodel.fitting.common import write_calibration
 from perfmodel.fitting.refit import CLASSES, keep_bands, refit, without_device
 from perfmodel.fitting.spot_report import calibrate_spots
 from perfmodel.fitting.spot_rows import Group, Spots, read_spots
+from perfmodel.fitting.writing import write_calibration
 from perfmodel.specs import load_calibration_mapping
 from perfmodel.specs.locate import USER_FOLDERS
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from perfmodel.errors import InputError
-from perfmodel.files import whole_text
+from perfmodel.files import defused, whole_text
 from perfmodel.measuring.grid import Case
 
 COLUMNS = ("op", "device", "backend", "dtype", "timing", "includes_quantisation", "m", "n", "k", "batch", "q_tokens",
@@ -84,4 +84,4 @@ def write_rows(path: Path, rows: Sequence[dict[str, str]]) -> None:
     with whole_text(path) as out:
         writer: csv.DictWriter[str] = csv.DictWriter(out, COLUMNS, restval="", lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({name: defused(text) for name, text in row.items()} for row in rows)

@@ -34,13 +34,18 @@ class StagedGrid:
     boundary_count: int
     extents: tuple[tuple[int, ...], ...]
 
-    def chunks(self, points: int = CHUNK_POINTS) -> Iterator[tuple[tuple[slice, ...], tuple[Any, ...]]]:
-        """Yield (where in the grid, the results there), chunk by chunk; each result has the chunk's shape."""
+    def chunks(
+        self, points: int = CHUNK_POINTS, first: int = 0, last: int | None = None
+    ) -> Iterator[tuple[tuple[slice, ...], tuple[Any, ...]]]:
+        """Yield (where in the grid, the results there), chunk by chunk; each result has the chunk's shape.
+
+        ``first`` and ``last`` pick some of :func:`blocks`, so that several processes can share a grid.
+        """
         import numpy as np
 
         boundary = self.reduced(*self.values)
         arrays = [*self.values, *boundary]
-        for where in _blocks(self.shape, points):
+        for where in itertools.islice(blocks(self.shape, points), first, last):
             shape = tuple(s.stop - s.start for s in where)
             parts = [_part(a, where) for a in arrays]
             yield where, tuple(np.broadcast_to(r, shape) for r in self.full(*parts))
@@ -196,7 +201,7 @@ def _swapped(argument: Any, replaced: Mapping[int, Node]) -> Any:
     return argument
 
 
-def _blocks(shape: Sequence[int], points: int) -> Iterator[tuple[slice, ...]]:
+def blocks(shape: Sequence[int], points: int = CHUNK_POINTS) -> Iterator[tuple[slice, ...]]:
     """Cut a grid into blocks of at most ``points`` points: trailing axes whole, leading ones one at a time."""
     sizes = list(shape)
     whole = 1

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from html import escape as escape_tags
+from typing import Any
 
-from perfmodel.reports.views.view import Key, Plot, Table, View
+from perfmodel.reports.views.view import Drawing, Key, Plot, Table, View
 
 _BEFORE_UNIT = re.compile(r"(?<=\d) (?=[A-Za-zµ%])")
 
@@ -54,16 +55,27 @@ th { font-weight: 600; vertical-align: bottom; }
 tbody th { font-weight: 400; }
 summary { cursor: pointer; color: var(--accent); padding: 6px 0; width: fit-content; max-width: 100%;
   overflow-wrap: anywhere; }
+a { color: var(--accent); }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: .85rem; }
+.gallery { list-style: none; margin: 0; padding: 0; }
 footer { padding-bottom: 40px; }
 footer p { margin: 48px 0 0; padding-top: 14px; border-top: 1px solid var(--line); }
 .xtick text, .ytick text, .xtitle, .ytitle, .annotation-text
   { fill: var(--ink) !important; }
+.drawing svg { display: block; width: 100%; height: auto; overflow: visible; }
+.drawing text { fill: var(--ink); font-size: 13px; }
+.drawing .dim { fill: var(--soft); }
+.drawing .grid { stroke: var(--grid); }
+.drawing .axis { stroke: var(--ink); }
+.drawing .mark { stroke: var(--ink); stroke-width: .8; }
+.drawing .narrow { display: none !important; }
 .gridlayer path { stroke: var(--grid) !important; }
 .shapelayer path, .errorbar path { stroke: var(--ink) !important; }
 @media (max-width: 640px) { body { font-size: 15px; }
   main, header, footer { padding-left: 14px; padding-right: 14px; } h1 { font-size: 1.35rem; }
   .cards { grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 8px; } .card { padding: 10px 12px; }
-  .card b { font-size: 1.2rem; } }
+  .card b { font-size: 1.2rem; } .drawing .wide { display: none !important; }
+  .drawing .narrow { display: block !important; } }
 @media print { @page { margin: 14mm; } main, header, footer { max-width: none; padding: 0; } summary { display: none; }
   .card, figure, tr { break-inside: avoid; } h2, h3, .finding { break-after: avoid; } .scroll { overflow: visible; }
   .card { border: 1px solid var(--line); } .modebar { display: none; } table { font-size: 8pt; }
@@ -101,15 +113,20 @@ def escape(text: str) -> str:
     return _BEFORE_UNIT.sub("\u00a0", escape_tags(text))
 
 
-def page(title: str, header: str, body: str, footer: str, plots: list[Plot]) -> str:
-    """Return a whole page; the three parts are HTML, and plotly.js is inlined if there is anything to draw."""
+def page(
+    title: str, header: str, body: str, footer: str, plots: list[Plot], *, style: str = "", scripts: str = ""
+) -> str:
+    """Return a whole page; the three parts are HTML, and plotly.js is inlined if there is anything to draw.
+
+    ``style`` is added to the style sheet; ``scripts`` are script elements that the page ends with.
+    """
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        f"<title>{escape(title)}</title>\n<style>{_STYLE}{style}</style>\n</head>\n<body>\n"
         f"<header>\n{header}\n</header>\n<main>\n{body}\n</main>\n<footer>\n<p>{footer}</p>\n</footer>\n"
-        f"{_scripts(plots)}</body>\n</html>\n"
+        f"{_scripts(plots)}{scripts}</body>\n</html>\n"
     )
 
 
@@ -123,10 +140,12 @@ def _scripts(plots: list[Plot]) -> str:
 
 
 def _json(plot: Plot) -> str:
-    """Return a figure as JSON that cannot end the script element it stands in."""
-    text = json.dumps(
-        {"data": plot.data, "layout": plot.layout, "zoomable": plot.zoomable}, separators=(",", ":"), allow_nan=False
-    )
+    return safe_json({"data": plot.data, "layout": plot.layout, "zoomable": plot.zoomable})
+
+
+def safe_json(value: Any) -> str:
+    """Return a value as JSON that cannot end the script element it stands in."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
@@ -135,7 +154,8 @@ def section(view: View) -> str:
     caption = f'<p class="soft">{escape(view.caption)}</p>\n' if view.caption else ""
     return (
         f'<section id="{view.anchor}">\n<h2>{escape(view.title)}</h2>\n<p class="finding">{escape(view.finding)}</p>\n'
-        f"{''.join(map(_figure, view.plots))}{caption}{_details(view)}</section>\n"
+        f"{''.join(map(_figure, view.plots))}{''.join(map(_drawing, view.drawings))}{caption}{_details(view)}"
+        "</section>\n"
     )
 
 
@@ -164,6 +184,14 @@ def _figure(plot: Plot) -> str:
     return (
         f'{heading}{_legend(plot.legend)}<figure role="img" aria-label="{escape(plot.label)}">'
         f'<div class="plot" id="{plot.div_id}" style="height:{plot.height_px}px"></div></figure>\n'
+    )
+
+
+def _drawing(drawing: Drawing) -> str:
+    heading = f"<h3>{escape(drawing.heading)}</h3>\n" if drawing.heading else ""
+    return (
+        f'{heading}{_legend(drawing.legend)}<figure class="drawing" role="img" aria-label="{escape(drawing.label)}">'
+        f"{drawing.wide}{drawing.narrow}</figure>\n"
     )
 
 

@@ -118,8 +118,15 @@ def scenario(report: Report) -> str:
     inputs = inputs_of(report)
     said = [f"batch {plain(inputs.get('batch'))}", *_sizes(report)]
     said += [str(inputs["precision"])] if inputs.get("precision") else []
-    said += [_choice(key, inputs[key]) for key in _QUIET if key in inputs and _is_loud(key, inputs[key])]
+    quiet = {"moe_tp"} if _follows(inputs) else set[str]()
+    said += [_choice(k, inputs[k]) for k in _QUIET if k in inputs and k not in quiet and _is_loud(k, inputs[k])]
     return ", ".join(said)
+
+
+def _follows(inputs: Row) -> bool:
+    """Say whether the experts' split is what follows from the others, so that it tells nothing."""
+    tp, groups, ep, own = (number(inputs.get(name)) for name in ("tp", "attention_dp", "ep", "moe_tp"))
+    return None not in (tp, groups, ep, own) and (own or 1) * (ep or 1) == (tp or 1) * (groups or 1)
 
 
 def _sizes(report: Report) -> list[str]:

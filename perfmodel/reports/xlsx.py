@@ -1,4 +1,4 @@
-"""An estimate as a workbook: inputs, summary and operators as plain values."""
+"""An estimate as a workbook of plain values: inputs, summary and operators; :mod:`perfmodel.workbook` has formulas."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perfmodel.files import write_bytes
+from perfmodel.files import defused, write_bytes
 from perfmodel.reports.ops_table import operator_columns, operators_of
 from perfmodel.reports.summary import BANDS, input_text, inputs_of, memory_of, stages_of
 from perfmodel.reports.text import Report, number
@@ -60,9 +60,9 @@ def estimate_xlsx(report: Report) -> bytes:
     buffer = io.BytesIO()
     with Workbook(buffer, _OPTIONS) as book:
         book.set_properties({"created": _CREATED, "title": "perfmodel estimate"})
-        bold = book.add_format({"bold": True})
+        bold, quoted = book.add_format({"bold": True}), book.add_format({"quote_prefix": True})
         for name, rows in _sheets(report).items():
-            _fill(book.add_worksheet(name), rows, bold)
+            _fill(book.add_worksheet(name), rows, bold, quoted)
     return buffer.getvalue()
 
 
@@ -88,10 +88,12 @@ def _summary(report: Report) -> list[list[Any]]:
     return rows + [["note", note] for note in report.get("notes") or ()]
 
 
-def _fill(sheet: Worksheet, rows: list[list[Any]], bold: Format) -> None:
+def _fill(sheet: Worksheet, rows: list[list[Any]], bold: Format, quoted: Format) -> None:
     for place, row in enumerate(rows):
         for column, value in enumerate(row):
-            _write(sheet, place, column, value, None if place else bold)
+            # a text is one already; quoted it stays one when somebody edits the cell
+            edited = isinstance(value, str) and defused(value) != value
+            _write(sheet, place, column, value, quoted if edited else None if place else bold)
     sheet.freeze_panes(1, 0)
     for column, width in enumerate(_widths(rows)):
         sheet.set_column(column, column, width)

@@ -31,12 +31,9 @@ class Outcome:
         low, high = self.result.low, self.result.high
         if low is None and high is None:
             return None
-        nearest = self.ours
         if low is not None and self.ours < low:
-            nearest = low
-        elif high is not None and self.ours > high:
-            nearest = high
-        return self.ours / nearest if nearest else None
+            return self.ours / low
+        return self.ours / high if high and self.ours > high else 1.0
 
     @property
     def verdict(self) -> str:
@@ -60,7 +57,9 @@ class Outcome:
             "inputs": {"paper": [_shown(one) for one in paper], "ours": [_shown(one) for one in ours]},
             "source": None if result.source is None else result.source.citation(),
             "source_verified": None if result.source is None else result.source.verified,
-            "derivation": {"ours": result.ours, "let": dict(whole.let), "parts": {k: dict(v) for k, v in whole.parts.items()}},
+            "derivation": {
+                "ours": result.ours, "let": dict(whole.let), "parts": {k: dict(v) for k, v in whole.parts.items()},
+            },
             "expected_ratio": result.expected_ratio,
         }  # fmt: skip
 
@@ -118,22 +117,26 @@ class Worked(Mapping[str, Any]):
         """Return one result's number."""
         found = self._within(f"result {result.name}", lambda: evaluate(result.ours, self))
         if isinstance(found, list):
-            raise InputError(f"{self.reproduction.path}: result {result.name} is a list; reduce it, or take one with at()")
+            raise InputError(
+                f"{self.reproduction.path}: result {result.name} is a list; reduce it, or take one with at()"
+            )
         return float(found)
 
     def part(self, stated: Mapping[str, Any]) -> Any:
-        """Return the answer of a part, or a list of them if it runs ``over`` arguments."""
+        """Return the answer of a part, or a list of them if it runs over ``each`` value of some arguments."""
         arguments = dict(stated)
-        name, over, taken = arguments.pop("kind"), arguments.pop("over", ""), arguments.pop("take", "")
-        given = {key: self._resolved(value) for key, value in arguments.items()}
-        given |= {key: self._resolved(REFERENCE + key) for key in str(taken).split()}
+        name, each, taken = arguments.pop("kind"), arguments.pop("each", ""), arguments.pop("take", "")
+        given = {key: self._resolved(REFERENCE + key) for key in str(taken).split()}
+        given |= {key: self._resolved(value) for key, value in arguments.items()}
         if name == "largest":
             given = {"worked": self, **given}
-        if not over:
+        if not each:
             return answer(name, given)
-        keys = str(over).split()
+        keys = str(each).split()
         columns = [given.pop(key) for key in keys]
-        return [answer(name, {**given, **dict(zip(keys, each, strict=True))}) for each in zip(*columns, strict=True)]
+        return [
+            answer(name, {**given, **dict(zip(keys, values, strict=True))}) for values in zip(*columns, strict=True)
+        ]
 
     def _resolved(self, value: Any) -> Any:
         if isinstance(value, Mapping):
@@ -146,7 +149,9 @@ class Worked(Mapping[str, Any]):
         try:
             return compute()
         except PerfmodelError as error:
-            raise type(error)(f"{self.reproduction.name}, {what}: {error}") from error if _plain(error) else error
+            if not _plain(error):
+                raise
+            raise type(error)(f"{self.reproduction.name}, {what}: {error}") from error
         except KeyError as error:
             raise InputError(f"{self.reproduction.name}, {what}: no input or part {error}") from None
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from perfmodel.errors import InputError, did_you_mean
 
-LITERALS = frozenset({0, 1, 2, 3, 4, 6, 8, 12, 100, 1000, 1e3, 1e6, 1e9, 1e12, 3600})
+LITERALS = frozenset({0, 1, 2, 3, 4, 6, 8, 12, 100, 1000, 1e6, 1e9, 1e12, 3600})
 """The numbers that an expression may have: of arithmetic and units. All others are inputs, which have a source."""
 
 _OPERATORS: dict[type[ast.AST], Callable[[Any, Any], Any]] = {

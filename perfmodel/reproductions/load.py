@@ -115,7 +115,9 @@ def _check_names(values: Mapping[str, Any], inputs: list[str], path: Path) -> No
     names = [*inputs, *values["parts"], *values.get("let", {})]
     for name in names:
         if names.count(name) > 1:
-            raise SpecError(f"the name '{name}' stands for two things; inputs, parts and let share their names", str(path))
+            raise SpecError(
+                f"the name '{name}' stands for two things; inputs, parts and let share their names", str(path)
+            )
     results = [row["name"] for row in values["results"]]
     if len(set(results)) < len(results):
         raise SpecError("two results have the same name", str(path))

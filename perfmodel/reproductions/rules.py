@@ -105,8 +105,9 @@ _RESULT = Block(
 )  # fmt: skip
 REPRODUCTION_RULE = Block(
     {
-        "schema": Text(), "name": Text(), "title": Text(), "conditions": Text(), "parts": Named(Table(Arguments(), sourced=False)),
-        "results": Listing(_RESULT, least=1), "sources": SOURCES_RULE,
+        "schema": Text(), "name": Text(), "title": Text(), "conditions": Text(),
+        "parts": Named(Table(Arguments(), sourced=False)), "results": Listing(_RESULT, least=1),
+        "sources": SOURCES_RULE,
     },
     {
         "aliases": Listing(Text()), "paper": Named(Table(Given())), "ours": Named(Table(Given())),

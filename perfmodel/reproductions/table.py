@@ -8,11 +8,14 @@ from typing import Any
 COMMAND = "perfmodel reproduce --all --markdown docs/reproductions.md"
 _HEAD = f"""# Published results, derived again
 
-Written by `{COMMAND}`; do not edit. A number of *ours* is computed by the formulas when the command
-runs, from the inputs below each title: *paper* are those that the source states, *ours* those that we assume. No input
-was chosen to meet a result. A ratio is ours over published (of a range: over its nearest end, 1 within it). It *agrees* within 1.25
-times, is *near* within 2, and otherwise a *miss*; what does not agree has its reason. *ours* alone: nothing was published, or
-nothing that we could read. How a file is written: [below](#a-file).
+Written by `{COMMAND}`; do not edit.
+
+A number of *ours* is computed by the formulas when the command runs, from the inputs below each title: *paper* are those
+that the source states, *ours* those that we assume.
+Assumptions were made knowing the published figures; where another reading was tried, its outcome is said beside it.
+A ratio is ours over published (of a range: over its nearest end, 1 within it). It *agrees* within 1.25 times, is *near*
+within 2, and is otherwise a *miss*; what does not agree has its reason. *ours* alone: nothing was published, or nothing
+that we could read. "Up to" figures are envelopes. How a file is written: [below](#a-file).
 """
 _TAIL = """
 ## A file
@@ -47,7 +50,7 @@ sources:
   assumed: {title: "assumed by us", verified: false}
 ```
 
-Kinds of parts: KINDS. Their numbers are those of the commands' JSON; `over: batch` asks once for each item of a list.
+Kinds of parts: KINDS. Their numbers are those of the commands' JSON; `each: batch` asks once for each item of a list.
 A number in a part or an expression must be an input, which has a source.
 """
 
@@ -60,8 +63,9 @@ def markdown(rows: Sequence[Mapping[str, Any]], kinds: Sequence[str]) -> str:
     lines = [_HEAD, f"{len(names)} reproductions, {len(rows)} figures: {said}.", ""]
     lines += ["| | quantity | published | ours | ratio | |", "| --- | --- | --- | --- | --- | --- |"]
     for row in rows:
-        cells = (f"[{row['name']}](#{row['name']})", row["quantity"], published_text(row), number_text(row["ours"]) + _unit(row),
-                 ratio_text(row), row["verdict"])  # fmt: skip
+        ours = number_text(row["ours"]) + _unit(row)
+        link = f"[{row['name']}](#{row['name']})"
+        cells = (link, row["quantity"], published_text(row), ours, ratio_text(row), row["verdict"])
         lines.append(f"| {' | '.join(_cell(cell) for cell in cells)} |")
     for name in names:
         lines += _section([row for row in rows if row["name"] == name])
@@ -71,14 +75,22 @@ def markdown(rows: Sequence[Mapping[str, Any]], kinds: Sequence[str]) -> str:
 
 def _section(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     first = rows[0]
-    lines = ["", f"## {first['name']}", "", f"{first['title']}. {first['conditions'] if len(rows) == 1 else _common(rows)}", ""]
+    lines = [
+        "",
+        f"## {first['name']}",
+        "",
+        f"{first['title']}. {first['conditions'] if len(rows) == 1 else _common(rows)}",
+        "",
+    ]
     for whose in ("paper", "ours"):
         listed = [_input(one) for one in first["inputs"][whose]]
         if listed:
             lines += [f"- {whose}: {'; '.join(listed)}"]
     stated = [text for text in first["assumptions"] if text not in _assumed(first)]
     lines += [f"- assumed: {text}" for text in stated]
-    lines += [f"- {row['quantity']} ({row['verdict']}, {ratio_text(row)}): {row['reason']}" for row in rows if row["reason"]]
+    lines += [
+        f"- {row['quantity']} ({row['verdict']}, {ratio_text(row)}): {row['reason']}" for row in rows if row["reason"]
+    ]
     cited = list(dict.fromkeys(row["source"] for row in rows if row["source"]))
     unread = any(row["source_verified"] is False for row in rows)
     if cited:
@@ -112,10 +124,10 @@ def published_text(row: Mapping[str, Any]) -> str:
         return "-"
     if not isinstance(found, Mapping):
         return number_text(found) + _unit(row)
-    low, high = found.get("low"), found.get("high")
-    if low is not None and high is not None:
-        return f"{number_text(low)} to {number_text(high)}{_unit(row)}"
-    return (f"at least {number_text(low)}" if low is not None else f"at most {number_text(high)}") + _unit(row)
+    ends = {name: number_text(end) for name, end in found.items()}
+    if len(ends) == 2:
+        return f"{ends['low']} to {ends['high']}{_unit(row)}"
+    return (f"at least {ends['low']}" if "low" in ends else f"at most {ends['high']}") + _unit(row)
 
 
 def ratio_text(row: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from perfmodel.cluster.mapping import Mapper, one_by_one
 from perfmodel.cost.price import rates_for
 from perfmodel.devices import Device
 from perfmodel.errors import PerfmodelError, PlanError
@@ -60,24 +61,28 @@ class Decision:
 
 def decide(
     model: LanguageModel, options: Sequence[Option], only: dict[str, tuple[int, ...]], input_tokens: int,
-    output_tokens: int, modes: Sequence[str] = ("agg", "disagg"),
+    output_tokens: int, modes: Sequence[str] = ("agg", "disagg"), mapper: Mapper = one_by_one,
 ) -> Decision:  # fmt: skip
     """Return the deployment that the options' objective prefers.
 
     All plans of all options are evaluated at all loads of :data:`perfmodel.search.points.LOADS`, pools after dominated
     workers are left out. The best is then asked again, exactly, at the rate it has to serve. Ties within 0.1 % go to
-    the shorter request.
+    the shorter request. ``mapper`` may give the options to other processes (:func:`perfmodel.cluster.spread`).
 
     Errors: :class:`PlanError` if no option has room for the model.
     """
     began = time.perf_counter()
     found = Decision(model.name, input_tokens, output_tokens)
     rows: list[tuple[Row, Option]] = []
-    for option in options:
-        try:
-            rows += _option(model, option, only, modes, found)
-        except PerfmodelError as error:
-            found.problems.append(f"{option.device.name}: {error}")
+    answers = dict(mapper(_Searching(model, only, tuple(modes), (input_tokens, output_tokens)), options))
+    for place, option in enumerate(options):  # in their order, whichever was done first: ties are broken by it
+        each: _Found = answers[place]
+        rows += [(row, option) for row in each.rows]
+        found.front += each.front
+        found.misses += each.misses
+        found.problems += each.problems
+        found.plans += each.plans
+        found.evaluated += each.evaluated
     if not found.plans and not rows:
         raise PlanError("; ".join(found.problems) or f"no plan of {model.name} is possible")
     rows.sort(key=lambda pair: (round(math.log(pair[0]["score"]) * 1e3), pair[0]["e2e_s"]))
@@ -95,24 +100,48 @@ def decide(
     return found
 
 
-def _option(
-    model: LanguageModel, option: Option, only: dict[str, tuple[int, ...]], modes: Sequence[str], found: Decision
-) -> list[tuple[Row, Option]]:
-    goals, lengths = option.goals, (found.input_tokens, found.output_tokens)
-    steps = all_steps(model, option.device, option.question, Space(goals.devices, only), *lengths)
-    table = points(steps)
-    rows: list[tuple[Row, Option]] = []
-    found.plans += len(table.plans)
-    found.evaluated += len(table)
-    if "agg" in modes:
-        kept = ranked(table, goals)
-        rows += [(row | {"mode": "agg"}, option) for row in kept[: SHOWN + 1]]
-        found.front += front(table, goals)
-        if not kept:
-            found.misses += nearest_misses(table, goals)
-    if "disagg" in modes and goals.objective != "energy":
-        rows += [(_pool_row(one, table, lengths), option) for one in best_pools(steps, goals)]
-    return rows
+@dataclass
+class _Found:
+    """What the search through one option found."""
+
+    rows: list[Row] = field(default_factory=list[Row])
+    front: list[Row] = field(default_factory=list[Row])
+    misses: list[Row] = field(default_factory=list[Row])
+    problems: list[str] = field(default_factory=list[str])
+    plans: int = 0
+    evaluated: int = 0
+
+
+@dataclass(frozen=True)
+class _Searching:
+    """What a worker does with an option."""
+
+    model: LanguageModel
+    only: dict[str, tuple[int, ...]]
+    modes: tuple[str, ...]
+    lengths: tuple[int, int]
+
+    def __call__(self, option: Option) -> _Found:
+        found = _Found()
+        try:
+            self._search(option, found)
+        except PerfmodelError as error:
+            found.problems.append(f"{option.device.name}: {error}")
+        return found
+
+    def _search(self, option: Option, found: _Found) -> None:
+        goals = option.goals
+        steps = all_steps(self.model, option.device, option.question, Space(goals.devices, self.only), *self.lengths)
+        table = points(steps)
+        found.plans, found.evaluated = len(table.plans), len(table)
+        if "agg" in self.modes:
+            kept = ranked(table, goals)
+            found.rows += [row | {"mode": "agg"} for row in kept[: SHOWN + 1]]
+            found.front = front(table, goals)
+            if not kept:
+                found.misses = nearest_misses(table, goals)
+        if "disagg" in self.modes and goals.objective != "energy":
+            found.rows += [_pool_row(one, table, self.lengths) for one in best_pools(steps, goals)]
 
 
 def _pool_row(one: Pools, table: Points, lengths: tuple[int, int]) -> Row:

@@ -52,6 +52,8 @@ def fleet_report(
     """
     names, available = _offered(devices)
     asked = positive("rate", rate)
+    if not asked:
+        raise InputError("rate must be above 0: a fleet that serves nothing costs nothing")
     question = Question(engine=engine, precision=precision or None, price_kind=price_kind)
     goals = Goals(whole("largest replica", largest_replica), ttft_s=ttft_s, tpot_s=tpot_s, sure=sure)
     buckets = buckets_of(inputs, outputs, whole("cuts", cuts))
@@ -148,7 +150,8 @@ def _read_day(path: str) -> list[float]:
         with Path(path).open(encoding="utf-8-sig", newline="") as lines:
             rows = list(csv.DictReader(lines))
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as a table ({error})") from None
+        said = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: cannot be read as a table: {said}") from None
     if not rows or "rate" not in rows[0]:
         raise InputError(f"{path}: a day's load has the columns hour and rate, a row an hour")
     found = [positive(f"{path}:{line}: rate", row["rate"]) for line, row in enumerate(rows, 2)]

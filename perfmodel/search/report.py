@@ -9,6 +9,7 @@ from typing import Any
 
 from perfmodel import __version__
 from perfmodel.arguments import positive, whole
+from perfmodel.cluster import spread
 from perfmodel.devices import load_device
 from perfmodel.errors import InputError, did_you_mean
 from perfmodel.plan.parallelism import Plan
@@ -47,12 +48,14 @@ def plan_report(
     only: Mapping[str, Any] | None = None,
     price_kind: str = "cloud_hour",
     usd_per_hour: Any = "",
+    scheduler: str = "",
 ) -> dict[str, Any]:
     """Return the best deployment of a model on up to ``gpus`` devices of one kind, as :func:`decide` finds it.
 
     ``devices`` and ``precisions`` are those to choose from; ``only`` maps a way of splitting (tp, pp, cp, attention_dp,
     ep) to the values it may have; ``rate`` 0 asks for as many requests a second as possible. ``best`` is None where
-    nothing keeps the limits; ``misses`` then says what is missing.
+    nothing keeps the limits; ``misses`` then says what is missing. ``scheduler`` (of dask, see
+    :func:`perfmodel.cluster.spread`) gives devices and precisions to its workers.
 
     Errors: :class:`PerfmodelError` for an unknown name or value, or a model that fits no plan.
     """
@@ -76,7 +79,8 @@ def plan_report(
         for precision in precisions
     ]  # fmt: skip
     ways = _ways(only or {}, lengths[0])
-    found = _decide(workload, options, ways, *lengths, modes=MODES[mode])
+    with spread(scheduler) as mapper:
+        found = _decide(workload, options, ways, *lengths, modes=MODES[mode], mapper=mapper)
     unpriced = sorted({one.device.name for one in options if one.goals.usd_per_device_hour is None})
     if unpriced and len({one.device.name for one in options}) > 1 and objective in ("cost", "throughput"):
         found.problems.append(

@@ -34,9 +34,12 @@ def _seconds(option: str, text: str) -> float | None:
     if not text:
         return None
     try:
-        return positive(option, parse_quantity(text, "seconds"))
+        found = positive(option, parse_quantity(text, "seconds"))
     except PerfmodelError as error:
         raise InputError(f"{option}: {error}") from None
+    if not found:
+        raise InputError(f"{option}: '{text}' must be more than no time at all")
+    return found
 
 
 def require_report(setup: Setup, numbers: Numbers, limits: Limits, trade: str = "bandwidth,peak") -> dict[str, Any]:
@@ -55,7 +58,7 @@ def require_report(setup: Setup, numbers: Numbers, limits: Limits, trade: str = 
         "model": setup.decode.model.name,
         "device": setup.decode.machine.chip.name,
         "scenario": f"{batch:g} requests in flight, {inputs:g} input and {outputs:g} output tokens, "
-        f"{setup.devices} devices",
+        f"{setup.devices} device{'s' * (setup.devices != 1)}",
         "required": ", ".join(f"{name.upper()} within {1e3 * limit:g} ms" for name, limit in limits.named.items())
         + f" ({limits.of})",
         "limits": {f"{name}_s": limit for name, limit in limits.named.items()} | {"of": limits.of},

@@ -30,7 +30,7 @@ def sensitivity_report(setup: Setup, numbers: Numbers, metrics: Sequence[str], o
         "model": setup.decode.model.name,
         "device": setup.decode.machine.chip.name,
         "scenario": f"{batch:g} requests in flight, {inputs:g} input and {outputs:g} output tokens, "
-        f"{setup.devices} devices",
+        f"{setup.devices} device{'s' * (setup.devices != 1)}",
         "of": of,
         "metrics": named,
         "elasticities": rows,

@@ -123,6 +123,7 @@ class Replica:
         if repeat > 1 and self.now_s + repeat * seconds > until_s:
             repeat = min(repeat, max(int((until_s - self.now_s) / seconds) + 1, 1))
             seconds = self.predictor.step_s(_composition(chunks, decoding, 0.5 * (repeat - 1)))
+        first_s = self.now_s + seconds
         self.now_s += repeat * seconds
         self.busy_s += repeat * seconds
         self.steps += repeat
@@ -131,8 +132,10 @@ class Replica:
             if request.is_read:
                 request.generated += 1
                 request.first_token_s = self.now_s if request.first_token_s is None else request.first_token_s
+                request.tokens_at(self.now_s, self.now_s, 1)
         for request in decoding:
             request.generated += repeat
+            request.tokens_at(first_s, self.now_s, repeat)
         return self._retire()
 
     def _alike(self, decoding: list[Request]) -> int:

@@ -115,7 +115,8 @@ def _closed_form(setup: Setup, found: Mapping[str, Any], drawn: list[Request]) -
 
 
 def _limits(slo: Slo | None) -> dict[str, float]:
-    every = {} if slo is None else {"ttft_slo_s": slo.ttft_s, "tpot_slo_s": slo.tpot_s, "e2e_slo_s": slo.e2e_s}
+    every = {} if slo is None else {"ttft_slo_s": slo.ttft_s, "tpot_slo_s": slo.tpot_s, "tbt_slo_s": slo.tbt_s,
+                                         "e2e_slo_s": slo.e2e_s}  # fmt: skip
     return {name: limit for name, limit in every.items() if math.isfinite(limit)}
 
 
@@ -123,7 +124,7 @@ def _point(request: Request) -> dict[str, Any]:
     return {
         "request": request.number, "arrival_s": request.arrival_s, "input_tokens": request.input_tokens,
         "output_tokens": request.output_tokens, "ttft_s": request.ttft_s, "tpot_s": request.tpot_s,
-        "e2e_s": request.e2e_s, "preemptions": request.preemptions,
+        "tbt_s": request.tbt_s, "e2e_s": request.e2e_s, "preemptions": request.preemptions,
     }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from heapq import heappush, heapreplace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ class Request:
     first_token_s: float | None = None
     finished_s: float | None = None
     preemptions: int = 0
+    last_token_s: float | None = field(default=None, repr=False)
+    long_gaps_s: list[float] = field(default_factory=list[float], repr=False)
     prefilled: int = field(default=0, repr=False)
     generated: int = field(default=0, repr=False)
     kept: int = field(default=0, repr=False)
@@ -52,6 +55,30 @@ class Request:
         if self.output_tokens < 2:
             return None
         return ((self.finished_s or 0.0) - (self.first_token_s or 0.0)) / (self.output_tokens - 1)
+
+    @property
+    def tbt_s(self) -> float | None:
+        """Return the gap between tokens that 99 of 100 stay within (of a short answer the longest); None of one."""
+        return min(self.long_gaps_s, default=0.0) if self.output_tokens > 1 else None
+
+    def tokens_at(self, first_s: float, last_s: float, count: int) -> None:
+        """Note ``count`` tokens of steps that are alike, from ``first_s`` to ``last_s``."""
+        if self.last_token_s is not None:
+            self._note_gap(first_s - self.last_token_s)
+        for _ in range(min(count - 1, self._kept_gaps)):
+            self._note_gap((last_s - first_s) / (count - 1))
+        self.last_token_s = last_s
+
+    @property
+    def _kept_gaps(self) -> int:
+        return 1 + (self.output_tokens - 1) // 100
+
+    def _note_gap(self, gap_s: float) -> None:
+        """Keep the longest gaps, of which the least is the 99th percentile of all."""
+        if len(self.long_gaps_s) < self._kept_gaps:
+            heappush(self.long_gaps_s, gap_s)
+        elif gap_s > self.long_gaps_s[0]:
+            heapreplace(self.long_gaps_s, gap_s)
 
     @property
     def to_read(self) -> int:
@@ -119,7 +146,8 @@ def read_trace(path: str | Path) -> tuple[list[Request], list[str]]:
         with Path(path).open(encoding="utf-8-sig", newline="") as lines:
             rows = list(csv.DictReader(lines))
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as a table ({error})") from None
+        said = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: cannot be read as a table: {said}") from None
     missing = [name for name in COLUMNS if not rows or name not in rows[0]]
     if missing:
         raise InputError(f"{path}: a trace has the columns {', '.join(COLUMNS)}; missing: {', '.join(missing)}")

@@ -25,16 +25,20 @@ class Slo:
     ttft_s: float = math.inf
     tpot_s: float = math.inf
     e2e_s: float = math.inf
+    tbt_s: float = math.inf
 
     def kept(self, request: Request) -> bool:
         """Say whether a finished request kept all limits."""
-        tpot = request.tpot_s
-        return request.ttft_s <= self.ttft_s and (tpot is None or tpot <= self.tpot_s) and request.e2e_s <= self.e2e_s
+        tpot, tbt = request.tpot_s, request.tbt_s
+        if (tpot is not None and tpot > self.tpot_s) or (tbt is not None and tbt > self.tbt_s):
+            return False
+        return request.ttft_s <= self.ttft_s and request.e2e_s <= self.e2e_s
 
 
 def summary(result: Simulated, slo: Slo | None = None, *, open_loop: bool = True) -> dict[str, Any]:
-    """Return percentiles of TTFT, TPOT and E2E, rates, goodput (requests a second that keep the SLO) and saturation.
+    """Return percentiles of times, rates, goodput (requests a second that keep the SLO) and saturation.
 
+    Times: TTFT, TPOT, TBT (the gap between tokens that 99 of 100 of a request's stay within) and E2E.
     Times and rates are of the requests in the middle. ``saturated`` says that the queue grew as long as requests came
     in: the percentiles are then those of this run's length and of no steady state.
     """
@@ -46,7 +50,7 @@ def summary(result: Simulated, slo: Slo | None = None, *, open_loop: bool = True
     first, last = middle[0].arrival_s, max(r.finished_s or 0.0 for r in middle)
     span = max(last - first, 1e-12)
     found: dict[str, Any] = {"requests": count, "counted": len(middle)}
-    for name in ("ttft", "tpot", "e2e"):
+    for name in ("ttft", "tpot", "tbt", "e2e"):
         values = [value for r in middle if (value := getattr(r, f"{name}_s")) is not None]
         found[f"{name}_s"] = _percentiles(np, values)
     whole = result.span_s

@@ -23,7 +23,7 @@ KINDS: tuple[str, ...] = ("hardware_specs", "workloads")
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _SUFFIXES = (".yaml", ".yml")
-_LISTED = ("device", "model")
+_LISTED = ("device", "model", "usecase")
 _VENDORS = "nvidia amd intel google apple aws amazon huawei qualcomm microsoft meta samsung sk hynix"
 _HARDWARE_WORDS = frozenset(f"{_VENDORS} geforce tesla quadro instinct corporation".split())
 _IGNORED_WORDS = {"hardware_specs": _HARDWARE_WORDS}
@@ -44,10 +44,13 @@ class Entry(NamedTuple):
 
 def spec_roots(kind: str) -> tuple[Path, ...]:
     """Return the folders of a kind, in order of precedence: the user's, then the packaged one."""
+    return (*user_roots(kind), packaged_root(kind))
+
+
+def packaged_root(kind: str) -> Path:
+    """Return the folder of a kind that comes with perfmodel: the wheel's, or the checkout's."""
     packaged = _PACKAGE / "_data" / kind
-    if not packaged.is_dir():
-        packaged = _PACKAGE.parent / kind
-    return (*user_roots(kind), packaged)
+    return packaged if packaged.is_dir() else _PACKAGE.parent / kind
 
 
 def user_roots(kind: str) -> Iterator[Path]:

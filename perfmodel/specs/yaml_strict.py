@@ -14,6 +14,7 @@ from typing import Any, cast
 import yaml
 
 from perfmodel.errors import Fault, SpecError
+from perfmodel.specs.used import note_used
 
 Scalar = str | int | float | bool | None
 
@@ -168,11 +169,13 @@ def load_yaml(path: str | Path) -> Node:
 def read_text(path: str | Path) -> str:
     """Return a spec file's text; :class:`SpecError` if there is no such file or it is not UTF-8."""
     try:
-        return Path(path).read_text(encoding="utf-8-sig")
+        text = Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise SpecError(f"is not UTF-8 text (byte {error.start})", str(path), 1, 1) from None
     except OSError as error:
         raise SpecError(f"cannot be read: {error.strerror}", str(path)) from None
+    note_used(path, text)
+    return text
 
 
 def fault_at(node: Node, field: str, message: str, *, at_key: bool = False) -> Fault:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -69,6 +70,20 @@ class Sweep:
             answer = {name: _plain(column[index]) for name, column in self.columns.items()}
             yield point | answer | ({"fits": bool(answer["fits"])} if "fits" in answer else {})
 
+    def figure(self, y: str = "tokens_per_s", x: str = "", by: str = "") -> Any:
+        """Return ``y`` along the axis ``x``, a line for each value of ``by``, as a plotly ``Figure``.
+
+        Further axes stay at their first value. Errors: :class:`InputError` for an unknown column or axis.
+        """
+        from perfmodel.sweeps.shown import sweep_figure
+
+        return sweep_figure(self, y, x, by)
+
+    def _repr_html_(self) -> str:
+        from perfmodel.sweeps.shown import sweep_card
+
+        return sweep_card(self)
+
 
 def sweep(
     model: str | Path | LanguageModel,
@@ -88,14 +103,17 @@ def sweep(
     progress: Progress | None = None,
     vary: Mapping[str, Iterable[Any]] | None = None,
     changes: Mapping[str, str] | None = None,
+    scheduler: str = "",
     **options: Any,
 ) -> Sweep:
-    """Return the full factorial grid of answers, or stream it to the CSV file ``out``.
+    """Return the full factorial grid of answers, or stream it to ``out``: a CSV file, or a folder ``x.parquet``.
 
     ``expected=False`` gives bounds and memory only, ``bands=False`` leaves out p10 and p90, and
     ``columns`` names those that are wanted (the rest is not even computed). ``vary`` gives further axes, the outermost:
     any other field of a plan or question (pp, cp, precision, engine ...), ``device.FIELD`` or ``model.FIELD``.
-    ``changes`` and ``options`` are those of :func:`perfmodel.estimate`.
+    ``changes`` and ``options`` are those of :func:`perfmodel.estimate`. ``scheduler`` (of dask.distributed, see
+    :func:`perfmodel.cluster.spread`) spreads a streamed grid over its workers; what was kept of one that was broken off
+    is not made again (:mod:`perfmodel.sweeps.parted`).
 
     Errors: :class:`PerfmodelError` for an unknown name or value; a plan that cannot be is in ``problems``.
     """
@@ -110,7 +128,15 @@ def sweep(
     if out is None and result.points > LARGEST_IN_MEMORY:
         raise InputError(f"{result.points:,} points are too many to hold; give a file (out=, --csv) to stream them to")
     parts = ("bound",) if not expected else ("expected", "bound", "p10", "p90") if bands else ("expected", "bound")
-    grids = _grids(workload, machine, result, _Wanted(parts, None if columns is None else tuple(columns)), options)
+    wanted = Wanted(parts, None if columns is None else tuple(columns))
+    if in_parts(out, scheduler) and out is not None:
+        from perfmodel.sweeps.parted import sweep_parts
+        from perfmodel.sweeps.parted_grid import GridJob
+
+        job = GridJob(workload, machine, axes, wanted, options, dict(changes or {}), secrets.token_hex(8))
+        result.problems += sweep_parts(job, Path(out), scheduler, progress).problems
+        return result
+    grids = _grids(workload, machine, result, wanted, options)
     if out is not None:
         from perfmodel.sweeps.stream import stream_csv
 
@@ -118,6 +144,13 @@ def sweep(
     else:
         _collect(result, grids, progress)
     return result
+
+
+def in_parts(out: str | Path | None, scheduler: str) -> bool:
+    """Say whether a grid is made in parts. Errors: :class:`InputError` for a scheduler without a file to write."""
+    if scheduler and out is None:
+        raise InputError("a grid on a cluster is streamed to files: name one (out=, --csv FILE, --parquet FOLDER)")
+    return bool(scheduler) or str(out).endswith(".parquet")
 
 
 @dataclass(frozen=True)
@@ -131,27 +164,37 @@ class PlanGrid:
 
 
 def _grids(
-    model: LanguageModel, device: Device, result: Sweep, wanted: _Wanted, options: Mapping[str, Any]
+    model: LanguageModel, device: Device, result: Sweep, wanted: Wanted, options: Mapping[str, Any]
 ) -> Iterator[PlanGrid]:
     names = result.plan_axes
     sizes = [range(len(result.axes[name])) for name in names]
     solvable = 0
     first: PerfmodelError | None = None
     for place in itertools.product(*sizes):
-        values = tuple(result.axes[name][i] for name, i in zip(names, place, strict=True))
         try:
-            setup = _setup(model, device, dict(zip(names, values, strict=True)), options)
+            grid = plan_grid(model, device, result.axes, place, wanted, options)
         except PerfmodelError as error:
             first = first or error
-            text = " ".join(f"{name}={v}" for name, v in zip(names, values, strict=True))
+            text = " ".join(f"{name}={result.axes[name][i]}" for name, i in zip(names, place, strict=True))
             result.problems.append((text, str(error)))
             continue
         solvable += 1
-        columns = tuple(name for name, _ in wanted.of(setup, 1.0, 16.0, 16.0))
-        grid = stage(_traced(setup, wanted), {name: result.axes[name] for name in NUMBER_AXES})
-        yield PlanGrid(place, values, columns, grid)
+        yield grid
     if not solvable and first is not None:
         raise first
+
+
+def plan_grid(
+    model: LanguageModel, device: Device, axes: Mapping[str, Sequence[Any]], place: tuple[int, ...], wanted: Wanted,
+    options: Mapping[str, Any],
+) -> PlanGrid:  # fmt: skip
+    """Return the compiled grid of one place on the plan axes. Errors: :class:`PerfmodelError` for what cannot be."""
+    names = [name for name in axes if name not in NUMBER_AXES]
+    values = tuple(axes[name][i] for name, i in zip(names, place, strict=True))
+    setup = _setup(model, device, dict(zip(names, values, strict=True)), options)
+    columns = tuple(name for name, _ in wanted.of(setup, 1.0, 16.0, 16.0))
+    grid = stage(_traced(setup, wanted), {name: axes[name] for name in NUMBER_AXES})
+    return PlanGrid(place, values, columns, grid)
 
 
 def _setup(model: LanguageModel, device: Device, values: Mapping[str, Any], options: Mapping[str, Any]) -> Setup:
@@ -164,7 +207,7 @@ def _setup(model: LanguageModel, device: Device, values: Mapping[str, Any], opti
 
 
 @dataclass(frozen=True)
-class _Wanted:
+class Wanted:
     """Which columns a sweep gives: the times' parts, and of all columns those named (None: all)."""
 
     parts: tuple[str, ...]
@@ -182,7 +225,7 @@ class _Wanted:
         return [(name, known[name]) for name in self.names]
 
 
-def _traced(setup: Setup, wanted: _Wanted) -> Callable[..., list[Number]]:
+def _traced(setup: Setup, wanted: Wanted) -> Callable[..., list[Number]]:
     return lambda *numbers: [value for _, value in wanted.of(setup, *numbers)]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,12 @@ from typing import Any
 from perfmodel.arguments import whole
 from perfmodel.devices import Device, load_device
 from perfmodel.errors import InputError, PerfmodelError, did_you_mean
-from perfmodel.files import whole_text
+from perfmodel.files import defused, whole_text
 from perfmodel.numeric import Number
 from perfmodel.serving.network import NetworkAnswer, NetworkQuestion, NetworkSetup, prepare_network
 from perfmodel.serving.network_options import check_layers, check_options
-from perfmodel.sweeps.grid import LARGEST_IN_MEMORY, Progress, Sweep
+from perfmodel.sweeps.grid import LARGEST_IN_MEMORY, Progress, Sweep, in_parts
+from perfmodel.sweeps.stream import DIFFERENT
 from perfmodel.workloads.network import AnyNetwork, Network, NetworkPipeline
 from perfmodel.workloads.networks.what_if import changed_network, image_fields
 
@@ -37,13 +38,15 @@ def sweep_network(
     progress: Progress | None = None,
     vary: Mapping[str, Iterable[Any]] | None = None,
     changes: Mapping[str, str] | None = None,
+    scheduler: str = "",
     **options: Any,
 ) -> Sweep:
-    """Return the full factorial grid of answers about a network, or stream it to the CSV file ``out``.
+    """Return the full factorial grid of answers about a network, or stream it to ``out``: CSV, or ``x.parquet``.
 
     ``vary`` gives further axes, the outermost: ``image``, any field of
     :class:`perfmodel.serving.network.NetworkQuestion` (precision, fusion, engine, sparsity, dp ...), ``device.FIELD``
-    or ``model.FIELD``. ``changes`` and ``options`` hold for all points.
+    or ``model.FIELD``. ``changes`` and ``options`` hold for all points. ``scheduler`` is that of
+    :func:`perfmodel.sweeps.sweep`.
 
     Errors: :class:`PerfmodelError` for an unknown name or value; what cannot be built or run is in ``problems``.
     """
@@ -61,6 +64,15 @@ def sweep_network(
     result = Sweep(found if isinstance(found, str) else found.name, machine.name, axes)
     if out is None:
         _refuse_beyond_memory(result.points)
+    if in_parts(out, scheduler) and out is not None:
+        from perfmodel.sweeps.parted import sweep_parts
+        from perfmodel.sweeps.parted_networks import NetworkJob
+
+        named = f"{workload.name} {workload.spec_hash}"
+        job = NetworkJob(found, machine, axes, options, dict(changes or {}), named)
+        result.problems += sweep_parts(job, Path(out), scheduler, progress).problems
+        result.model, result.sample = workload.name, workload.sample
+        return result
     setups = _setups(found, machine, result, dict(changes or {}), options)
     if out is None:
         _collect(result, setups, progress)
@@ -96,26 +108,28 @@ def _setups(
     for place in itertools.product(*(range(len(result.axes[name])) for name in names)):
         point = {name: result.axes[name][i] for name, i in zip(names, place, strict=True)}
         try:
-            yield place, _setup(network, device, point, changes, options, result)
+            setup = setup_of(network, device, point, changes, options)
         except PerfmodelError as error:
             first = first or error
             result.problems.append((" ".join(f"{name}={value}" for name, value in point.items()), str(error)))
             continue
+        result.model, result.sample = setup.pipeline.name, setup.pipeline.sample
+        yield place, setup
         solvable = True
     if not solvable and first is not None:
         raise first
 
 
-def _setup(
+def setup_of(
     network: str | AnyNetwork, device: Device, point: Mapping[str, Any], changes: Mapping[str, str],
-    options: Mapping[str, Any], result: Sweep,
+    options: Mapping[str, Any],
 ) -> NetworkSetup:  # fmt: skip
+    """Return the setup of one point of the axes but the batch. Errors: :class:`PerfmodelError` for what cannot be."""
     other = {name: str(value) for name, value in point.items() if "." in name}
     if "image" in point:
         other |= image_fields(network, point["image"])
     chosen = {name: value for name, value in point.items() if "." not in name and name != "image"}
     workload, machine = changed_network(network, device, {**changes, **other})
-    result.model, result.sample = workload.name, workload.sample
     return prepare_network(workload, machine, NetworkQuestion(**{**options, **chosen}))
 
 
@@ -141,17 +155,25 @@ def columns_of(answer: NetworkAnswer, devices: int) -> dict[str, Number]:
 
 def _chunks(result: Sweep, setup: NetworkSetup) -> Iterator[tuple[slice, dict[str, Any]]]:
     """Yield the answers of one setup for all batches, some batches at a time."""
-    import numpy as np
-
     batches = result.axes["batch"]
     for start in range(0, len(batches), CHUNK_POINTS):
         place = slice(start, min(start + CHUNK_POINTS, len(batches)))
-        asked = np.array(batches[place], dtype=float)
-        found = columns_of(setup.answer(asked), setup.question.dp)
-        yield (
-            place,
-            {name: np.broadcast_to(np.asarray(value, dtype=float), asked.shape) for name, value in found.items()},
-        )
+        yield place, chunk(setup, batches[place])
+
+
+def chunk(setup: NetworkSetup, batches: Sequence[int]) -> dict[str, Any]:
+    """Return the columns of one setup for some batches."""
+    import numpy as np
+
+    asked = np.array(batches, dtype=float)
+    found = columns_of(setup.answer(asked), setup.question.dp)
+    return {name: np.broadcast_to(np.asarray(value, dtype=float), asked.shape) for name, value in found.items()}
+
+
+def rows_of(fixed: Sequence[str], batches: Sequence[int], found: Mapping[str, Any]) -> Iterator[list[Any]]:
+    """Yield the cells of a chunk's rows: the point's values, the batch, results in seven digits."""
+    for row in zip(batches, *found.values(), strict=True):
+        yield [*map(defused, fixed), row[0], *(f"{float(value):.7g}" for value in row[1:])]
 
 
 def _collect(
@@ -186,11 +208,8 @@ def _stream(
                     header = list(found)
                     writer.writerow([*result.axes, *header])
                 if header != list(found):
-                    raise InputError(
-                        "the points of this grid have different columns (a price or power known for some only)"
-                    )
-                for row in zip(result.axes["batch"][batches], *found.values(), strict=True):
-                    writer.writerow([*fixed, row[0], *(f"{float(value):.7g}" for value in row[1:])])
+                    raise InputError(DIFFERENT)
+                writer.writerows(rows_of(fixed, result.axes["batch"][batches], found))
                 done += batches.stop - batches.start
                 if progress:
                     progress(done, result.points)

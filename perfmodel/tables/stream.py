@@ -192,7 +192,7 @@ def _has_surplus(row: Mapping[Any, str]) -> bool:
 
 
 def _refused(outputs: Sequence[str], error: PerfmodelError, summary: Summary) -> list[Any]:
-    reason = " ".join(str(error).split())
+    reason = defused(" ".join(str(error).split()))  # a reason may begin with a name from the table
     summary.failed += 1
     summary.reasons[reason] += 1
     return [*[""] * (len(outputs) - 1), reason]
@@ -203,9 +203,9 @@ def _texts(column: Any, count: int) -> list[str]:
     if column is None:
         return [""] * count
     if isinstance(column, str):
-        return [column] * count
+        return [defused(column)] * count
     values = column if isinstance(column, list) else list(_flat(column, count))
-    return [v if isinstance(v, str) else _number_text(v) for v in values]
+    return [defused(v) if isinstance(v, str) else _number_text(v) for v in values]
 
 
 def _flat(column: Any, count: int) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from perfmodel import __version__
-from perfmodel.cli.root import COMMANDS, command
+from perfmodel.cli.root import COMMANDS, GROUPS, command
 from tests.conftest import Cli
 
 QUESTION = ("llama-3.1-8b", "--on", "h100-sxm")
@@ -88,15 +88,28 @@ def test_commands_are_documented(root: Path) -> None:
 
 
 def test_version(cli: Cli) -> None:
-    assert cli("--version") == (0, f"perfmodel {__version__}\n", "")
+    found = cli("--version")
+    assert (found.code, found.err) == (0, "")
+    assert re.fullmatch(rf"perfmodel {re.escape(__version__)}, data [0-9a-f]{{16}} \(\d+ files\)\n", found.out)
+
+
+def test_every_command_has_a_purpose() -> None:
+    shown = [name for group in GROUPS.values() for name in group]
+    assert len(shown) == len(set(shown))
+    assert set(COMMANDS) <= set(shown)
 
 
 @pytest.mark.parametrize("name", ANSWERS)
 def test_json_is_one_object_and_nothing_else(cli: Cli, name: str) -> None:
     found = cli(*ANSWERS[name])
     assert (found.code, found.err) == (0, "")
-    assert isinstance(pure(found.out), dict)
-    assert pure(found.out)["schema"].startswith("perfmodel/")
+    answer = pure(found.out)
+    assert isinstance(answer, dict)
+    assert answer["schema"].startswith("perfmodel/")
+    assert answer["version"] == __version__
+    assert answer["command"].split()[:2] == ["perfmodel", ANSWERS[name][0]]
+    assert "inputs" in answer
+    assert answer["spec_hashes"] or name == "model families"
 
 
 def test_estimate_keys(cli: Cli) -> None:
@@ -165,6 +178,12 @@ def test_model_keys(cli: Cli) -> None:
         (2, ["model", "import", "/no/such.onnx", "--out", "a.yaml"], "estimated from its own file"),
         (2, ["model", "import", "/no/config.json", "--size", "a=1"], "of graphs"),
         (2, ["model", "show", "llama-3.1-8b", "--logits", "some"], "--logits"),
+        (2, ["estimate", *QUESTION, "--html", "-"], "'-' is standard output"),
+        (2, ["estimate", *QUESTION, "--tp", "2", "--decode", "tp=2"], "--decode tp=2"),
+        (2, ["require", *QUESTION, "--tpot", "0s"], "--tpot"),
+        (2, ["fleet", *QUESTION, "--rate", "0"], "rate must be above 0"),
+        (2, ["sweep", *QUESTION, "--slo", "tpot=30"], "--slo: '30' has no unit"),
+        (2, ["offload", *QUESTION, "--host", "5parsec"], "--host: '5parsec' has the unknown unit"),
         (3, ["estimate", *QUESTION, "--tp", "3"], "does not divide"),
         (3, ["estimate", *QUESTION, "--mode", "disagg"], "pools"),
     ],
@@ -185,10 +204,27 @@ def test_a_failed_check_is_5(cli: Cli, root: Path, tmp_path: Path) -> None:
     assert found.err.startswith("error: ")
 
 
+def test_a_bug_is_raised_and_ctrl_c_is_130(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(error: BaseException) -> Any:
+        def raised(*_: object, **__: object) -> None:
+            raise error
+
+        return raised
+
+    monkeypatch.setattr("perfmodel.api.estimate", fail(KeyboardInterrupt()))
+    found = cli("estimate", *QUESTION)
+    assert (found.code, found.out) == (130, "")
+    assert "interrupted" in found.err
+    monkeypatch.setattr("perfmodel.api.estimate", fail(ZeroDivisionError()))
+    with pytest.raises(ZeroDivisionError):  # the interpreter prints where, and exits with 1
+        cli("estimate", *QUESTION)
+
+
 def test_no_arguments_is_help_and_bad_usage(cli: Cli) -> None:
     found = cli()
     assert (found.code, found.out) == (2, "")
     assert found.err.startswith("Usage: perfmodel")
+    assert found.err.count("\n    perfmodel ") == 3
 
 
 def test_a_reader_that_leaves_is_no_failure(root: Path) -> None:

@@ -30,6 +30,11 @@ KEY_SPLITS = ((2.0,), (6.0,), (20.0,), (64.0,))
 WIDE_GROUP = 32
 """Query heads a KV head beyond which grouped kernels give way to general ones."""
 
+LEAST_FABRIC = 9.0
+"""What the cores draw from the cache at least, in bandwidths of the main memory (measured ones draw 9.7 and more)."""
+LEAST_PULL = 1.5
+"""What the few large cores of chips that are no GPUs pull for their blocks at least, in the same unit."""
+
 REFERENCE_CLOCK_HZ = 1.9e9
 CLOCK_BOUND_SHARE = 0.65
 
@@ -96,8 +101,11 @@ def _key_s(op: AttentionDecode, chip: ChipFacts, c: Coefficients, blocks: Number
     factor = where(d <= 64, c["head_64"], upper) * where(group > WIDE_GROUP, c["wide_key"], 1.0)
     if _narrow(op):
         factor = factor * c["cast_key"]
-    pulled = 2.0 * d * op.cache.bytes_per_element / (c["block_bytes_per_clock"] * chip.clock_hz)
-    flops = 4.0 * d * maximum(group / blocks, 16.0)
+    row_bytes = 2.0 * d * op.cache.bytes_per_element
+    least = 0.0 if chip.kind == "gpu" else LEAST_PULL
+    pulled = row_bytes * chip.core_count / chip.fabric_bytes_per_s(c["block_bytes_per_clock"], least)
+    shared = group / blocks
+    flops = 4.0 * d * chip.rows_of_tile(shared, 1.0, maximum(shared, 16.0))
     return factor * (pulled + flops * chip.core_count / (c["efficiency"] * _peak_flops_per_s(op, chip)))
 
 
@@ -129,5 +137,5 @@ def _memory_s(op: AttentionDecode, chip: ChipFacts, c: Coefficients, warm: bool,
     llc = c["llc_share"] * chip.llc_bytes / chip.llc_partitions
     cold = maximum(moved - llc, 0.0) if warm else moved
     share = c["bandwidth_share"] * (c["bandwidth_fp8"] if _narrow(op) else 1.0)
-    inside = moved / (c["core_bytes_per_clock"] * chip.clock_hz * chip.core_count)
+    inside = moved / chip.fabric_bytes_per_s(c["core_bytes_per_clock"], LEAST_FABRIC)
     return cold / (share * chip.memory_bandwidth_bytes_per_s) + inside

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 QUERY_TILES = ((16.0,), (64.0,), (128.0,))
 """Rows (queries times packed heads) of a tile."""
 
+LEAST_FABRIC = 0.85
+"""What the cores draw from the cache at least, in bandwidths of the main memory (measured ones draw 0.88 and more)."""
+
 REFERENCE_CLOCK_HZ = 1.9e9
 CLOCK_BOUND_SHARE = 0.65
 
@@ -164,7 +167,7 @@ def _memory_s(
     tile_reads = tiles * minimum(keys + 64.0, op.kv_tokens) * 2.0 * op.head_dim * op.cache.bytes_per_element
     cold = cold + c["reread"] * tile_reads * maximum(1.0 - llc / cached, 0.0)
     share = c["bandwidth_share"] * chip.memory_bandwidth_bytes_per_s
-    return cold / share + (queries + cached) / (c["core_bytes_per_clock"] * chip.clock_hz * chip.core_count)
+    return cold / share + (queries + cached) / chip.fabric_bytes_per_s(c["core_bytes_per_clock"], LEAST_FABRIC)
 
 
 def _preparation_s(op: AttentionPrefill, chip: ChipFacts, c: Coefficients) -> Number:

@@ -47,6 +47,8 @@ RowWise = (
 ElementWise = RowWise | Resample
 
 REFERENCE_CLOCK_HZ = 1.8e9
+LEAST_FABRIC = 1.1
+"""What the cores draw from the cache at least, in bandwidths of the main memory (measured ones draw 2.3 and more)."""
 _REDUCES_ROWS = (RmsNorm, AddRmsNorm, LayerNorm, GroupNorm, Softmax, Quantise)
 
 
@@ -71,7 +73,7 @@ def expected_s(op: ElementWise, chip: ChipFacts, c: Coefficients, warm: bool = T
     if isinstance(op, Embedding) and not warm:
         cold = maximum(cold, counts.filter_bytes(role="weight").total_bytes())
     memory = cold / (c["memory_efficiency"] * chip.memory_bandwidth_bytes_per_s)
-    flow = maximum(memory, moved / (c["fabric_bytes_per_clock"] * chip.clock_hz * chip.core_count))
+    flow = maximum(memory, moved / chip.fabric_bytes_per_s(c["fabric_bytes_per_clock"], LEAST_FABRIC))
     if isinstance(op, _REDUCES_ROWS):
         row = ceil(op.rows / chip.core_count) * op.cols * (c["row_clocks"] / chip.clock_hz)
         flow = smooth_maximum(flow, row, 2)

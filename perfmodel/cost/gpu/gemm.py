@@ -13,6 +13,7 @@ cache_share            usable share of the last-level cache (of one partition, w
 weight_copies          how many copies of the weights a benchmark loop cycles through
 split_us               extra cost of split-K: the second pass or the semaphores
 throttle, heat_ms      slow-down at the power limit, and how long a kernel must run to reach it
+tflops_per_w           16-bit peak over the board's power beyond which the clock falls, with the root of the excess
 quantise_us            launch of the kernels that quantise the activations
 quantise_passes        memory passes of that quantisation over its input and output
 quantise_row_ns        cost of each row (a thread block a row) in that quantisation
@@ -98,29 +99,49 @@ def _body_s(op: Linear, chip: ChipFacts, c: Coefficients, flow: Number) -> Numbe
     """Return the time of the matrix product itself: the best tile, with k whole or split over idle cores."""
     m, n, k, cores = op.m, op.n, op.k, chip.core_count
     width = op.format.activation.bytes_per_element / 2.0  # of an operand against 16 bits
-    square_s = 2.0 * cores / (c["math_efficiency"] * chip.peak_flops_per_s(op.format.compute))
-    latency2 = (c["step_clocks"] * width / chip.clock_hz) ** 2
+    square_s = 2.0 * cores / (c["math_efficiency"] * clock_held(chip, c) * chip.peak_flops_per_s(op.format.compute))
+    unhidden = 1.0 if _has_matrix_units(chip) else where(chip.lanes > 0.5, 0.0, 1.0)
+    latency2 = unhidden * (c["step_clocks"] * width / chip.clock_hz) ** 2
     prologue = c["prologue_k"] / width
     most_splits = maximum(1.0, k * width / 128.0)
     partial = 4.0 * m * n / _fabric_bytes_per_s(chip, c)
     flow2 = flow * flow
 
     def whole2(bm: float, bn: float) -> Number:
-        steps = ceil(ceil(m / bm) * ceil(n / bn) / cores) * (k + prologue)
-        square = bm * bn * square_s
+        down = ceil(m / bm)
+        steps = ceil(down * ceil(n / bn) / cores) * (k + prologue)
+        square = chip.rows_of_tile(m, down, bm) * bn * square_s
         return steps * steps * (square * square + latency2)
 
     def split(bm: float, bn: float) -> Number:
-        share = ceil(m / bm) * ceil(n / bn) / cores  # of the cores that whole tiles keep busy
+        down = ceil(m / bm)
+        share = down * ceil(n / bn) / cores  # of the cores that whole tiles keep busy
         rounds = maximum(1.0, share)
         parts = minimum(rounds / share, most_splits)
         steps = rounds * (k / parts + prologue)
-        square = bm * bn * square_s
+        square = chip.rows_of_tile(m, down, bm) * bn * square_s
         return sqrt(steps * steps * (square * square + latency2) + flow2) + parts * partial
 
-    numbers = (m, n, k, cores, chip.clock_hz, square_s, latency2, prologue, flow2, partial)
+    numbers = (m, n, k, cores, chip.clock_hz, square_s, latency2, prologue, flow2, partial, chip.lanes)
     whole_s = sqrt(best_of(WHOLE_TILES, whole2, *numbers) + flow2)
     return minimum(whole_s, best_of(SPLIT_TILES, split, *numbers) + c["split_us"] * 1e-6)
+
+
+def _has_matrix_units(chip: ChipFacts) -> bool:
+    """Say whether products surely run in matrix units, whose latency a thin tile does not hide."""
+    return isinstance(chip.lanes, float) and not chip.lanes
+
+
+def clock_held(chip: ChipFacts, c: Coefficients) -> Number:
+    """Return the share of the clock that the board's power holds: ``min(1, tflops_per_w*power/peak)^(1/2)``.
+
+    Sources: MI300X and MI325X, the same chip at 750 and 1,000 W (51 and 60 % of the peak; mamf-finder, ml-engineering);
+    the measured A100 PCIe and SXM. Rules set it by architecture to the most that a measured board had.
+    """
+    wide = [chip.peaks[dtype] for dtype in ("bfloat16", "float16") if dtype in chip.peaks]
+    if chip.power_w is None or not wide:
+        return 1.0
+    return sqrt(minimum(1.0, 1e12 * c["tflops_per_w"] * chip.power_w / maximum(0.0, *wide)))
 
 
 def _quantise_s(m: Number, k: Number, f: Format, chip: ChipFacts, c: Coefficients) -> Number:

@@ -73,7 +73,8 @@ def _grouped_gemms_s(op: Experts, load: RankLoad, width: Number, chip: ChipFacts
 
     def time_s(rows: float) -> Number:
         tiles = _row_tiles(op, load, rows)
-        block = maximum(per_row * rows * (1.0 + loss * (128.0 / rows - 1.0)), least)
+        own = chip.rows_of_tile(load.assignments, tiles, rows)
+        block = maximum(per_row * own * (1.0 + loss * (128.0 / rows - 1.0)), least)
         up = maximum(tiles * up_blocks + tail, 1.0) * op.hidden
         down = maximum(tiles * down_blocks + tail, 1.0) * width
         return block * (up + down)

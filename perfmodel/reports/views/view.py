@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -41,8 +42,22 @@ class Plot:
 
 
 @dataclass(frozen=True)
+class Drawing:
+    """A chart as SVG, for wide pages and for phones: its heading (or none), a spoken name, and its legend."""
+
+    heading: str
+    label: str
+    wide: str
+    narrow: str
+    legend: tuple[Key, ...] = ()
+
+
+@dataclass(frozen=True)
 class View:
-    """A section of a page: ``finding`` is one sentence from the data; without plots it says why there are none."""
+    """A section of a page: ``finding`` is one sentence from the data; without charts it says why there are none.
+
+    ``drawings`` come below ``plots``: they need no script, and weigh kilobytes.
+    """
 
     anchor: str
     title: str
@@ -50,3 +65,4 @@ class View:
     plots: list[Plot]
     table: Table
     caption: str = ""
+    drawings: Sequence[Drawing] = ()

@@ -12,7 +12,9 @@ from perfmodel.reproductions.registry import kind
 
 
 @kind("cascade")
-def cascade(*, cascade: str, over: str, extent: Mapping[str, int], tile: int = 1, dtype: str = "float16") -> dict[str, Any]:
+def cascade(
+    *, cascade: str, over: str, extent: Mapping[str, int], tile: int = 1, dtype: str = "float16"
+) -> dict[str, Any]:
     """Return passes over a rank, bytes of buffer so that all moves once, and bytes moved again without it."""
     if cascade not in CASCADES:
         raise InputError(f"no cascade '{cascade}'{did_you_mean(cascade, CASCADES)} (known: {', '.join(CASCADES)})")

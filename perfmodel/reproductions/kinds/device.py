@@ -11,7 +11,7 @@ from perfmodel.reproductions.registry import kind
 
 @kind("device")
 def device(*, device: str) -> dict[str, Any]:
-    """Return peaks by dtype, bandwidth and capacity of the main memory, links by scope, cores, clock and power, in SI."""
+    """Return peaks by dtype, the main memory, links by scope, all memories by name, cores, clock and power, in SI."""
     found = load_device(device)
     chip = chip_facts(found)
     scopes = ("scale_up", "scale_out", "host")

@@ -19,7 +19,7 @@ def estimated(
     *, model: str, device: str, prefill: Mapping[str, Any] | None = None, decode: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> dict[str, Any]:  # fmt: skip
-    """Return the report of an estimate; ``by_kind`` and ``by_phase`` sum the operators, of ``prefill`` and ``decode``.
+    """Return the report of an estimate; ``by_kind``, ``by_part`` and ``by_phase`` sum its operators.
 
     ``prefill`` and ``decode`` are pools: their ``workers``, and the fields of the plan of one.
     """
@@ -27,13 +27,14 @@ def estimated(
     report = estimate(model, device, **options, **pools, **({"mode": "disagg"} if pools else {})).report()
     by_kind: dict[str, dict[str, float]] = {}
     by_phase: dict[str, dict[str, float]] = {}
+    by_part: dict[str, dict[str, float]] = {}
     for row in report["operators"]:
-        for sums, key in ((by_kind, row["kind"]), (by_phase, row["phase"])):
+        for sums, key in ((by_kind, row["kind"]), (by_phase, row["phase"]), (by_part, row["part"])):
             total = sums.setdefault(key, dict.fromkeys((*SUMS, "kernels"), 0.0))
             for name in SUMS:
                 total[name] += float(row.get(name) or 0.0)
             total["kernels"] += float(row.get("repeat") or 0.0)
-    return {**report, "by_kind": by_kind, "by_phase": by_phase}
+    return {**report, "by_kind": by_kind, "by_phase": by_phase, "by_part": by_part}
 
 
 def pool_of(stated: Mapping[str, Any]) -> Pool:

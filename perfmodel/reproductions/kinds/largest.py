@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from perfmodel.errors import InputError, PlanError
-from perfmodel.reproductions.expressions import find
+from perfmodel.reproductions.expressions import evaluate
 from perfmodel.reproductions.registry import kind
 
-MOST = 1 << 40
+MOST = 1 << 30
 
 
 @kind("largest")
@@ -18,7 +18,8 @@ def largest(
 ) -> dict[str, Any]:
     """Return ``value``, the largest multiple of ``step`` whose ``metric`` is at most ``limit``, with the part's answer.
 
-    The metric must not fall as the argument grows; a part that cannot be (it does not fit) is beyond the limit.
+    ``metric`` is an expression of the answer's numbers. It must not fall as the argument grows; a part that cannot be
+    or does not fit is beyond the limit.
 
     Errors: :class:`PlanError` where not even one step stays within it.
     """
@@ -31,7 +32,7 @@ def largest(
             found = worked.part({**stated, vary: value * step})
         except PlanError:
             return None
-        return found if find(metric.split("."), found) <= limit else None
+        return found if found.get("fits", True) and evaluate(metric, found) <= limit else None
 
     if answer(1) is None:
         raise PlanError(f"largest: {vary} {step} is beyond the limit {limit:g} of {metric}")

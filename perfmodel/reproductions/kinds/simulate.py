@@ -19,15 +19,15 @@ _SIMULATED = ("rate", "in_flight", "requests", "arrival", "variation", "shared_p
 @kind("simulate")
 def simulated(
     *, model: str, device: str, usecase: str = "", input_tokens: Any = "", output_tokens: Any = "", spread: Any = "",
-    ttft_s: float = math.inf, tpot_s: float = math.inf, prefill: Mapping[str, Any] | None = None,
-    decode: Mapping[str, Any] | None = None, **options: Any,
+    ttft_s: float = math.inf, tpot_s: float = math.inf, tbt_s: float = math.inf,
+    prefill: Mapping[str, Any] | None = None, decode: Mapping[str, Any] | None = None, **options: Any,
 ) -> dict[str, Any]:  # fmt: skip
-    """Return the percentiles of ``ttft_s``, ``tpot_s`` and ``e2e_s``, the rate and the goodput of a simulation."""
+    """Return percentiles of ``ttft_s``, ``tpot_s``, ``tbt_s`` and ``e2e_s``, the rate and the goodput."""
     how = {name: options.pop(name) for name in _SIMULATED if name in options}
     pools = {f"{name}_pool": pool_of(stated) for name, stated in (("prefill", prefill), ("decode", decode)) if stated}
     setup = estimate(model, device, **options, **pools, **({"mode": "disagg"} if pools else {})).setup
     inputs, outputs = lengths_from(usecase, str(input_tokens), str(output_tokens), str(spread))
-    limited = math.isfinite(ttft_s) or math.isfinite(tpot_s)
-    slo = Slo(ttft_s, tpot_s, math.inf) if limited else None
+    limits = Slo(ttft_s, tpot_s, tbt_s=tbt_s)
+    slo = None if limits == Slo() else limits
     report = simulate_report(setup, inputs=inputs, outputs=outputs, slo=slo, **how)
     return {name: value for name, value in report.items() if name != "points"}

@@ -15,7 +15,9 @@ _DEFAULTS = {"batch": 1, "heads": 1, "kv_heads": None, "head_dim": 128, "value_d
 
 
 @kind("traffic")
-def traffic(*, work: str, sram: str, policy: str, dtype: str = "float16", array: str = "128x128", **sizes: Any) -> dict[str, Any]:
+def traffic(
+    *, work: str, sram: str, policy: str, dtype: str = "float16", array: str = "128x128", **sizes: Any
+) -> dict[str, Any]:
     """Return bytes moved, flops and their ratio of ``attention`` (q, kv, heads ...) or a ``gemm`` (m, n, k)."""
     each = find_format(dtype).activation.bytes_per_element
     if work == "gemm":
@@ -23,7 +25,7 @@ def traffic(*, work: str, sram: str, policy: str, dtype: str = "float16", array:
         found = gemm_work(int(sizes["m"]), int(sizes["n"]), int(sizes["k"]), (int(rows), int(columns)))
     elif work == "attention":
         causal = bool(sizes.pop("causal", False))
-        full = _DEFAULTS | sizes
+        full: dict[str, Any] = {**_DEFAULTS, **sizes}
         full |= {"kv_heads": full["kv_heads"] or full["heads"], "value_dim": full["value_dim"] or full["head_dim"]}
         names = ("batch", "q", "kv", "heads", "kv_heads", "head_dim", "value_dim")
         found = attention_work(AttentionShape(*(float(full[name]) for name in names), causal=causal))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from perfmodel.errors import SpecError
+from perfmodel.specs.used import note_used
 from perfmodel.workloads.families.fields import ConfigSource, Place
 
 CONFIG, QUANTISATION = "config.json", "hf_quant_config.json"
@@ -66,6 +67,7 @@ def read_config_file(path: str | Path) -> ConfigFile:
     config, other = _parse(text, file), beside(file)
     extra = _read(other) if other else ""
     separate = _parse(extra, other) if other else None
+    note_used(file, text + extra)
     return ConfigFile(file, model_name(file), config, separate, content_hash(text + extra))
 
 

@@ -16,7 +16,7 @@ PLAIN = {
     "launch_us": 2.0, "math_efficiency": 0.8, "step_clocks": 2.0, "prologue_k": 100.0, "memory_efficiency": 0.85,
     "fabric_bytes_per_clock": 15.0, "cache_share": 0.5, "weight_copies": 5.0, "split_us": 3.0, "throttle": 0.0,
     "heat_ms": 2.0, "quantise_us": 2.0, "quantise_passes": 1.5, "quantise_row_ns": 1.0, "single_row_us": 0.1,
-    "unaligned_rows_us": 0.1, "unaligned_block_us": 0.1, "host_us": 0.3,
+    "unaligned_rows_us": 0.1, "unaligned_block_us": 0.1, "host_us": 0.3, "tflops_per_w": 1e3,
 }  # fmt: skip
 SHAPES = [(1, 1, 16), (1, 4096, 4096), (7, 64, 65536), (128, 8192, 8192), (2048, 512, 100), (65536, 65536, 16)]
 DEVICES = ["a100-sxm-80gb", "h200-sxm", "gb300", "l4", "a40", "rtx-pro-6000-server", "mi300x", "tpu-v6e"]

@@ -214,3 +214,25 @@ def test_policies_are_checked() -> None:
         Policy("chunky")
     with pytest.raises(InputError, match="at least 1"):
         Policy(token_budget=0)
+
+
+def test_the_longest_time_between_tokens_is_the_others_prompt_that_runs_first():
+    early = Request(0, 0.0, 10, 8)
+    late = Request(1, 2.5, 1000, 1)
+    replica = Replica(_Seconds(), Policy("prompts_first"), 1e9, lambda tokens: tokens)
+    replica.add(early)
+    replica.advance(2.5)
+    replica.add(late)
+    replica.advance(1e9)
+    assert early.tbt_s == pytest.approx(1.0 + 100.0)  # a decode step and the whole prompt of the other
+    assert late.tbt_s is None
+    assert early.tpot_s < early.tbt_s
+    assert not Slo(tbt_s=50.0).kept(early)
+    assert Slo(tbt_s=102.0).kept(early)
+
+
+class _Seconds:
+    """A step takes a second of decodes, and a tenth of a second a token of a prompt."""
+
+    def step_s(self, step):
+        return 1.0 * (step.decodes > 0) + 0.1 * step.prompts * step.new_tokens

