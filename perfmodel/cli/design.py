@@ -59,7 +59,8 @@ def design(
     trials: Annotated[str, typer.Option("--trials", metavar="N", help="Designs to try.")] = "2000",
     seed: Annotated[str, typer.Option("--seed", metavar="N", help="The same seed gives the same answer.")] = "0",
     searcher: Annotated[
-        str, typer.Option("--searcher", metavar="NAME", help="auto (optuna if it is installed), optuna, evolution, random.")
+        str,
+        typer.Option("--searcher", metavar="NAME", help="auto (optuna if it is installed), optuna, evolution, random."),
     ] = "auto",
     json: o.Json = False,
     csv: o.CsvFile = "",
@@ -120,7 +121,9 @@ def _print(report: Mapping[str, Any]) -> None:
     if report["nearest"]:
         print("  misses: " + "; ".join(report["nearest"]["misses"]))
     names = list(report["metrics"])
-    rows = [(report["metrics"][n]["name"], metric_text(n, best[n]), metric_text(n, report["model_chip"][n])) for n in names]
+    rows = [
+        (report["metrics"][n]["name"], metric_text(n, best[n]), metric_text(n, report["model_chip"][n])) for n in names
+    ]
     print_columns([("", "this chip", report["like"]), *rows], numbers=(1, 2), indent="  ")
     if report["front"]:
         print("\nNothing beats these in both" if len(report["objectives"]) == 2 else "\nNothing beats these in all")

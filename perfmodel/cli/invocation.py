@@ -11,7 +11,7 @@ from typing import Any
 
 from perfmodel import __version__
 
-OUTPUTS = ("json", "csv", "html", "xlsx", "markdown")
+OUTPUTS = ("json", "csv", "html", "xlsx", "markdown", "parquet", "dask")
 """Parameters that say where an answer goes, not what is asked: they are no part of a stored command."""
 
 MOST_FILES, MOST_NUMBERS = 40, 120

@@ -30,7 +30,9 @@ app = new_app()
 def simulate(
     model: o.Model,
     device: o.On,
-    rate: Annotated[str, typer.Option("--rate", metavar="R", help="Requests a second that arrive; several: 1,2,4.")] = "",
+    rate: Annotated[
+        str, typer.Option("--rate", metavar="R", help="Requests a second that arrive; several: 1,2,4.")
+    ] = "",
     trace: Annotated[
         str, typer.Option("--trace", metavar="FILE", help="CSV: arrival_s, input_tokens, output_tokens, cached_tokens.")
     ] = "",
@@ -80,7 +82,9 @@ def simulate(
     ] = "",
     decode: Annotated[str, typer.Option("--decode", metavar="FIELD=N,..", help="The decode pool.")] = "",
     change: o.Changes = None,
-    seed: Annotated[str, typer.Option("--seed", metavar="N,..", help="Another seed draws other requests; several: 0,1,2.")] = "0",
+    seed: Annotated[
+        str, typer.Option("--seed", metavar="N,..", help="Another seed draws other requests; several: 0,1,2.")
+    ] = "0",
     json: o.Json = False,
     csv: o.CsvFile = "",
     dask: o.Dask = "",
@@ -107,11 +111,11 @@ def simulate(
     )  # fmt: skip
     limits = [seconds(f"--{name}", text) for name, text in (("ttft", ttft), ("tpot", tpot), ("e2e", e2e), ("tbt", tbt))]
     slo = Slo(*limits) if ttft or tpot or e2e or tbt else None
-    how: dict[str, Any] = dict(
-        rate=rate, in_flight=in_flight, requests=requests, trace=trace, inputs=inputs, outputs=outputs,
-        arrival=arrival, variation=variation, shared_prefix=shared_prefix, policy=policy, chunk=chunk,
-        most_running=most_running, slo=slo, seed=seed,
-    )  # fmt: skip
+    how: dict[str, Any] = {
+        "rate": rate, "in_flight": in_flight, "requests": requests, "trace": trace, "inputs": inputs,
+        "outputs": outputs, "arrival": arrival, "variation": variation, "shared_prefix": shared_prefix, "policy": policy, "chunk": chunk,
+        "most_running": most_running, "slo": slo, "seed": seed,
+    }  # fmt: skip
     if dask or any("," in text for text in (rate, in_flight, seed)):
         question = {**words, "model hash": asked.model.spec_hash, "device hash": asked.device.spec_hash}
         with progress("simulate") as update:
@@ -155,7 +159,9 @@ def _print(report: Mapping[str, Any]) -> None:
         print("SATURATED: more arrives than this deployment serves; waiting grows as long as the run lasts.")
         print(f"It serves about {report['requests_per_s']:.3g} requests a second.\n")
     heading = ("", "mean", "p50", "p90", "p99", "closed form")
-    print_columns([heading, *(_times(report, name) for name in ("ttft", "tpot", "tbt", "e2e"))], numbers=(1, 2, 3, 4, 5))
+    print_columns(
+        [heading, *(_times(report, name) for name in ("ttft", "tpot", "tbt", "e2e"))], numbers=(1, 2, 3, 4, 5)
+    )
     print(f"\n{report['requests_per_s']:.4g} requests/s, {report['tokens_per_s']:,.0f} tokens/s, "
           f"busy {100 * report['busy_share']:.0f} % of the time, {report['preemptions']} preemptions")  # fmt: skip
     if "slo_share" in report:

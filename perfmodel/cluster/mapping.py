@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -57,15 +58,14 @@ def spread(scheduler: str) -> Generator[Mapper]:
 @contextmanager
 def _client(scheduler: str) -> Generator[Any]:
     try:
-        import dask
-        from distributed import Client
+        dask, distributed = _module("dask"), _module("distributed")
     except ImportError:
         raise InputError(f"--dask needs dask.distributed: {INSTALL}") from None
     logging.getLogger("distributed").setLevel(logging.ERROR)  # a worker that dies is no news: its tasks go to another
     settings = {"distributed.scheduler.allowed-failures": MOST_LOST, "distributed.comm.timeouts.connect": CONNECT}
     with dask.config.set(settings), _address(scheduler) as where:
         try:
-            client = Client(**where, timeout=CONNECT)
+            client = distributed.Client(**where, timeout=CONNECT)
         except (OSError, ValueError, TimeoutError) as error:
             raise InputError(f"no dask scheduler answers at '{scheduler}' ({error}); give tcp://HOST:8786") from None
         with client:
@@ -78,9 +78,8 @@ def _address(scheduler: str) -> Generator[dict[str, str]]:
     if not scheduler.isdigit():
         yield {"scheduler_file": scheduler} if Path(scheduler).is_file() else {"address": scheduler}
         return
-    from distributed import LocalCluster
-
-    with LocalCluster(n_workers=0, processes=False, protocol="tcp", dashboard_address=":0") as cluster:
+    local = _module("distributed").LocalCluster
+    with local(n_workers=0, processes=False, protocol="tcp", dashboard_address=":0") as cluster:
         # worker processes of multiprocessing would run the main script again
         address = str(cluster.scheduler_address)
         words = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny",
@@ -96,14 +95,17 @@ def _address(scheduler: str) -> Generator[dict[str, str]]:
                 worker.wait()
 
 
+def _module(name: str) -> Any:
+    """Return a module of an extra, which need not be installed where types are checked."""
+    return import_module(name)
+
+
 def _one_thread_each() -> dict[str, str]:
     paths = os.pathsep.join(path for path in sys.path if path)
     return {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", **os.environ, "PYTHONPATH": paths}
 
 
 def _over(client: Any, function: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[tuple[int, Any]]:
-    from distributed import as_completed
-
     waiting = iter(enumerate(tasks))
     run = partial(_guarded, data_state(), function)
 
@@ -116,9 +118,11 @@ def _over(client: Any, function: Callable[[Any], Any], tasks: Sequence[Any]) -> 
     try:
         client.wait_for_workers(1, timeout=WORKERS_S)
     except TimeoutError:
-        raise InputError(f"the dask scheduler has no worker after {WORKERS_S:.0f} s; start some: dask worker ADDRESS") from None
+        raise InputError(
+            f"the dask scheduler has no worker after {WORKERS_S:.0f} s; start some: dask worker ADDRESS"
+        ) from None
     room = AHEAD * max(len(client.scheduler_info()["workers"]), 1)
-    futures = as_completed([submit(*pair) for pair in islice(waiting, room)])
+    futures = _module("distributed").as_completed([submit(*pair) for pair in islice(waiting, room)])
     for future in futures:
         place = places.pop(future.key)
         problem, result = future.result()
@@ -135,8 +139,13 @@ def _guarded(state: dict[str, str], function: Callable[[Any], Any], task: Any) -
     """Return (None, result), or the exit code and text of an error that a user can mend: such errors do not pickle."""
     mine = data_state()
     if mine != state:
-        named = ", ".join(f"{name} {mine[name]} instead of {state[name]}" for name in state if mine[name] != state[name])
-        return (InputError.exit_code, f"a worker has another perfmodel than this process: {named}; install the same"), None
+        named = ", ".join(
+            f"{name} {mine[name]} instead of {state[name]}" for name in state if mine[name] != state[name]
+        )
+        return (
+            InputError.exit_code,
+            f"a worker has another perfmodel than this process: {named}; install the same",
+        ), None
     try:
         return None, function(task)
     except PerfmodelError as error:

@@ -101,4 +101,3 @@ def keep_all(
         if progress:
             progress(done, everything)
     return len(tasks) - len(missing)
-

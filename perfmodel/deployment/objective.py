@@ -15,7 +15,9 @@ HARD = (0.0, -1.0)
 """Below the target only accuracy counts, beyond it the product falls with the latency."""
 
 
-def accuracy_latency(accuracy: Number, latency_s: Number, target_s: Number, exponents: tuple[float, float] = SOFT) -> Number:
+def accuracy_latency(
+    accuracy: Number, latency_s: Number, target_s: Number, exponents: tuple[float, float] = SOFT
+) -> Number:
     """Return ``accuracy*(latency/target)^w``, with ``w = exponents[0]`` up to the target and ``exponents[1]`` beyond.
 
     Any of the numbers may be an array. Accuracy is whatever is to be large, 0 to 1 or per cent; the latency that of a

@@ -26,7 +26,9 @@ def design_html(report: Report) -> str:
     header = f"<h1>{escape(title)}</h1>\n<p class='soft'>{escape(asked)}</p>"
     if report["best"] is None:
         missed = "; ".join(report["nearest"]["misses"])
-        header += f'\n<p class="alert" role="alert">No chip keeps these limits. The nearest misses: {escape(missed)}.</p>'
+        header += (
+            f'\n<p class="alert" role="alert">No chip keeps these limits. The nearest misses: {escape(missed)}.</p>'
+        )
     view = _front(report)
     body = _best(report) + section(view)
     footer = escape(f"perfmodel {report['version']}, {report['schema']}; {report['evaluated']:,} designs")
@@ -72,12 +74,15 @@ def _plot(report: Report, first: str, second: str) -> Plot:
         xaxis=axis(named[second]["name"], type="log"), yaxis=axis(named[first]["name"], type="log"), shapes=[]
     )
     legend = (Key("circle", BLUE, "designs"), Key("diamond", ORANGE, report["like"]))
-    return Plot("front-plot", "", f"{named[first]['name']} against {named[second]['name']}", 420, data, layout, legend, True)
+    return Plot(
+        "front-plot", "", f"{named[first]['name']} against {named[second]['name']}", 420, data, layout, legend, True
+    )
 
 
 def _points(rows: Sequence[Report], first: str, second: str, colour: str, symbol: str, name: str) -> dict[str, Any]:
     return {
         "type": "scatter", "mode": "markers", "name": name, "marker": {"color": colour, "symbol": symbol, "size": 9},
         "x": [row[second] for row in rows], "y": [row[first] for row in rows],
-        "text": [escape(row["design"]) for row in rows], "hovertemplate": "%{text}<br>%{x:.4g}, %{y:.4g}<extra></extra>",
+        "text": [escape(row.get("design", name)) for row in rows],
+        "hovertemplate": "%{text}<br>%{x:.4g}, %{y:.4g}<extra></extra>",
     }  # fmt: skip

@@ -10,8 +10,8 @@ _HEAD = f"""# Published results, derived again
 
 Written by `{COMMAND}`; do not edit.
 
-A number of *ours* is computed by the formulas when the command runs, from the inputs below each title: *paper* are those
-that the source states, *ours* those that we assume.
+A number of *ours* is computed by the formulas when the command runs, from the inputs below each title: *paper* are
+those that the source states, *ours* those that we assume.
 Assumptions were made knowing the published figures; where another reading was tried, its outcome is said beside it.
 A ratio is ours over published (of a range: over its nearest end, 1 within it). It *agrees* within 1.25 times, is *near*
 within 2, and is otherwise a *miss*; what does not agree has its reason. *ours* alone: nothing was published, or nothing

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from perfmodel.errors import InputError, PlanError
+from perfmodel.numeric import Number, maximum
 from perfmodel.plan.memory import USABLE_FRACTION
 from perfmodel.plan.step_shape import StepShape
 from perfmodel.search.knobs import KNOBS, present, turned
-from perfmodel.serving.scenario import STEP_TOKENS, Answer, Setup
+from perfmodel.serving.scenario import STEP_TOKENS, Setup
 from perfmodel.serving.step import step_parts
 
 Numbers = tuple[float, float, float]
@@ -44,10 +45,14 @@ class Limits:
         every = {"ttft": self.ttft_s, "tpot": self.tpot_s, "e2e": self.e2e_s}
         return {name: limit for name, limit in every.items() if limit is not None}
 
-    def excess(self, answer: Answer) -> float:
+    def excess(self, setup: Setup, numbers: Numbers) -> Number:
         """Return the largest of the times over their limits: at most one where all are kept."""
-        found = [float(getattr(getattr(answer.phases, name), self.of)) / limit for name, limit in self.named.items()]
-        return max(found)
+        if self.of == "bound":
+            times = dict(zip(("ttft", "tpot", "e2e"), setup.bounds(*numbers), strict=True))
+        else:
+            phases = setup.answer(*numbers).phases
+            times = {name: getattr(getattr(phases, name), self.of) for name in self.named}
+        return maximum(0.0, *(times[name] / limit for name, limit in self.named.items()))
 
 
 @dataclass(frozen=True)
@@ -100,36 +105,38 @@ def _need(setup: Setup, name: str, floor: float | None, formula: str, alone: flo
     return Need(name, knob.meaning, knob.dimension, knob.value(setup), floor, formula, alone)
 
 
-def _excess(setup: Setup, factors: Mapping[str, float], numbers: Numbers, limits: Limits) -> float:
-    return limits.excess(_with_room(turned(setup, factors), numbers).answer(*numbers))
+def _excess(setup: Setup, factors: Mapping[str, Number], numbers: Numbers, limits: Limits) -> Number:
+    return limits.excess(_with_room(turned(setup, factors), numbers), numbers)
 
 
 def _with_room(setup: Setup, numbers: Numbers) -> Setup:
     """Return the setup with memory for the whole load: speed is asked for apart from capacity."""
     needed = _capacity(setup, numbers)
-    return replace(setup, memory=replace(setup.memory, capacity_bytes=max(needed, setup.memory.capacity_bytes)))
+    return replace(setup, memory=replace(setup.memory, capacity_bytes=maximum(needed, setup.memory.capacity_bytes)))
 
 
-def _least(
-    setup: Setup, name: str, numbers: Numbers, limits: Limits, factors: Mapping[str, float] | None = None, *,
-    falling: bool = False,
-) -> float | None:  # fmt: skip
-    """Return the least value of a number (``falling``: the most) that keeps the limits, others as in ``factors``."""
-    others = dict(factors or {})
+def _least(setup: Setup, name: str, numbers: Numbers, limits: Limits, *, falling: bool = False) -> float | None:
+    """Return the least value of a number (``falling``: the most) that keeps the limits, all else as it is."""
+    found = _solved(lambda factor: _excess(setup, {name: factor}, numbers, limits), 1, falling=falling)[0]
+    return None if math.isnan(found) else found * KNOBS[name].value(setup)
 
-    def kept(factor: float) -> bool:
-        return _excess(setup, {**others, name: factor}, numbers, limits) <= 1.0
 
-    best, worst = (1.0 / WIDEST, WIDEST) if falling else (WIDEST, 1.0 / WIDEST)
-    if not kept(best):
-        return None
-    if kept(worst):
-        return worst * KNOBS[name].value(setup)
-    low, high = math.log(worst), math.log(best)
-    for _ in range(34):
-        middle = 0.5 * (low + high)
-        low, high = (low, middle) if kept(math.exp(middle)) else (middle, high)
-    return math.exp(high) * KNOBS[name].value(setup)
+def _solved(excess: Callable[[Any], Number], rows: int, *, falling: bool = False) -> list[float]:
+    """Return for each row the least factor (``falling``: the most) with which it keeps the limits, NaN if none does.
+
+    ``excess`` takes a column of factors for each row, all evaluated at once; seven grids, each 16 times finer.
+    """
+    import numpy as np
+
+    sign = -1.0 if falling else 1.0
+    low, high = (np.full((rows, 1), sign * edge * math.log(WIDEST)) for edge in (-1.0, 1.0))
+    none = np.broadcast_to(np.asarray(excess(np.exp(high)), dtype=float), (rows, 1))[:, 0] > 1.0
+    for _ in range(7):
+        grid = low + (high - low) * np.linspace(0.0, 1.0, 17)[None, :]
+        kept = np.broadcast_to(np.asarray(excess(np.exp(grid)), dtype=float), grid.shape) <= 1.0
+        first = np.where(kept.any(axis=1), kept.argmax(axis=1), 16)[:, None]
+        low, high = (np.take_along_axis(grid, np.maximum(first - back, 0), axis=1) for back in (1, 0))
+    return np.where(none, np.nan, np.exp(high[:, 0])).tolist()
 
 
 def _capacity(setup: Setup, numbers: Numbers) -> float:
@@ -199,10 +206,14 @@ def trade_off(
     for name in (x, y):
         if name not in SOLVED or name not in names:
             raise InputError(f"no '{name}' to trade here (one of {', '.join(n for n in SOLVED if n in names)})")
-    points: list[tuple[float, float | None]] = []
-    for i in range(count):
-        factor = span ** (2.0 * i / (count - 1) - 1.0)
-        points.append((factor * KNOBS[x].value(setup), _least(setup, y, numbers, limits, {x: factor})))
+    import numpy as np
+
+    factors = span ** np.linspace(-1.0, 1.0, count)[:, None]
+    least = _solved(lambda factor: _excess(setup, {x: factors, y: factor}, numbers, limits), count)
+    points = [
+        (float(factor) * KNOBS[x].value(setup), None if math.isnan(one) else one * KNOBS[y].value(setup))
+        for factor, one in zip(factors[:, 0], least, strict=True)
+    ]
     return Curve(x, y, points)
 
 
@@ -215,20 +226,13 @@ def jointly(
     """
     turning = [name for name in names if name in present(setup)]
 
-    def excess(factor: float) -> float:
+    def excess(factor: Number) -> Number:
         return _excess(setup, dict.fromkeys(turning, factor), numbers, limits)
 
-    return _solved(excess)
-
-
-def _solved(excess: Callable[[float], float]) -> float:
-    if excess(WIDEST) > 1.0:
+    found = _solved(excess, 1)[0]
+    if math.isnan(found):
         raise PlanError(
-            f"even {WIDEST:g} times as much of everything leaves the limits missed {excess(WIDEST):.2f} times over: "
-            "what is left is the time to start kernels, wires and the framework's host"
+            f"even {WIDEST:g} times as much of everything leaves the limits missed {float(excess(WIDEST)):.2f} times "
+            "over: what is left is the time to start kernels, wires and the framework's host"
         )
-    low, high = -math.log(WIDEST), math.log(WIDEST)
-    for _ in range(34):
-        middle = 0.5 * (low + high)
-        low, high = (low, middle) if excess(math.exp(middle)) <= 1.0 else (middle, high)
-    return math.exp(high)
+    return found

@@ -40,7 +40,8 @@ class Simulating:
 
     def __call__(self, run: Run) -> Made:
         try:
-            report = simulate_report(self.setup, **{**self.options, self.load: run.load, "seed": run.seed})
+            chosen: dict[str, Any] = {**self.options, self.load: run.load, "seed": run.seed}
+            report = simulate_report(self.setup, **chosen)
         except PerfmodelError as error:
             return Made(b"", str(error))
         return Made(json.dumps(_row(self.load, run, report)).encode())

@@ -6,6 +6,7 @@ import io
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -141,11 +142,9 @@ def _alike(store: PartStore, parts: Sequence[Part]) -> None:
 def parquet_modules() -> tuple[Any, Any]:
     """Return pyarrow and its parquet module. Errors: :class:`InputError` with what to install."""
     try:
-        import pyarrow as arrow
-        from pyarrow import parquet
+        return import_module("pyarrow"), import_module("pyarrow.parquet")
     except ImportError:
         raise InputError(f"Parquet needs pyarrow: {INSTALL}") from None
-    return arrow, parquet
 
 
 def parquet_bytes(tables: Iterator[Table], axes: Mapping[str, Sequence[Any]]) -> bytes:

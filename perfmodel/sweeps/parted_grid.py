@@ -76,7 +76,7 @@ class GridJob:
 
     def _table(self, plan: PlanGrid, table: Any) -> Table:
         counts = len(NUMBER_AXES)
-        inner = dict(zip(NUMBER_AXES, table.T[:counts], strict=True))
+        inner: dict[str, Any] = dict(zip(NUMBER_AXES, table.T[:counts], strict=True))
         return Table(
             dict(zip(self.plan_axes, plan.plan, strict=True)), inner,
             dict(zip(plan.columns, table.T[counts:], strict=True)),
@@ -93,4 +93,3 @@ class GridJob:
 
 
 _COMPILED: dict[tuple[str, tuple[int, ...]], PlanGrid] = {}
-

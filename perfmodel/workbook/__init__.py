@@ -25,12 +25,15 @@ def live_xlsx(estimate: Estimate) -> bytes:
     """Return the live workbook of a language model's estimate.
 
     Where a formula can only be computed and not traced, the workbook of plain values
-    (:func:`perfmodel.reports.xlsx.estimate_xlsx`).
+    (:func:`perfmodel.reports.xlsx.estimate_xlsx`) with a note that says so.
     """
     from perfmodel.reports.xlsx import estimate_xlsx
     from perfmodel.workbook.book import live_workbook
+    from perfmodel.workbook.model import live_model
 
     try:
-        return live_workbook(estimate)
+        model = live_model(estimate)
     except TypeError:
-        return estimate_xlsx(estimate.report())
+        report = estimate.report()
+        return estimate_xlsx({**report, "notes": [*report["notes"], "plain values: an engine here has no formulas"]})
+    return live_workbook(estimate, model)

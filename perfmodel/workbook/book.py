@@ -35,14 +35,14 @@ _OPTIONS = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": 
 _DERIVED = ("share", "bound_over_expected", "bottleneck")
 
 
-def live_workbook(estimate: Estimate) -> bytes:
+def live_workbook(estimate: Estimate, model: LiveModel | None = None) -> bytes:
     """Return the workbook of a language model's estimate; the same estimate gives the same bytes.
 
-    Raises TypeError where a formula of an engine can only be computed, not traced.
+    Raises TypeError where a formula can only be computed, not traced (:func:`live_model`).
     """
     from xlsxwriter import Workbook
 
-    model = live_model(estimate)
+    model = model or live_model(estimate)
     plan, buffer = CellPlan(model), io.BytesIO()
     with Workbook(buffer, _OPTIONS) as book:
         book.set_properties({"created": _CREATED, "title": "perfmodel estimate, live"})

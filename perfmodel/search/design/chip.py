@@ -41,9 +41,11 @@ class Chip:
 def check_design(like: Device, names: list[str]) -> None:
     """Refuse numbers that the model chip does not have. Errors: :class:`InputError`."""
     if like.engines:
-        raise InputError(f"the engines of {like.name} have numbers of their own: perfmodel sweep --vary device.engines...")
+        raise InputError(
+            f"the engines of {like.name} have numbers of their own: perfmodel sweep --vary device.engines..."
+        )
     for name in names:
-        if name in ("cache",) and like.last_level_cache is None:
+        if name == "cache" and like.last_level_cache is None:
             raise InputError(f"{like.name} has no last-level cache to vary")
         scope = {"link": "scale_up", "network": "scale_out"}.get(name)
         if scope and like.link(scope) is None:
@@ -78,9 +80,7 @@ def _device(like: Device, values: Mapping[str, Number], dtype: str) -> Device:
     known = base_values(like, dtype)
     ratio = {name: values[name] / known[name] for name in values if name in known}
     all_peaks = ratio.get("cores", 1.0) * ratio.get("clock", 1.0)
-    matrix = ratio["peak"] if "peak" in ratio else all_peaks
-    vector = ratio["vector"] if "vector" in ratio else all_peaks
-    factor: dict[str, Any] = {"tensor": matrix, "vector": vector}
+    factor: dict[str, Any] = {"tensor": ratio.get("peak", all_peaks), "vector": ratio.get("vector", all_peaks)}
     peaks = tuple(replace(p, flops_per_s=p.flops_per_s * factor.get(p.engine, 1.0)) for p in like.peaks)
     device = replace(like, peaks=peaks)
     if "cores" in values:
@@ -101,9 +101,7 @@ def _area(like: Device, device: Device) -> Number | None:
     return old.mm2 * die_area(device).modelled_mm2 / old.modelled_mm2
 
 
-def _power(
-    like: Device, device: Device, area: Number | None, dtype: str
-) -> tuple[EnergyFacts | None, Number | None]:
+def _power(like: Device, device: Device, area: Number | None, dtype: str) -> tuple[EnergyFacts | None, Number | None]:
     facts = energy_facts(like)
     if facts is None:
         return None, None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 from perfmodel.errors import InputError
@@ -81,27 +82,21 @@ class DesignEnv:
 
 
 def gymnasium_env(designs: Designs, aim: Aim, horizon: int = 128, penalty: float = 10.0) -> Any:
-    """Return :class:`DesignEnv` as a ``gymnasium.Env`` with its spaces. Errors: :class:`InputError` without gymnasium."""
+    """Return :class:`DesignEnv` as a ``gymnasium.Env`` with spaces. Errors: :class:`InputError` without gymnasium."""
     try:
-        import gymnasium
+        gymnasium: Any = import_module("gymnasium")
     except ImportError:
         raise InputError(f"gymnasium is not installed: {INSTALL}, or use DesignEnv, which needs none") from None
 
-    class GymnasiumDesignEnv(DesignEnv, gymnasium.Env):
-        """The same with gymnasium's spaces and base class."""
+    def reset(
+        self: Any, *, seed: int | None = None, options: Mapping[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        gymnasium.Env.reset(self, seed=seed)
+        return DesignEnv.reset(self, seed=seed, options=options)
 
-        metadata = {"render_modes": []}  # noqa: RUF012 - gymnasium's own type
-
-        def __init__(self) -> None:
-            super().__init__(designs, aim, horizon, penalty)
-            box = gymnasium.spaces.Box
-            self.action_space = box(0.0, 1.0, (self.action_size,), "float32")
-            self.observation_space = box(-math.inf, math.inf, (len(self.metrics),), "float32")
-
-        def reset(
-            self, *, seed: int | None = None, options: Mapping[str, Any] | None = None
-        ) -> tuple[Any, dict[str, Any]]:
-            gymnasium.Env.reset(self, seed=seed)
-            return DesignEnv.reset(self, seed=seed, options=options)
-
-    return GymnasiumDesignEnv()
+    kind: Any = type("GymnasiumDesignEnv", (DesignEnv, gymnasium.Env), {"reset": reset, "__doc__": DesignEnv.__doc__})
+    env = kind(designs, aim, horizon, penalty)
+    box = gymnasium.spaces.Box
+    env.action_space = box(0.0, 1.0, (env.action_size,), "float32")
+    env.observation_space = box(-math.inf, math.inf, (len(env.metrics),), "float32")
+    return env

@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -87,7 +88,8 @@ def optimise(
     import numpy as np
 
     if searcher not in SEARCHERS:
-        raise InputError(f"no searcher '{searcher}'{did_you_mean(searcher, SEARCHERS)} (one of {', '.join(SEARCHERS)})")
+        hint = did_you_mean(searcher, SEARCHERS)
+        raise InputError(f"no searcher '{searcher}'{hint} (one of {', '.join(SEARCHERS)})")
     if searcher == "auto":
         searcher = "optuna" if find_spec("optuna") else "evolution"
     tried = _Tried(designs, aim, trials, progress)
@@ -132,7 +134,7 @@ class _Tried:
 
 
 def undominated(losses: Any) -> Any:
-    """Return the places of the rows that no other row is at most as high as in all columns (of equal rows the first)."""
+    """Return the places of the rows that no other is at most as high as in all columns (of equal rows the first)."""
     import numpy as np
 
     order = np.lexsort(losses.T[::-1])
@@ -145,16 +147,15 @@ def undominated(losses: Any) -> Any:
 
 
 def _random(tried: _Tried, axes: int, seed: int) -> None:
-    from scipy.stats import qmc
-
-    tried(qmc.Sobol(axes, seed=seed).random_base2(max(math.ceil(math.log2(tried.trials)), 0)))
+    sobol: Any = import_module("scipy.stats.qmc").Sobol(axes, seed=seed)
+    tried(sobol.random_base2(max(math.ceil(math.log2(tried.trials)), 0)))
 
 
 def _evolution(tried: _Tried, axes: int, seed: int) -> None:
     """Run differential evolution once for each of a few weightings of the objectives."""
     import numpy as np
-    from scipy.optimize import differential_evolution
 
+    differential_evolution: Any = import_module("scipy.optimize").differential_evolution
     weights = _weights(len(tried.aim.objectives))
     people = max(min(BATCH, tried.trials // (4 * len(weights))) // axes, 1)
     size = max(people * axes, 5)
@@ -167,7 +168,7 @@ def _evolution(tried: _Tried, axes: int, seed: int) -> None:
             return np.where(violation > 0.0, 1e3 * (1.0 + violation), scored)
 
         differential_evolution(loss, [(0.0, 1.0)] * axes, vectorized=True, updating="deferred", polish=False,
-                               popsize=people, maxiter=rounds, rng=seed + place, init="sobol", tol=0.0)  # fmt: skip
+                               popsize=people, maxiter=rounds, seed=seed + place, init="sobol", tol=0.0)  # fmt: skip
 
 
 def _weights(objectives: int) -> Any:
@@ -183,7 +184,7 @@ def _weights(objectives: int) -> Any:
 
 def _optuna(tried: _Tried, axes: int, seed: int) -> None:
     try:
-        import optuna
+        optuna: Any = import_module("optuna")
     except ImportError:
         raise InputError(f"optuna is not installed: {INSTALL}, or --searcher evolution") from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)

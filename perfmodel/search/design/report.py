@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -131,7 +132,7 @@ def _misses(found: Found, aim: Aim) -> list[str]:
 
 def metric_text(name: str, value: float | None) -> str:
     """Return a metric with its unit."""
-    if value is None or value != value:
+    if value is None or math.isnan(value):
         return ""
     dimension = METRICS[name][1]
     return format_quantity(value, dimension) if dimension else f"{value:,.4g}"

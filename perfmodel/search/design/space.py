@@ -112,11 +112,11 @@ def _axis(text: str) -> Axis:
     name = {"input": "input_tokens", "output": "output_tokens", "kv": "kv_precision"}.get(name, name.replace("-", "_"))
     if not equals or not values:
         raise InputError(f"'{text}' is not NAME=LOW:HIGH or NAME=A,B, such as bandwidth=2TB/s:8TB/s or tp=1,2,4")
-    known = {**CHIP, **LOAD, **PLAN}
+    known: dict[str, str] = {**{chip: meaning for chip, (_, meaning) in CHIP.items()}, **LOAD, **PLAN}
     if name not in known:
         raise InputError(f"no number '{name}' to vary{did_you_mean(name, known)} (one of {', '.join(known)})")
     dimension = CHIP[name][0] if name in CHIP else ""
-    meaning = CHIP[name][1] if name in CHIP else known[name]
+    meaning = known[name]
     if ":" not in values:
         parts = [part for piece in values.split(",") if (part := piece.strip())]
         words = name in ("precision", "kv_precision")

@@ -56,8 +56,8 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]
     """Yield a scheduler's file and its two worker processes."""
     file = tmp_path / "scheduler.json"
     module = [sys.executable, "-m"]
-    scheduler = start([*module, "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
-                       "--scheduler-file", str(file)])  # fmt: skip
+    scheduler = start([*module, "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0",
+                       "--no-dashboard", "--scheduler-file", str(file)])  # fmt: skip
     assert waited(file.exists)
     worker = [*module, "distributed.cli.dask_worker", "--scheduler-file", str(file), "--nthreads", "1", "--no-nanny",
               "--no-dashboard", "--local-directory", str(tmp_path)]  # fmt: skip
@@ -84,9 +84,7 @@ def kept(folder: Path) -> list[Path]:
     return sorted(folder.glob("part-*")) if folder.exists() else []
 
 
-def test_a_worker_and_a_client_are_killed(
-    cluster: tuple[str, list[subprocess.Popen[bytes]]], tmp_path: Path
-) -> None:
+def test_a_worker_and_a_client_are_killed(cluster: tuple[str, list[subprocess.Popen[bytes]]], tmp_path: Path) -> None:
     scheduler, workers = cluster
     alone, together = tmp_path / "alone.csv", tmp_path / "together.csv"
     subprocess.run(command(*SWEEP, "--csv", alone), env=environment(), check=True, capture_output=True)

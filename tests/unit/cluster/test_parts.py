@@ -35,7 +35,9 @@ def test_what_is_kept_is_not_made_again(tmp_path: Path) -> None:
     assert made == [0, 1, 2]
     again = PartStore(tmp_path / "parts", {"asked": 1}, "txt")
     seen: list[tuple[int, int | None]] = []
-    assert keep_all(again, lambda task: Made(b"late"), [0, 1, 2, 3], one_by_one, [1] * 4, lambda *n: seen.append(n)) == 3
+    assert (
+        keep_all(again, lambda task: Made(b"late"), [0, 1, 2, 3], one_by_one, [1] * 4, lambda *n: seen.append(n)) == 3
+    )
     assert seen == [(4, 4)]
     assert [again.path(i).read_text() for i in (0, 2, 3)] == ["0", "2", "late"]
     assert again.problem(1) == "cannot be"
@@ -69,8 +71,8 @@ def _job(monkeypatch: pytest.MonkeyPatch, folder: Path, asked: dict[str, Any]) -
         caught.append(job)
         raise InputError("enough")
 
-    with monkeypatch.context() as patch, pytest.raises(InputError, match="enough"):
-        patch.setattr("perfmodel.sweeps.parted.sweep_parts", catch)
+    monkeypatch.setattr("perfmodel.sweeps.parted.sweep_parts", catch)
+    with pytest.raises(InputError, match="enough"):
         sweep("llama-3.1-8b", "l40s", out=folder / "x.parquet", **asked)
     return caught[0]
 

@@ -53,3 +53,11 @@ def test_missing_numbers_are_empty(overfull_report: dict[str, Any], tmp_path: Pa
 def test_a_folder_that_is_not_there(report: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no folder"):
         write_xlsx(tmp_path / "missing" / "a.xlsx", report)
+
+
+def test_a_text_stays_one_when_the_cell_is_edited(report: dict[str, Any]) -> None:
+    assert 'quotePrefix="1"' in _parts(estimate_xlsx(report))["xl/styles.xml"]
+    report["inputs"]["model"] = "harmless"
+    plain = _parts(estimate_xlsx(report))["xl/worksheets/sheet1.xml"]
+    report["inputs"]["model"] = "@SUM(A1)"
+    assert _parts(estimate_xlsx(report))["xl/worksheets/sheet1.xml"] != plain

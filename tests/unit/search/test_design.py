@@ -62,8 +62,9 @@ def test_a_design_is_the_device_with_these_numbers() -> None:
     grown = values["cores"] / like.core_count
     power = designed(like, values, mine.dtype).power_w
     changes = {f"peaks.{p.engine}.{p.dtype}": f"*{grown!r}" for p in like.peaks if p.sparsity == "dense"}
-    device = change_device(like, changes | {"memory.main.bandwidth": f"{values['bandwidth']!r} B/s",
-                                            "chip.cores": str(round(values["cores"])), "power": f"{power} W"})  # fmt: skip
+    changes["memory.main.bandwidth"] = f"{values['bandwidth']!r} B/s"
+    changes |= {"chip.cores": str(round(values["cores"])), "power": f"{power} W"}
+    device = change_device(like, changes)
     asked = pm.estimate(mine.model, device, batch=16, input_tokens=2048, output_tokens=256)
     found = mine.evaluate(unit)
     assert found["tpot_s"][0] == pytest.approx(asked.tpot_s.expected, rel=1e-9)
@@ -181,7 +182,8 @@ def test_the_environment_in_gymnasium() -> None:
         ("h100-sxm", ["tp=1:8"], "choices, not a range"),
         ("h100-sxm", ["cache"], "NAME=LOW:HIGH"),
         ("h100-sxm", ["tp=1,2", "tp=4"], "varies twice"),
-        ("l40s", ["link=1GB/s:2GB/s"], "no scale_up link"),
+        ("jetson-orin-nano", ["link=1GB/s:2GB/s"], "no scale_up link"),
+        ("tpu-v6e", ["cache=1MB:2MB"], "no last-level cache"),
     ],
 )
 def test_ranges(like: str, texts: list[str], message: str) -> None:

@@ -83,17 +83,13 @@ def test_what_is_required_keeps_the_limits_and_a_little_less_does_not(setup: obj
     times = setup.answer(*NUMBERS).phases
     limits = Limits(getattr(times.ttft, of) * 0.9, getattr(times.tpot, of) * 0.95, of=of)
     factor = jointly(setup, NUMBERS, limits)
-    assert (
-        limits.excess(turned(setup, dict.fromkeys(("peak", "bandwidth", "link"), factor * 1.0001)).answer(*NUMBERS))
-        <= 1
-    )
-    assert (
-        limits.excess(turned(setup, dict.fromkeys(("peak", "bandwidth", "link"), factor * 0.999)).answer(*NUMBERS)) > 1
-    )
+    for more, kept in ((1.0001, True), (0.999, False)):
+        faster = turned(setup, dict.fromkeys(("peak", "bandwidth", "link"), factor * more))
+        assert (limits.excess(faster, NUMBERS) <= 1.0) == kept
     for need in needs(setup, NUMBERS, limits):
         if need.knob in ("peak", "bandwidth", "link") and need.alone is not None:
             enough = turned(setup, {need.knob: need.alone / need.has * 1.0001})
-            assert limits.excess(enough.answer(*NUMBERS)) <= 1.0
+            assert limits.excess(enough, NUMBERS) <= 1.0
             assert need.floor is None or need.floor <= need.alone * (1 + 1e-6)
 
 

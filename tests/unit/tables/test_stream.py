@@ -253,3 +253,15 @@ def test_no_cell_starts_a_formula(cell: str) -> None:
         raise AssertionError(safe)
     if safe.startswith(("+", "-")):
         float(safe)
+
+
+def test_a_reason_that_begins_with_a_name_of_the_table_is_defused(tmp_path: Path) -> None:
+    def refuse(row: Row) -> Job:
+        raise InputError(f"{row['model']} is no model")
+
+    source, target = tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_text('model,note\n=cmd|x,harmless = text\n"@a,b",-1.5\n', encoding="utf-8")
+    process(str(source), str(target), ["x", "error"], refuse, lambda key, numbers: {}, None)
+    assert target.read_text(encoding="utf-8").splitlines()[1:] == [
+        "'=cmd|x,harmless = text,,'=cmd|x is no model", '"\'@a,b",-1.5,,"\'@a,b is no model"',
+    ]  # fmt: skip
