@@ -113,8 +113,8 @@ def simulate(
     slo = Slo(*limits) if ttft or tpot or e2e or tbt else None
     how: dict[str, Any] = {
         "rate": rate, "in_flight": in_flight, "requests": requests, "trace": trace, "inputs": inputs,
-        "outputs": outputs, "arrival": arrival, "variation": variation, "shared_prefix": shared_prefix, "policy": policy, "chunk": chunk,
-        "most_running": most_running, "slo": slo, "seed": seed,
+        "outputs": outputs, "arrival": arrival, "variation": variation, "shared_prefix": shared_prefix,
+        "policy": policy, "chunk": chunk, "most_running": most_running, "slo": slo, "seed": seed,
     }  # fmt: skip
     if dask or any("," in text for text in (rate, in_flight, seed)):
         question = {**words, "model hash": asked.model.spec_hash, "device hash": asked.device.spec_hash}

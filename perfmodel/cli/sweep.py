@@ -62,7 +62,7 @@ class _Grid:
         "sweep deepseek-v3 --on h200-sxm --tp 8 --ep 1,2,4,8 --batch 32 --precision fp8 --json",
         "sweep llama-3.1-8b --on l40s --batch 1:256:x2 --input 512:16384:x2 --slo ttft=1s,tpot=30ms --html slo.html",
         "sweep llama-3.1-8b --on h100-sxm --vary device.memory.main.bandwidth=*1,*2,*4 --vary precision=bfloat16,fp8",
-        "sweep llama-3.1-8b --on l40s --batch 1:512:1 --input 128:8192:64 --dask tcp://host:8786 --parquet grid.parquet",
+        "sweep llama-3.1-8b --on l40s --batch 1:512:1 --input 128:8192:64 --dask tcp://host:8786 --parquet grid",
         "sweep resnet50 --on rtx-4090 --batch 1:256:x2 --image 160,224,288 --precision float16,int8",
     ),
 )

@@ -84,8 +84,11 @@ def _address(scheduler: str) -> Generator[dict[str, str]]:
         address = str(cluster.scheduler_address)
         words = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny",
                  "--no-dashboard", "--death-timeout", "30"]  # fmt: skip
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": _one_thread_each()}
-        workers = [subprocess.Popen(words, **quiet) for _ in range(max(int(scheduler), 1))]  # noqa: S603 - our own
+        nowhere, environment = subprocess.DEVNULL, _one_thread_each()
+        workers = [
+            subprocess.Popen(words, stdout=nowhere, stderr=nowhere, env=environment)  # noqa: S603 - our own words
+            for _ in range(max(int(scheduler), 1))
+        ]
         try:
             yield {"address": address}
         finally:

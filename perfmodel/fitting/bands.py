@@ -108,7 +108,7 @@ def _grouped(frame: Any, ratio: Any, keys: tuple[str, ...], when: Mapping[str, A
     import numpy as np
 
     part = frame.reset_index(drop=True)
-    members = part.groupby(list(keys)).indices if keys else {(): np.arange(len(part))}
+    members: dict[Any, Any] = part.groupby(list(keys)).indices if keys else {(): np.arange(len(part))}
     rules: list[Rule] = []
     for values, rows in sorted(members.items()):
         if len(rows) >= least:

@@ -48,7 +48,7 @@ class Limits:
     def excess(self, setup: Setup, numbers: Numbers) -> Number:
         """Return the largest of the times over their limits: at most one where all are kept."""
         if self.of == "bound":
-            times = dict(zip(("ttft", "tpot", "e2e"), setup.bounds(*numbers), strict=True))
+            times: dict[str, Number] = dict(zip(("ttft", "tpot", "e2e"), setup.bounds(*numbers), strict=True))
         else:
             phases = setup.answer(*numbers).phases
             times = {name: getattr(getattr(phases, name), self.of) for name in self.named}

@@ -38,7 +38,9 @@ class TimedOperator:
 
 @dataclass(frozen=True)
 class StepTime:
-    """A step's time and its operators. ``unshared_s`` is what a prompt in the same step cannot share of its expected
+    """A step's time and its operators.
+
+    ``unshared_s`` is what a prompt in the same step cannot share of its expected
     time: decode attention, and the arithmetic of the products (:func:`multiplying`).
 
     ``sequences`` of a replica are in it. With pipeline stages, ``microbatches`` pass them one behind the other:

@@ -23,7 +23,7 @@ from perfmodel.workbook.cells import (
     step_row,
     sweep_formula,
 )
-from perfmodel.workbook.model import BANDS, OPERATOR_CELLS, PhaseSheet, live_model
+from perfmodel.workbook.model import BANDS, OPERATOR_CELLS, LiveModel, PhaseSheet, live_model
 from perfmodel.workbook.numbers import REQUEST
 from perfmodel.workbook.sheets import Sheets
 
