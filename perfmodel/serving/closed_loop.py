@@ -30,13 +30,14 @@ def aggregated(
 ) -> Phases:
     """Return the steady state of one replica that mixes prefill and decode in its steps.
 
-    With n requests running in g attention groups, every group prefills one prompt in a mixed step: ``mix = prefill(g)
-    + unshared(n)``, the decodes' attention and arithmetic; only the reading of weights is shared. A prompt adds
-    ``extra = mix - decode(n)`` to a decode step, or its share of a step full of prompts where that is less. While a request lives each other one of its group is prefilled once: a share q while it
-    waits for its own first token, as they arrive in bursts, and the rest while it decodes O tokens. So ``TPOT =
-    decode(n) + (1 - q)*extra*(n/g - 1)/O`` and ``TTFT = host + a*mix + q*extra*(n/g - 1)``. Requests that find no room
-    in memory wait for one to finish: ``(N - n)/throughput``. In a pipeline the prompt delays the others only by what it
-    adds to the slowest stage.
+    With n requests running in g attention groups, every group prefills one prompt in a mixed step: ``mix =
+    prefill(g) + unshared(n)``, the decodes' attention and arithmetic; only the reading of weights is shared. A
+    prompt adds ``extra = mix - decode(n)`` to a decode step, or its share of a step full of prompts where that is
+    less. While a request lives each other one of its group is prefilled once: a share q while it waits for its own
+    first token, as they arrive in bursts, and the rest while it decodes O tokens. So ``TPOT = decode(n) + (1 -
+    q)*extra*(n/g - 1)/O`` and ``TTFT = host + a*mix + q*extra*(n/g - 1)``. Requests that find no room in memory
+    wait for one to finish: ``(N - n)/throughput``. In a pipeline the prompt delays the others only by what it adds
+    to the slowest stage.
 
     Source: Little's law; host, a and q are fitted on measured serving runs. Omits prompts cut into chunks.
     """
