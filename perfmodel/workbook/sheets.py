@@ -33,7 +33,7 @@ class Sheets:
         self.bold, self.grey = book.add_format({"bold": True}), book.add_format({"font_color": "#666666"})
         self.input = book.add_format({"bg_color": "#FFF8C5", "font_color": "#0A3069", "border": 1})
         self.number, self.percent = book.add_format({"num_format": "0.0000E+00"}), book.add_format({"num_format": "0%"})
-        self.plain = book.add_format({"num_format": "#,##0.0###"})
+        self.plain = book.add_format({"num_format": "[<1]0.000000;[<1000]#,##0.000;#,##0"})
         self.truth = book.add_format({"bold": True, "align": "right"})
         self.quoted = book.add_format({"quote_prefix": True})
         names = ("summary", "inputs", *(phase.name for phase in model.phases), "sweep", *HELPERS, *SWEEP_HELPERS)

@@ -84,6 +84,8 @@ def test_decode_is_never_faster_than_reading_the_weights(model: str, data: st.Da
     weights -= 2.0 * (sum(n for _, n in d.model.extra) + sum(t.parameters for t in d.model.towers))
     weights -= _encoder_bytes(d)
     assert tpot is not None
+    if d.machine.engines:
+        return  # they may read through memories of their own, beside the device's
     assert tpot.bound >= 0.999 * weights / d.machine.chip.memory_bandwidth_bytes_per_s
 
 

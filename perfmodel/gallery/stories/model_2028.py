@@ -53,7 +53,7 @@ def tell(rows: Rows) -> Told:
     short = [n["meaning"] for n in row["needs"] if not n["enough"]]
     able = [r["trillions"] for r in rows if r["factor"] and r["factor"] <= 1 and r["bytes"] <= r["has_bytes"]]
     today = f"serve models up to {max(able)} T parameters" if able else "serve none of these sizes within the limits"
-    lacks = f"By itself too small: {listed(short)}." if short else "No number by itself is too small."
+    lacks = f"With all else as it is, the limits ask for more {listed(short)}." if short else "Nothing is too little."
     finding = (
         f"64 GPUs of a {_DEVICE} {today} of {_BASE}'s shape. A model of {row['trillions']} T would need "
         f"{_factor(row)}, and {times(row['bytes'] / row['has_bytes'])} the memory. {lacks}"

@@ -6,10 +6,13 @@ from typing import Any
 
 from perfmodel.gallery.story import Rows, Story, Told, times, view
 from perfmodel.reports.drawing import Axis, Line, lines
-from perfmodel.reports.text import MISSING, plain, seconds
+from perfmodel.reports.text import MISSING, percent, plain, seconds
 
 _MODEL, _INPUT, _OUTPUT = "llama-3.1-8b", 1024, 256
 _SYSTEMS = (("wse-3", 1), ("h100-sxm", 8), ("b200", 8), ("h100-sxm", 1))
+_PUBLISHED = 1837.0
+"""Tokens/s of a user that a service reached (Artificial Analysis, 2024-09; docs/engines.md)."""
+
 _BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
@@ -62,9 +65,10 @@ def tell(rows: Rows) -> Told:
         (
             (f"{_MODEL} in 16 bits, decode alone, {_INPUT:,} input and {_OUTPUT} output tokens; points are batches "
             "from 1 up."),
-            ("No one measured this wafer for perfmodel: its form follows a paper's meshes, and its p90 is twice the "
-             "expected "
-            "time. A service on such wafers reports about half of this speed a user (docs/engines.md)."),
+            (f"No one measured this wafer for perfmodel: its form follows a paper's meshes, and its p90 is "
+            f"{times(wafer[1]['p90_s'] / wafer[1]['tpot_s'])} the expected time. A service on such wafers, which users "
+            f"share, makes {plain(_PUBLISHED)} tokens/s ({percent(_PUBLISHED / wafer[1]['user'])} of ours, "
+            f"docs/engines.md)."),
             "Devices alone: no hosts, no cooling.",
         ),
         [f"perfmodel estimate {_MODEL} --on wse-3 --input {_INPUT} --output {_OUTPUT} --phase decode",

@@ -82,7 +82,7 @@ def _drawn(series: Sequence[Line], x: Axis, y: Axis, marks: Sequence[Mark], widt
     across = scale_over(xs, left, width - _RIGHT_PX, x.log, x.zero)
     parts = _frame(across, up, x, y, width, height)
     for mark in marks:
-        parts += _reference(mark, across, up)
+        parts += _reference(mark, across, up, series)
     for place, one in enumerate(series):
         parts += _line(one, across, up, place, x, y)
     return parts
@@ -108,11 +108,14 @@ def _thinned(values: Sequence[float], most: int) -> list[float]:
     return list(values[:: math.ceil(len(values) / most)]) if values else []
 
 
-def _reference(mark: Mark, across: Scale, up: Scale) -> list[str]:
+def _reference(mark: Mark, across: Scale, up: Scale, series: Sequence[Line]) -> list[str]:
+    """Draw a reference line; the text of a level stands at the end where the lines are farther from it."""
     dashes = ' stroke-dasharray="5 4"'
     if mark.axis == "y":
         at = up.at(mark.value)
-        words = svg.text(across.end_px, at - 5, mark.text, "end", "dim")
+        left, right = (min(abs(up.at(one.points[end][1]) - at) for one in series) for end in (0, -1))
+        x, anchor = (across.start_px + 5, "start") if left > right else (across.end_px, "end")
+        words = svg.text(x, at - 5, mark.text, anchor, "dim")
         return [svg.line(across.start_px, at, across.end_px, at, "axis", dashes), words]
     at = across.at(mark.value)
     to_left = at > (across.start_px + across.end_px) / 2

@@ -136,3 +136,20 @@ def test_nobody_answers(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 2
     assert "no dask scheduler answers" in done.stderr.splitlines()[-1]
+
+
+def test_a_number_starts_so_many_processes(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    words = ("sweep", "resnet18", "--on", "rtx-4090", "--batch", "1,8", "--image", "64,96,128",
+             "--precision", "float16,int8")  # fmt: skip
+    for target, more in (("alone", ()), ("together", ("--dask", "2"))):
+        done = subprocess.run(
+            command(*words, "--parquet", tmp_path / target, *more), env=environment(), check=False, capture_output=True,
+            text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    alone, together = (
+        [path.read_bytes() for path in kept(tmp_path / f"{name}.parquet")] for name in ("alone", "together")
+    )
+    assert len(alone) == 6
+    assert together == alone
