@@ -18,9 +18,7 @@ app = new_app()
     epilog=examples("gallery --out reports/gallery", "gallery when-fp4-pays long-context --out pages --json"),
 )
 def gallery(
-    names: Annotated[
-        list[str] | None, typer.Argument(metavar="[PAGE]", help="Pages to build  [default: all]")
-    ] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="[PAGE]", help="Pages to build  [default: all]")] = None,
     out: Annotated[str, typer.Option("--out", metavar="FOLDER", help="Where the pages go.")] = "reports/gallery",
     json: o.Json = False,
 ) -> None:
