@@ -115,6 +115,8 @@ def test_an_encoder_takes_one_forward_pass_and_keeps_nothing(model: str, data: s
     read = weights_bytes_per_device(d.model, d.plan, d.precisions) - 2.0 * sum(n for _, n in d.model.extra)
     if not d.model.tied_embeddings:
         read -= d.model.vocabulary / d.plan.tp * d.model.hidden * 2.0
+    if d.machine.engines:
+        return  # they may read through memories of their own, beside the device's
     assert answer.phases.ttft.bound >= 0.999 * read / d.machine.chip.memory_bandwidth_bytes_per_s
 
 
