@@ -19,7 +19,7 @@ pytestmark = [
 
 
 FASTER_THAN_ITS_MEMORY = {"msc-00806"}
-"""GPT-J on Gaudi 1 would read its weights at 1.8 times the memory's bandwidth: an error of the source, as far as we see."""
+"""GPT-J on Gaudi 1 would read its weights at 1.8 times the memory's bandwidth: we take it for the source's error."""
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from perfmodel.ops import Linear
 from perfmodel.plan.memory import weights_bytes_per_device
 from perfmodel.plan.parallelism import Plan
 from perfmodel.plan.step_shape import StepShape
-from perfmodel.serving.scenario import Question, Setup, prepare
+from perfmodel.serving.scenario import Answer, Question, Setup, prepare
 from perfmodel.serving.step import Deployment
 from perfmodel.serving.timed import Time
 from perfmodel.workloads.library import list_models, load_model
@@ -44,6 +44,15 @@ def _in_order(time: Time) -> None:
     assert time.expected <= time.p90 * slack
 
 
+def _answer(setup: Setup, *numbers: float) -> Answer | None:
+    """Return the answer, or None where a device's own engines do not run all of the model's operators."""
+    try:
+        return setup.answer(*numbers)
+    except PlanError:
+        assert setup.decode.machine.engines
+        return None
+
+
 lengths = st.tuples(st.integers(1, 512), st.integers(1, 32768), st.integers(1, 2048))
 
 
@@ -57,7 +66,10 @@ def test_bound_p10_expected_p90_in_order(device: str, data: st.DataObject) -> No
     if setup is None:
         return
     batch, input_tokens, output_tokens = data.draw(lengths)
-    phases = setup.answer(batch, input_tokens, output_tokens).phases
+    answer = _answer(setup, batch, input_tokens, output_tokens)
+    if answer is None:
+        return
+    phases = answer.phases
     for time in (phases.ttft, phases.tpot, phases.e2e):
         assert time is not None
         _in_order(time)
@@ -75,8 +87,10 @@ def test_decode_is_never_faster_than_reading_the_weights(model: str, data: st.Da
     setup = _setup(model, device, data.draw(st.sampled_from([1, 2, 4, 8])), static=True)
     if setup is None or any(hasattr(g.ffn, "experts") for g in setup.decode.model.layers):
         return
-    tpot = setup.answer(data.draw(st.integers(1, 256)), data.draw(st.integers(1, 8192)), 16).phases.tpot
-    d = setup.decode
+    answer = _answer(setup, data.draw(st.integers(1, 256)), data.draw(st.integers(1, 8192)), 16)
+    if answer is None:
+        return
+    tpot, d = answer.phases.tpot, setup.decode
     weights = weights_bytes_per_device(d.model, d.plan, d.precisions)
     if not d.model.tied_embeddings:
         weights -= d.model.vocabulary / d.plan.tp * d.model.hidden * 2.0  # the input table is gathered, not read
@@ -107,7 +121,9 @@ def test_an_encoder_takes_one_forward_pass_and_keeps_nothing(model: str, data: s
     setup = _setup(model, device, tp, phase="prefill")
     if setup is None:
         return
-    answer = setup.answer(data.draw(st.integers(1, 256)), data.draw(st.integers(1, 512)), 1)
+    answer = _answer(setup, data.draw(st.integers(1, 256)), data.draw(st.integers(1, 512)), 1)
+    if answer is None:
+        return
     assert answer.phases.ttft is not None
     _in_order(answer.phases.ttft)
     assert answer.memory.kv_bytes == 0
