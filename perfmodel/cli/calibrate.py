@@ -58,9 +58,9 @@ def calibrate(
     library's coefficients for that device wherever PERFMODEL_SPECS finds it.
     """
     one_stdout(json)
+    from perfmodel.csv_input import read_rows
     from perfmodel.fitting.spot_file import default_path, is_found
     from perfmodel.fitting.spot_report import calibrate as fit
-    from perfmodel.tables.stream import read_rows
 
     report = fit(read_rows(table), device)
     if not report.classes:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from perfmodel.cli import options as o
+from perfmodel.cli.durations import seconds
 from perfmodel.cli.output import one_stdout, print_columns, print_json, write_page, write_table_csv
 from perfmodel.cli.plain import PlainCommand, examples, new_app
 from perfmodel.cli.question import changes, lengths, options
@@ -67,7 +68,8 @@ def require(
     one_stdout(json, csv)
     from perfmodel.search.require_report import asked_limits, require_report
 
-    limits = asked_limits(usecase, {"ttft": ttft, "tpot": tpot, "e2e": e2e}, of)
+    words = {"ttft": ttft, "tpot": tpot, "e2e": e2e}
+    limits = asked_limits(usecase, {name: seconds(f"--{name}", text) for name, text in words.items()}, of)
     input_tokens, output_tokens = lengths(usecase, input_tokens, output_tokens)
     asked = _asked(
         model, device, parameters, batch=batch, input_tokens=input_tokens, output_tokens=output_tokens, tp=tp, ep=ep,

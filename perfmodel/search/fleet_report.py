@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from perfmodel import __version__
 from perfmodel.arguments import positive, whole
+from perfmodel.csv_input import read_rows
 from perfmodel.devices import load_device
 from perfmodel.errors import InputError, PlanError
 from perfmodel.search.fleet import Bucket, Fleet, Kind, all_kinds, buckets_of, cheapest, offers, over_a_day
@@ -146,20 +144,10 @@ def _day(
 
 
 def _read_day(path: str) -> list[float]:
-    try:
-        with Path(path).open(encoding="utf-8-sig", newline="") as lines:
-            rows = list(csv.DictReader(lines))
-    except (OSError, UnicodeDecodeError) as error:
-        said = getattr(error, "strerror", None) or error
-        raise InputError(f"{path}: cannot be read as a table: {said}") from None
-    if not rows or "rate" not in rows[0]:
+    rows = read_rows(path, ("rate",))
+    if not rows:
         raise InputError(f"{path}: a day's load has the columns hour and rate, a row an hour")
     found = [positive(f"{path}:{line}: rate", row["rate"]) for line, row in enumerate(rows, 2)]
     if not max(found) > 0:
         raise InputError(f"{path}: no hour has a rate above 0")
     return [max(one, 1e-9) for one in found]
-
-
-def spread_out(lengths: Lengths, sigma: float) -> Lengths:
-    """Return a distribution of the same mean with another spread."""
-    return replace(lengths, median=lengths.mean * math.exp(-sigma * sigma / 2.0), sigma=sigma)

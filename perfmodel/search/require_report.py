@@ -2,44 +2,33 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from perfmodel import __version__
-from perfmodel.arguments import positive
-from perfmodel.errors import InputError, PerfmodelError, PlanError
+from perfmodel.errors import InputError, PlanError
 from perfmodel.search.knobs import KNOBS, present
 from perfmodel.search.require import LATENCIES, SOLVED, Curve, Limits, Need, jointly, needs, trade_off
 from perfmodel.search.sensitivity_report import number_text
 from perfmodel.serving.scenario import Setup
-from perfmodel.units import parse_quantity
 
 Numbers = tuple[float, float, float]
 _NONE = "no value of it alone"
 
 
-def asked_limits(usecase: str, words: Mapping[str, str], of: str = "expected") -> Limits:
-    """Return the limits that are stated, else those of the use case. Errors: :class:`InputError`."""
-    found: dict[str, float | None] = {name: _seconds(f"--{name}", text) for name, text in words.items()}
+def asked_limits(usecase: str, limits: Mapping[str, float], of: str = "expected") -> Limits:
+    """Return the limits in seconds, infinite where none is stated, else those of the use case.
+
+    Errors: :class:`InputError` for a use case or a kind of answer that there is not.
+    """
+    found = {name: limit for name, limit in limits.items() if limit < math.inf}
     if usecase:
         from perfmodel.workloads.usecases import load_usecase
 
         case = load_usecase(usecase)
-        found["ttft"] = found.get("ttft") or case.ttft_s
-        found["tpot"] = found.get("tpot") or case.tpot_s
+        found = {"ttft": case.ttft_s, "tpot": case.tpot_s, **found}
     return Limits(found.get("ttft"), found.get("tpot"), found.get("e2e"), of)
-
-
-def _seconds(option: str, text: str) -> float | None:
-    if not text:
-        return None
-    try:
-        found = positive(option, parse_quantity(text, "seconds"))
-    except PerfmodelError as error:
-        raise InputError(f"{option}: {error}") from None
-    if not found:
-        raise InputError(f"{option}: '{text}' must be more than no time at all")
-    return found
 
 
 def require_report(setup: Setup, numbers: Numbers, limits: Limits, trade: str = "bandwidth,peak") -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from heapq import heappush, heapreplace
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from perfmodel.arguments import positive, whole
+from perfmodel.csv_input import read_rows
 from perfmodel.errors import InputError, PerfmodelError
 from perfmodel.workloads.usecases import Lengths
 
@@ -142,15 +142,9 @@ def read_trace(path: str | Path) -> tuple[list[Request], list[str]]:
     ``cached_tokens`` is read where there is such a column. Errors: :class:`InputError` for a file that is not there,
     without these columns, or without one good row.
     """
-    try:
-        with Path(path).open(encoding="utf-8-sig", newline="") as lines:
-            rows = list(csv.DictReader(lines))
-    except (OSError, UnicodeDecodeError) as error:
-        said = getattr(error, "strerror", None) or error
-        raise InputError(f"{path}: cannot be read as a table: {said}") from None
-    missing = [name for name in COLUMNS if not rows or name not in rows[0]]
-    if missing:
-        raise InputError(f"{path}: a trace has the columns {', '.join(COLUMNS)}; missing: {', '.join(missing)}")
+    rows = read_rows(path, COLUMNS)
+    if not rows:
+        raise InputError(f"{path}: a trace has a row a request, with the columns {', '.join(COLUMNS)}")
     found: list[Request] = []
     problems: list[str] = []
     for line, row in enumerate(rows, 2):

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import itertools
 import math
 import sys
-import zlib
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from perfmodel.csv_input import Row, checked_header, opened_table, reading
 from perfmodel.errors import InputError, PerfmodelError
 from perfmodel.files import defused, whole_text
 
-Row = dict[str, str]
 Progress = Callable[[int, "int | None"], None]
 CHUNK_ROWS = 50_000
 FEWEST_FOR_ARRAYS = 5
@@ -82,10 +79,10 @@ def process(
     A row that fails gets its reason in ``error``. The target appears only when all is written.
     """
     summary = Summary()
-    with _reader(source) as stream:
+    with opened_table(source) as stream:
         reader = csv.DictReader(stream)
-        with _reading(source):
-            names = _checked_header(reader.fieldnames, source)
+        with reading(source):
+            names = checked_header(reader.fieldnames, source)
         carried = _carried(names, outputs)
         with nullcontext(sys.stdout) if target == "-" else whole_text(target) as out:
             writer = csv.writer(out, lineterminator="\n")
@@ -96,24 +93,6 @@ def process(
                 if progress:
                     progress(summary.rows, None)
     return summary
-
-
-def read_rows(source: str) -> list[Row]:
-    """Return all rows of a CSV file (``.gz`` too; ``-`` is standard input); errors as for :func:`process`."""
-    with _reader(source) as stream:
-        reader = csv.DictReader(stream)
-        with _reading(source):
-            _checked_header(reader.fieldnames, source)
-            return [{name: text or "" for name, text in row.items() if name} for row in reader]
-
-
-def _checked_header(names: Sequence[str] | None, source: str) -> list[str]:
-    if not names:
-        raise InputError(f"{source} is empty: the first row must name the columns")
-    doubled = [n for n, count in Counter(names).items() if count > 1]
-    if doubled:
-        raise InputError(f"{source} has the column '{doubled[0]}' twice")
-    return list(names)
 
 
 def _carried(names: Sequence[str], outputs: Sequence[str]) -> dict[str, str]:
@@ -130,7 +109,7 @@ def _carried(names: Sequence[str], outputs: Sequence[str]) -> dict[str, str]:
 
 def _chunks(reader: Iterator[Row], source: str) -> Iterator[list[Row]]:
     while True:
-        with _reading(source):
+        with reading(source):
             chunk = list(itertools.islice(reader, CHUNK_ROWS))
         if not chunk:
             return
@@ -220,29 +199,3 @@ def _number_text(value: Any) -> str:
     if isinstance(value, (bool,)) or type(value).__name__ in ("bool_", "bool"):
         return "True" if value else "False"
     return f"{float(value):.7g}" if math.isfinite(float(value)) else ""
-
-
-@contextmanager
-def _reader(source: str) -> Iterator[IO[str]]:
-    if source == "-":
-        yield sys.stdin
-        return
-    path = Path(source)
-    if not path.is_file():
-        raise InputError(f"no file '{source}'" + (" (it is a folder)" if path.is_dir() else ""))
-    with (
-        gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-        if path.suffix == ".gz"
-        else path.open(encoding="utf-8-sig", newline="")
-    ) as opened:
-        yield opened
-
-
-@contextmanager
-def _reading(source: str) -> Iterator[None]:
-    try:
-        yield
-    except (UnicodeDecodeError, csv.Error, gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise InputError(f"{source} is not a UTF-8 CSV file: {error}") from None
-    except OSError as error:
-        raise InputError(f"cannot read '{source}': {error.strerror or error}") from error

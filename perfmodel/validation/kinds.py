@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from perfmodel.csv_input import read_header
 from perfmodel.errors import InputError, did_you_mean
 from perfmodel.specs.locate import spec_roots
 
@@ -74,7 +73,7 @@ def guess_kind(path: Path) -> str:
         if not files:
             raise InputError(f"{path} has no .csv or .csv.gz file")
         return "kernels"
-    names = set(header_of(path))
+    names = set(read_header(path))
     for kind, chosen in KINDS.items():
         if any(marks <= names for marks in chosen.marks):
             return kind
@@ -82,15 +81,6 @@ def guess_kind(path: Path) -> str:
         f"{path}: no kind has these columns ({', '.join(sorted(names)[:6])}): kernels have op and latency_us, "
         f"serving measured_ttft_ms or measured_tpot_ms; or name the kind ({', '.join(KINDS)})"
     )
-
-
-def header_of(path: Path) -> Sequence[str]:
-    """Return the names of a table's columns. Errors: :class:`InputError` if it cannot be read."""
-    try:
-        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8-sig", newline="") as lines:
-            return next(csv.reader(lines), [])
-    except (OSError, UnicodeDecodeError, csv.Error, EOFError) as error:
-        raise InputError(f"{path} cannot be read as CSV: {error}") from None
 
 
 def carried_table(kind: str) -> Path:

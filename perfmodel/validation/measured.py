@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from perfmodel.csv_input import Row, read_header, read_rows
 from perfmodel.errors import InputError
 from perfmodel.tables.kernels import run_kernels
 from perfmodel.tables.scenarios import run_scenarios
@@ -31,23 +32,25 @@ def read_kernels(path: Path) -> tuple[list[dict[str, Any]], dict[str, int]]:
 def _read(path: Path, metrics: dict[str, str], run: Any) -> tuple[list[dict[str, Any]], dict[str, int]]:
     if path.is_dir():
         return _read_folder(path, metrics, run)
+    if not {*metrics, *metrics.values()} & set(read_header(path)):
+        wanted = " or ".join(metrics.values())
+        raise InputError(f"{path} has no measured column: {wanted} (or {', '.join(metrics)}) is compared")
+    rows, reasons = answered_rows(path, run)
+    found = [_compared(row, ours, theirs) for row in rows for ours, theirs in metrics.items() if row.get(theirs)]
+    return found, reasons
+
+
+def answered_rows(path: Path, run: Any) -> tuple[list[Row], dict[str, int]]:
+    """Return the rows of a table with the answers beside what was measured, and the reasons of those without.
+
+    ``run`` writes a table with answers, such as :func:`run_scenarios`.
+    """
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "answers.csv"
         run(str(path), str(target))
-        with target.open(encoding="utf-8", newline="") as lines:
-            reader = csv.DictReader(lines)
-            if not set(metrics.values()) & set(reader.fieldnames or ()):
-                wanted = " or ".join(metrics.values())
-                raise InputError(f"{path} has no measured column: {wanted} (or {', '.join(metrics)}) is compared")
-            rows = list(reader)
-    reasons: dict[str, int] = {}
-    found: list[dict[str, Any]] = []
-    for row in rows:
-        if row.get("error"):
-            reasons[row["error"].split(";")[0]] = reasons.get(row["error"].split(";")[0], 0) + 1
-            continue
-        found += [_compared(row, ours, theirs) for ours, theirs in metrics.items() if row.get(theirs)]
-    return found, reasons
+        rows = read_rows(target)
+    reasons = Counter(row["error"].split(";")[0] for row in rows if row["error"])
+    return [row for row in rows if not row["error"]], dict(reasons)
 
 
 def _read_folder(folder: Path, metrics: dict[str, str], run: Any) -> tuple[list[dict[str, Any]], dict[str, int]]:

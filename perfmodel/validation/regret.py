@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
 import statistics
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from perfmodel.csv_input import read_header
 from perfmodel.errors import InputError
 from perfmodel.fitting.common import HELD_OUT_SHARE
 from perfmodel.tables.scenarios import run_scenarios
+from perfmodel.validation.measured import answered_rows
 
 LIMITS_MS = (10.0, 20.0, 30.0, 50.0, 100.0)
 GROUP = ("model", "device", "precision", "input_tokens", "output_tokens")
@@ -85,36 +84,18 @@ def _picked(runs: Sequence[Run], limit: float, rival: bool) -> Run:
 
 def read_runs(path: Path) -> tuple[dict[tuple[str, ...], list[Run]], dict[str, int]]:
     """Return the measured runs of a table of scenarios by group, and why some rows have no prediction."""
-    with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "answers.csv"
-        run_scenarios(str(path), str(target))
-        with _opened(path) as lines:
-            measured = list(csv.DictReader(lines))
-        with target.open(encoding="utf-8", newline="") as lines:
-            answers = list(csv.DictReader(lines))
-    missing = [name for name in _NEEDED if not measured or name not in measured[0]]
+    missing = [name for name in _NEEDED if name not in read_header(path)]
     if missing:
         raise InputError(f"{path} has no column {', '.join(missing)}; regret needs {', '.join(_NEEDED)}")
+    rows, reasons = answered_rows(path, run_scenarios)
     runs: dict[tuple[str, ...], list[Run]] = {}
-    reasons: dict[str, int] = {}
-    for row, answer in zip(measured, answers, strict=True):
-        if answer.get("error"):
-            reason = answer["error"].split(";")[0]
-            reasons[reason] = reasons.get(reason, 0) + 1
-        elif row["measured_ttft_ms"] and row["measured_tpot_ms"]:
-            runs.setdefault(tuple(row[name] for name in GROUP), []).append(_run(row, answer))
+    for row in rows:
+        if row["measured_ttft_ms"] and row["measured_tpot_ms"]:
+            runs.setdefault(tuple(row[name] for name in GROUP), []).append(_run(row))
     return runs, reasons
 
 
-def _opened(path: Path) -> Any:
-    return (
-        gzip.open(path, "rt", encoding="utf-8", newline="")
-        if path.suffix == ".gz"
-        else path.open(encoding="utf-8", newline="")
-    )
-
-
-def _run(row: Mapping[str, str], answer: Mapping[str, str]) -> Run:
+def _run(row: Mapping[str, str]) -> Run:
     batch, outputs, gpus = float(row["batch"]), float(row["output_tokens"]), _gpus(row)
 
     def rate(ttft: str, tpot: str) -> float:
@@ -124,7 +105,7 @@ def _run(row: Mapping[str, str], answer: Mapping[str, str]) -> Run:
     rival = (float(theirs[1]), rate(theirs[0], theirs[1])) if theirs[0] and theirs[1] else (None, None)
     return Run(
         float(row["measured_tpot_ms"]), rate(row["measured_ttft_ms"], row["measured_tpot_ms"]),
-        float(answer["tpot_ms"]), rate(answer["ttft_ms"], answer["tpot_ms"]), *rival,
+        float(row["tpot_ms"]), rate(row["ttft_ms"], row["tpot_ms"]), *rival,
     )  # fmt: skip
 
 

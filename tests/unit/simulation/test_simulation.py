@@ -205,7 +205,7 @@ def test_a_trace_with_a_bad_row(tmp_path: Path) -> None:
     path.write_text("time,input_tokens\n1,2\n")
     with pytest.raises(InputError, match="arrival_s, output_tokens"):
         read_trace(path)
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="no file"):
         read_trace(tmp_path / "none.csv")
 
 
