@@ -7,11 +7,13 @@ from typing import Annotated, Any
 import typer
 
 from perfmodel.cli import options as o
+from perfmodel.cli.grouped import grouped
+from perfmodel.cli.groups import Arithmetic, Load, NetworkWords, Split, ask, ask_network
 from perfmodel.cli.kinds import is_network
 from perfmodel.cli.network_explain import COUNTS, explain_count, explain_latency, image_changes
 from perfmodel.cli.output import print_columns, print_json
 from perfmodel.cli.plain import PlannedCommand, examples, new_app
-from perfmodel.cli.question import changes, options
+from perfmodel.cli.question import changes
 from perfmodel.errors import InputError, did_you_mean
 
 app = new_app()
@@ -35,6 +37,7 @@ def _metrics(incomplete: str) -> list[str]:
         "explain parameters vit_base_patch16_224 --symbols width,depth --latex",
     ),
 )
+@grouped
 def explain(
     context: typer.Context,
     metric: Annotated[
@@ -56,33 +59,12 @@ def explain(
             "its family: image, depths, width, ...",
         ),
     ] = "",
-    batch: o.Batch = "1",
-    input_tokens: o.Input = "1024",
-    output_tokens: o.Output = "256",
-    tp: o.Tp = "1",
-    ep: o.Ep = "1",
-    moe_tp: o.MoeTp = "",
-    attention_dp: o.AttentionDp = "1",
-    pp: o.Pp = "1",
-    cp: o.Cp = "1",
-    microbatches: o.Microbatches = "",
-    sequence_parallel: o.SequenceParallel = False,
-    redundant_experts: o.RedundantExperts = "",
-    draft_tokens: o.DraftTokens = "",
-    acceptance: o.Acceptance = "",
-    cp_mode: o.CpMode = "ring",
-    overlap: o.Overlap = "none",
-    precision: o.Precision = "",
-    moe_precision: o.MoePrecision = "",
-    kv: o.Kv = "",
+    *,
+    load: Load,
+    split: Split,
+    arithmetic: Arithmetic,
     static: o.Static = False,
-    engine: o.Engine = "",
-    routing: o.RoutingName = "uniform",
-    image: o.Image = "",
-    fusion: o.Fusion = "",
-    layers: o.Layers = "",
-    sparsity: o.Sparsity = "",
-    change: o.Changes = None,
+    words: NetworkWords,
     expected: Annotated[
         bool, typer.Option("--expected", help="Also show the whole calibrated form, which is long.")
     ] = False,
@@ -98,29 +80,16 @@ def explain(
     network = is_network(context, model)
     _check(metric, model, device, network=network)
     if metric in COUNTS:
-        fields = changes(change) | image_changes(model, image)
-        explain_count(metric, model, names, fields, precision, latex=latex, json=json)
+        fields = changes(arithmetic.change) | image_changes(model, words.image)
+        explain_count(metric, model, names, fields, arithmetic.precision, latex=latex, json=json)
         return
     if network:
-        from perfmodel.cli.network import ask
-
-        found = ask(model, device, batch=batch, image=image, precision=precision, layers=layers, fusion=fusion,
-                    sparsity=sparsity, engine=engine, change=change)  # fmt: skip
+        found = ask_network(model, device, load, split, arithmetic, words)
         explain_latency(found, names, expected=expected, latex=latex, json=json)
         return
-    chosen = options(
-        precision=precision, moe_precision=moe_precision, kv=kv, static=static, engine=engine, routing=routing
-    )
-    from perfmodel.api import estimate
     from perfmodel.explain import explain as derive
 
-    asked = estimate(
-        model, device, batch=batch, input_tokens=input_tokens, output_tokens=output_tokens, tp=tp, ep=ep,
-        moe_tp=moe_tp or None, attention_dp=attention_dp, pp=pp, cp=cp, microbatches=microbatches or 0,
-        sequence_parallel=sequence_parallel, redundant_experts=redundant_experts or 0,
-        draft_tokens=draft_tokens or 0, acceptance=acceptance or 0.8, cp_mode=cp_mode,
-        overlap=overlap, changes=changes(change), **chosen,
-    )  # fmt: skip
+    asked = ask(model, device, load, split, arithmetic, static=static)
     names = names or tuple(_DEFAULT_SYMBOLS.split(","))
     found = derive(asked.setup, metric, names, asked.batch, asked.input_tokens, asked.output_tokens)
     inputs = {"model": asked.model.name, "device": asked.device.name, "batch": asked.batch,

@@ -7,10 +7,11 @@ from typing import Any
 import typer
 
 from perfmodel.cli import options as o
+from perfmodel.cli.grouped import grouped
+from perfmodel.cli.groups import Arithmetic, Load, NetworkWords, Split, ask, ask_network
 from perfmodel.cli.kinds import is_network
 from perfmodel.cli.output import one_stdout, print_columns, print_json, write_table_csv
 from perfmodel.cli.plain import PlannedCommand, examples, new_app
-from perfmodel.cli.question import options
 from perfmodel.errors import InputError
 
 app = new_app()
@@ -26,36 +27,17 @@ SCHEMA = "perfmodel/ops/1"
         "ops resnet50 --on rtx-4090 --batch 32 --precision int8 --fusion none",
     ),
 )
+@grouped
 def ops(
     context: typer.Context,
     model: o.Model,
     device: o.On,
+    *,
     phase: o.StepPhase = "decode",
-    batch: o.Batch = "1",
-    input_tokens: o.Input = "1024",
-    output_tokens: o.Output = "256",
-    tp: o.Tp = "1",
-    ep: o.Ep = "1",
-    moe_tp: o.MoeTp = "",
-    attention_dp: o.AttentionDp = "1",
-    pp: o.Pp = "1",
-    cp: o.Cp = "1",
-    microbatches: o.Microbatches = "",
-    sequence_parallel: o.SequenceParallel = False,
-    redundant_experts: o.RedundantExperts = "",
-    draft_tokens: o.DraftTokens = "",
-    acceptance: o.Acceptance = "",
-    cp_mode: o.CpMode = "ring",
-    overlap: o.Overlap = "none",
-    precision: o.Precision = "",
-    moe_precision: o.MoePrecision = "",
-    kv: o.Kv = "",
-    engine: o.Engine = "",
-    routing: o.RoutingName = "uniform",
-    image: o.Image = "",
-    fusion: o.Fusion = "",
-    layers: o.Layers = "",
-    sparsity: o.Sparsity = "",
+    load: Load,
+    split: Split,
+    arithmetic: Arithmetic,
+    words: NetworkWords,
     json: o.Json = False,
     csv: o.CsvFile = "",
 ) -> None:
@@ -66,32 +48,12 @@ def ops(
     """
     one_stdout(json, csv)
     if is_network(context, model):
-        from perfmodel.cli.network import ask
-
-        found = ask(model, device, batch=batch, image=image, precision=precision, layers=layers, fusion=fusion,
-                    sparsity=sparsity, engine=engine)  # fmt: skip
+        found = ask_network(model, device, load, split, arithmetic, words)
         _show(found.report(), json, csv)
         return
     if phase not in ("prefill", "decode"):
         raise InputError(f"ops shows one step: --phase is prefill or decode, not '{phase}'")
-    chosen = options(
-        precision=precision,
-        moe_precision=moe_precision,
-        kv=kv,
-        phase=phase,
-        static=True,
-        engine=engine,
-        routing=routing,
-    )
-    from perfmodel.api import estimate
-
-    answer = estimate(
-        model, device, batch=batch, input_tokens=input_tokens, output_tokens=output_tokens, tp=tp, ep=ep,
-        moe_tp=moe_tp or None, attention_dp=attention_dp, pp=pp, cp=cp, microbatches=microbatches or 0,
-        sequence_parallel=sequence_parallel, redundant_experts=redundant_experts or 0,
-        draft_tokens=draft_tokens or 0, acceptance=acceptance or 0.8, cp_mode=cp_mode,
-        overlap=overlap, **chosen,
-    )  # fmt: skip
+    answer = ask(model, device, load, split, arithmetic, phase=phase, static=True)
     _show(answer.report(), json, csv)
 
 

@@ -52,11 +52,12 @@ def pools(mode: str, words: Mapping[str, str]) -> dict[str, Any]:
     return {"mode": "disagg", "prefill_pool": _pool("prefill", stated), "decode_pool": _pool("decode", stated)}
 
 
-def refuse_plan_beside_pools(chosen: Mapping[str, Any], plan: Mapping[str, str]) -> None:
+def refuse_plan_beside_pools(chosen: Mapping[str, Any], split: Any) -> None:
     """Refuse a way to split that no pool has: with pools, each has its own."""
     if "prefill_pool" not in chosen:
         return
-    for name, text in plan.items():
+    for name in ("tp", "ep", "moe_tp", "attention_dp", "pp", "cp"):
+        text = getattr(split, name, "")
         if text not in ("", "1"):
             word = name.replace("_", "-")
             raise InputError(f"--{word} says how one deployment is split, and each pool has a split of its own: "

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from perfmodel.cli import options as o
-from perfmodel.cli.durations import seconds
+from perfmodel.cli.grouped import grouped
+from perfmodel.cli.groups import Arithmetic, Load, Split, TimeLimits, ask
 from perfmodel.cli.output import one_stdout, print_columns, print_json, write_page, write_table_csv
 from perfmodel.cli.plain import PlainCommand, examples, new_app
-from perfmodel.cli.question import changes, lengths, options
 
 app = new_app()
 
@@ -25,12 +25,12 @@ app = new_app()
         "require llama-3.1-8b --on l40s --usecase chat --trade bandwidth,peak --html region.html",
     ),
 )
+@grouped
 def require(
     model: o.Model,
     device: o.On,
-    ttft: Annotated[str, typer.Option("--ttft", metavar="TIME", help="Limit on the time to the first token: 1s.")] = "",
-    tpot: Annotated[str, typer.Option("--tpot", metavar="TIME", help="Limit on the time a further token: 30ms.")] = "",
-    e2e: Annotated[str, typer.Option("--e2e", metavar="TIME", help="Limit on the time of a whole request.")] = "",
+    *,
+    limits: TimeLimits,
     of: Annotated[
         str, typer.Option("--of", metavar="WHAT", help="What must keep them: expected, p90 or bound.")
     ] = "expected",
@@ -40,21 +40,10 @@ def require(
     trade: Annotated[
         str, typer.Option("--trade", metavar="X,Y", help="Trade two numbers: peak, bandwidth, capacity, link, network.")
     ] = "bandwidth,peak",
-    batch: o.Batch = "1",
-    input_tokens: o.Input = "",
-    output_tokens: o.Output = "",
-    usecase: o.UseCaseName = "",
-    tp: o.Tp = "1",
-    ep: o.Ep = "1",
-    attention_dp: o.AttentionDp = "1",
-    dp: o.Dp = "1",
-    pp: o.Pp = "1",
-    cp: o.Cp = "1",
-    precision: o.Precision = "",
-    kv: o.Kv = "",
+    load: Load,
+    split: Split,
+    arithmetic: Arithmetic,
     static: o.Static = False,
-    engine: o.Engine = "",
-    change: o.Changes = None,
     json: o.Json = False,
     csv: o.CsvFile = "",
     html: o.HtmlFile = "",
@@ -68,16 +57,16 @@ def require(
     one_stdout(json, csv)
     from perfmodel.search.require_report import asked_limits, require_report
 
-    words = {"ttft": ttft, "tpot": tpot, "e2e": e2e}
-    limits = asked_limits(usecase, {name: seconds(f"--{name}", text) for name, text in words.items()}, of)
-    input_tokens, output_tokens = lengths(usecase, input_tokens, output_tokens)
-    asked = _asked(
-        model, device, parameters, batch=batch, input_tokens=input_tokens, output_tokens=output_tokens, tp=tp, ep=ep,
-        attention_dp=attention_dp, dp=dp, pp=pp, cp=cp, changes=changes(change),
-        **options(precision=precision, kv=kv, static=static, engine=engine),
-    )  # fmt: skip
+    workload: Any = model
+    if parameters:
+        from perfmodel.workloads.library import load_model
+        from perfmodel.workloads.scaled import scaled_model
+
+        workload = scaled_model(load_model(model), parameters)
+    asked = ask(workload, device, load, split, arithmetic, static=static)
     numbers = float(asked.batch), float(asked.input_tokens), float(asked.output_tokens)
-    report = require_report(asked.setup, numbers, limits, trade)
+    kept = asked_limits(load.usecase, limits.seconds(), of)
+    report = require_report(asked.setup, numbers, kept, trade)
     if csv:
         write_table_csv(csv, report["needs"])
     if html:
@@ -88,17 +77,6 @@ def require(
         print_json(report)
     elif csv != "-":
         _print(report)
-
-
-def _asked(model: str, device: str, parameters: str, **question: Any) -> Any:
-    from perfmodel.api import estimate
-    from perfmodel.workloads.library import load_model
-
-    if not parameters:
-        return estimate(model, device, **question)
-    from perfmodel.workloads.scaled import scaled_model
-
-    return estimate(scaled_model(load_model(model), parameters), device, **question)
 
 
 def _print(report: Mapping[str, Any]) -> None:

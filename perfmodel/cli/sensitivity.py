@@ -8,9 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from perfmodel.cli import options as o
+from perfmodel.cli.grouped import grouped
+from perfmodel.cli.groups import Arithmetic, Load, Phases, Split, ask
 from perfmodel.cli.output import one_stdout, print_columns, print_json, write_page, write_table_csv
 from perfmodel.cli.plain import PlainCommand, examples, new_app
-from perfmodel.cli.question import changes, lengths, options
 
 app = new_app()
 Metric = Annotated[
@@ -31,27 +32,17 @@ Metric = Annotated[
         "sensitivity llama-3.1-8b --on l40s --batch 16 --html tornado.html",
     ),
 )
+@grouped
 def sensitivity(
     model: o.Model,
     device: o.On,
+    *,
     metric: Metric = "ttft,tpot",
-    batch: o.Batch = "1",
-    input_tokens: o.Input = "",
-    output_tokens: o.Output = "",
-    usecase: o.UseCaseName = "",
-    tp: o.Tp = "1",
-    ep: o.Ep = "1",
-    attention_dp: o.AttentionDp = "1",
-    dp: o.Dp = "1",
-    pp: o.Pp = "1",
-    cp: o.Cp = "1",
-    precision: o.Precision = "",
-    kv: o.Kv = "",
-    phase: o.Phase = "serve",
-    static: o.Static = False,
-    engine: o.Engine = "",
+    load: Load,
+    split: Split,
+    arithmetic: Arithmetic,
+    phases: Phases,
     bound: Annotated[bool, typer.Option("--bound", help="Of the bounds rather than the expected times.")] = False,
-    change: o.Changes = None,
     json: o.Json = False,
     csv: o.CsvFile = "",
     html: o.HtmlFile = "",
@@ -63,15 +54,9 @@ def sensitivity(
     the bottleneck of each step switches.
     """
     one_stdout(json, csv)
-    from perfmodel.api import estimate
     from perfmodel.search.sensitivity_report import sensitivity_report
 
-    input_tokens, output_tokens = lengths(usecase, input_tokens, output_tokens)
-    asked = estimate(
-        model, device, batch=batch, input_tokens=input_tokens, output_tokens=output_tokens, tp=tp, ep=ep,
-        attention_dp=attention_dp, dp=dp, pp=pp, cp=cp, changes=changes(change),
-        **options(precision=precision, kv=kv, phase=phase, static=static, engine=engine),
-    )  # fmt: skip
+    asked = ask(model, device, load, split, arithmetic, phases)
     numbers = float(asked.batch), float(asked.input_tokens), float(asked.output_tokens)
     metrics = [name.strip() for name in metric.split(",") if name.strip()]
     report = sensitivity_report(asked.setup, numbers, metrics, "bound" if bound else "expected")

@@ -13,6 +13,8 @@ import typer
 from perfmodel import __version__
 from perfmodel.arguments import parse_axis
 from perfmodel.cli import options as o
+from perfmodel.cli.grouped import grouped
+from perfmodel.cli.groups import Arithmetic, NetworkKernels, Phases
 from perfmodel.cli.kinds import is_network
 from perfmodel.cli.network import layer_precisions
 from perfmodel.cli.output import (
@@ -27,7 +29,7 @@ from perfmodel.cli.output import (
 )
 from perfmodel.cli.plain import WatchedCommand, examples, new_app
 from perfmodel.cli.progress import progress
-from perfmodel.cli.question import changes, options
+from perfmodel.cli.question import changes
 from perfmodel.errors import InputError
 
 app = new_app()
@@ -66,6 +68,7 @@ class _Grid:
         "sweep resnet50 --on rtx-4090 --batch 1:256:x2 --image 160,224,288 --precision float16,int8",
     ),
 )
+@grouped
 def sweep(
     context: typer.Context,
     model: o.Model,
@@ -78,23 +81,16 @@ def sweep(
     attention_dp: o.AttentionDps = "1",
     dp: o.Dps = "1",
     image: o.Images = "",
+    *,
     vary: Annotated[
         list[str] | None,
         typer.Option(
             "--vary", metavar="FIELD=VALUE,..", help="A further axis: any field (pp, precision, device.power)."
         ),
     ] = None,
-    change: o.Changes = None,
-    precision: o.Precision = "",
-    moe_precision: o.MoePrecision = "",
-    kv: o.Kv = "",
-    phase: o.Phase = "serve",
-    static: o.Static = False,
-    engine: o.Engine = "",
-    routing: o.RoutingName = "uniform",
-    fusion: o.Fusion = "",
-    layers: o.Layers = "",
-    sparsity: o.Sparsity = "",
+    arithmetic: Arithmetic,
+    phases: Phases,
+    network: NetworkKernels,
     slo: Annotated[
         str, typer.Option("--slo", metavar="METRIC=TIME,..", help="Limits: iso-lines, such as ttft=500ms,tpot=30ms.")
     ] = "",
@@ -113,29 +109,27 @@ def sweep(
     one_stdout(json, csv)
     files = _Files(csv, _folder(parquet), html, dask)
     if is_network(context, model):
-        words = {"batch": batch, "image": image, "dp": dp, "precision": precision}
-        common = {"engine": engine, "fusion": fusion, "sparsity": sparsity or "dense",
-                  "layers": tuple(layer_precisions(layers)), "changes": changes(change)}  # fmt: skip
+        words = {"batch": batch, "image": image, "dp": dp, "precision": arithmetic.precision}
+        common = {"engine": arithmetic.engine, "fusion": network.fusion, "sparsity": network.sparsity or "dense",
+                  "layers": tuple(layer_precisions(network.layers)),
+                  "changes": changes(arithmetic.change)}  # fmt: skip
         grid = _of_network(model, device, words, further_axes(vary, network=True), common)
     else:
         words = {"batch": batch, "input_tokens": input_tokens, "output_tokens": output_tokens, "tp": tp, "ep": ep,
                  "attention_dp": attention_dp, "dp": dp}  # fmt: skip
-        chosen = options(precision=precision, moe_precision=moe_precision, kv=kv, phase=phase, static=static,
-                         engine=engine, routing=routing)  # fmt: skip
-        grid = _of_language_model(model, device, words, further_axes(vary), chosen, changes(change))
+        chosen = arithmetic.arguments() | phases.arguments()
+        grid = _of_language_model(model, device, words, further_axes(vary), chosen)
     _answer(grid, _limits(slo, grid.metrics), json, files)
 
 
 def _of_language_model(
-    model: str, device: str, words: Mapping[str, str], further: dict[str, list[Any]], chosen: dict[str, Any],
-    changed: Mapping[str, str],
-) -> _Grid:  # fmt: skip
+    model: str, device: str, words: Mapping[str, str], further: dict[str, list[Any]], chosen: dict[str, Any]
+) -> _Grid:
     from perfmodel.sweeps import sweep as run
 
-    del chosen["mode"]  # pools have no axes
     axes = {name: parse_axis(_option(name), text) for name, text in words.items()}
     points = prod(map(len, (*axes.values(), *further.values())))
-    asked = partial(run, model, device, **axes, vary=further, changes=changed, **chosen)
+    asked = partial(run, model, device, **axes, vary=further, **chosen)
     return _Grid(points, tuple(further), chosen, asked, ("ttft", "tpot", "e2e"))
 
 

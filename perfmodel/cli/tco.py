@@ -8,9 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from perfmodel.cli import options as o
+from perfmodel.cli.grouped import grouped
+from perfmodel.cli.groups import Arithmetic, Load, Split, ask
 from perfmodel.cli.output import one_stdout, print_columns, print_json
 from perfmodel.cli.plain import PlainCommand, examples, new_app
-from perfmodel.cli.question import changes, lengths, options
 
 app = new_app()
 
@@ -26,21 +27,13 @@ def _number(option: str, help_text: str) -> Any:
         "tco llama-3.1-8b --on l40s --batch 32 --purchase 8000 --use 0.3 --usd-per-kwh 0.25 --gco2-per-kwh 50",
     ),
 )
+@grouped
 def tco(
     model: o.Model,
     device: o.On,
-    batch: o.Batch = "1",
-    input_tokens: o.Input = "",
-    output_tokens: o.Output = "",
-    usecase: o.UseCaseName = "",
-    tp: o.Tp = "1",
-    ep: o.Ep = "1",
-    attention_dp: o.AttentionDp = "1",
-    dp: o.Dp = "1",
-    pp: o.Pp = "1",
-    precision: o.Precision = "",
-    engine: o.Engine = "",
-    change: o.Changes = None,
+    load: Load,
+    split: Split,
+    arithmetic: Arithmetic,
     purchase: Annotated[str, _number("--purchase", "USD that a device costs  [default: as its file says]")] = "",
     host: Annotated[str, _number("--host", "USD of its share of server, network and rack  [default: half of it]")] = "",
     years: Annotated[str, _number("--years", "Years over which both are written off.")] = "4",
@@ -59,14 +52,9 @@ def tco(
     The defaults are figures of the trade, not of your contract.
     """
     one_stdout(json)
-    from perfmodel.api import estimate
     from perfmodel.serving.ownership import ownership_report
 
-    input_tokens, output_tokens = lengths(usecase, input_tokens, output_tokens)
-    asked = estimate(
-        model, device, batch=batch, input_tokens=input_tokens, output_tokens=output_tokens, tp=tp, ep=ep,
-        attention_dp=attention_dp, dp=dp, pp=pp, changes=changes(change), **options(precision=precision, engine=engine),
-    )  # fmt: skip
+    asked = ask(model, device, load, split, arithmetic)
     terms = {"years": years, "use": use, "usd_per_kwh": usd_per_kwh, "pue": pue, "host_w": host_w,
              "usd_per_device_year": upkeep, "gco2_per_kwh": gco2_per_kwh, "embodied_kg": embodied_kg}  # fmt: skip
     report = ownership_report(asked.setup, asked.device, asked.answer, purchase, host, terms)
