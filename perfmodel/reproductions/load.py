@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from perfmodel.errors import SpecError
 from perfmodel.reproductions.rules import REPRODUCTION_RULE, Value
-from perfmodel.specs.locate import find_spec, list_specs
+from perfmodel.specs.library import SpecLibrary
 from perfmodel.specs.provenance import Source, sources_of
 from perfmodel.specs.schema import read_spec
 from perfmodel.specs.yaml_strict import parse_yaml, read_text
@@ -71,24 +70,15 @@ class Reproduction:
 
 def list_reproductions() -> tuple[str, ...]:
     """Return the names of all reproductions, sorted."""
-    return list_specs(KIND, "reproduction")
+    return _LIBRARY.names()
 
 
 def load_reproduction(name_or_path: str | Path) -> Reproduction:
-    """Return a reproduction by name, alias or path.
-
-    Raises :class:`UnknownNameError` with the nearest names, or :class:`SpecError` with all faults of the file.
-    """
-    path = find_spec(KIND, str(name_or_path), "reproduction")
-    try:
-        return _load(path, path.stat().st_mtime_ns)
-    except OSError as error:
-        raise SpecError(f"cannot be read: {error.strerror}", str(path)) from None
+    """Return a reproduction by name, alias or path; errors as for :meth:`SpecLibrary.load`."""
+    return _LIBRARY.load(name_or_path)
 
 
-@lru_cache(maxsize=256)
-def _load(path: Path, stamp: int) -> Reproduction:
-    del stamp  # a file that has changed is read anew
+def _load(path: Path) -> Reproduction:
     values, cited = read_spec(REPRODUCTION_RULE, parse_yaml(read_text(path), str(path)), str(path), SCHEMA)
     if values["name"] != path.stem:
         raise SpecError(f"name is '{values['name']}', but the file is {path.name}", str(path))
@@ -104,6 +94,9 @@ def _load(path: Path, stamp: int) -> Reproduction:
         values["name"], values["title"], values["conditions"], tuple(inputs), values["parts"], values.get("let", {}),
         results, tuple(values.get("assumptions", ())), tuple(sources.values()), str(path),
     )  # fmt: skip
+
+
+_LIBRARY = SpecLibrary(KIND, "reproduction", _load)
 
 
 def _given(values: Mapping[str, Any], block: str) -> list[tuple[str, Value]]:
