@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
 
 from perfmodel.cli import options as o
+from perfmodel.cli.grouped import grouped
+from perfmodel.cli.groups import Load, TimeLimits
 from perfmodel.cli.output import note, one_stdout, print_columns, print_json, write_page, write_table_csv
 from perfmodel.cli.plain import PlainCommand, examples, new_app
 from perfmodel.cli.progress import progress
@@ -26,6 +29,7 @@ MOST_SHOWN = 12
         "design qwen3-30b-a3b --like h200-sxm --vary link=100GB/s:2TB/s --vary tp=1,2,4,8 --batch 128 --make 2000USD",
     ),
 )
+@grouped
 def design(
     model: o.Model,
     like: Annotated[
@@ -40,19 +44,15 @@ def design(
             " batch, input, output; tp, pp, ep, dp, precision ... (again for each).",
         ),
     ],
+    *,
     objective: Annotated[
         str, typer.Option("--objective", metavar="METRIC,..", help="What is to be best, the first first; see the JSON.")
     ] = "usd_per_million_tokens",
     area: Annotated[str, typer.Option("--area", metavar="AREA", help="Most die area: 800mm2.")] = "",
     power: Annotated[str, typer.Option("--power", metavar="WATTS", help="Most power of the board: 700W.")] = "",
     make: Annotated[str, typer.Option("--make", metavar="USD", help="Most that dies and memory may cost.")] = "",
-    ttft: Annotated[str, typer.Option("--ttft", metavar="TIME", help="Limit on the time to the first token: 1s.")] = "",
-    tpot: Annotated[str, typer.Option("--tpot", metavar="TIME", help="Limit on the time a further token: 30ms.")] = "",
-    e2e: Annotated[str, typer.Option("--e2e", metavar="TIME", help="Limit on the time of a whole request.")] = "",
-    batch: o.Batch = "1",
-    input_tokens: o.Input = "",
-    output_tokens: o.Output = "",
-    usecase: o.UseCaseName = "",
+    limits: TimeLimits,
+    load: Load,
     tp: o.Tp = "1",
     precision: o.Precision = "",
     engine: o.Engine = "",
@@ -73,16 +73,14 @@ def design(
     objectives, a single one the area. Where no chip keeps the limits: exit code 3 and the nearest.
     """
     one_stdout(json, csv)
-    from perfmodel.cli.question import lengths
     from perfmodel.search.design.report import design_report
 
-    input_tokens, output_tokens = lengths(usecase, input_tokens, output_tokens)
     with progress("design") as update:
         report = design_report(
-            model, like, vary, batch=batch, input_tokens=input_tokens, output_tokens=output_tokens, tp=tp,
+            model, like, vary, **load.arguments(), tp=tp,
             precision=precision, engine=engine, trials=trials, seed=seed, searcher=searcher, progress=update,
             objectives=[name.strip() for name in objective.split(",") if name.strip()],
-            limits=_limits(area, power, make, {"ttft": ttft, "tpot": tpot, "e2e": e2e}),
+            limits=_limits(area, power, make, limits),
         )  # fmt: skip
     if csv:
         write_table_csv(csv, report["front"])
@@ -98,11 +96,10 @@ def design(
         raise typer.Exit(3)
 
 
-def _limits(area: str, power: str, make: str, times: Mapping[str, str]) -> dict[str, float]:
-    from perfmodel.cli.durations import seconds
+def _limits(area: str, power: str, make: str, times: TimeLimits) -> dict[str, float]:
     from perfmodel.units import parse_quantity
 
-    found = {f"{name}_s": seconds(f"--{name}", text) for name, text in times.items() if text}
+    found = {f"{name}_s": limit for name, limit in times.seconds().items() if limit < math.inf}
     if area:
         found["area_mm2"] = parse_quantity(area, "square_metres") * 1e6
     if power:
