@@ -27,21 +27,30 @@ nitpicky = False
 
 def _generated(_: Any) -> None:
     from make_command_pages import write_pages
+    from make_tables import errors_page
 
     write_pages(HERE / "_generated")
+    (HERE / "_generated" / "errors.md").write_text(errors_page(), encoding="utf-8")
 
 
 def _with_contents(_: Any, name: str, source: list[str]) -> None:
-    """Give the index its table of contents here, where those who read the file itself need not see it."""
+    """Give the index its table of contents here, where those who read the file itself need not see it.
+
+    The page of reproductions is derived again, so that the site shows the numbers of this version.
+    """
+    if name == "reproductions":
+        from make_tables import reproductions_page
+
+        source[0] = reproductions_page()
     if name == "index":
         pages = sorted(
             path.stem for path in HERE.glob("*.*") if path.suffix in (".md", ".ipynb") and path.stem != "index"
         )
-        listed = "\n".join([*pages, "_generated/index", "_generated/python"])
+        listed = "\n".join([*pages, "_generated/errors", "_generated/index", "_generated/python"])
         source[0] += f"\n```{{toctree}}\n:hidden:\n\n{listed}\n```\n"
 
 
 def setup(app: Any) -> None:
-    """Write the command pages before the sources are read."""
+    """Write the generated pages before the sources are read."""
     app.connect("builder-inited", _generated)
     app.connect("source-read", _with_contents)

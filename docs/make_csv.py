@@ -80,7 +80,8 @@ MEANINGS = {
     "tp": "tensor parallelism", "pp": "pipeline stages", "cp": "context parallelism", "ep": "expert parallelism",
     "attention_dp": "groups of attention", "moe_tp": "tensor parallelism of experts", "dp": "whole replicas",
     "request": "number of the request", "arrival_s": "when it arrived",
-    "preemptions": "how often it lost its memory and began again", "op": "operator", "timing": "how it was timed",
+    "preemptions": "how often it lost its memory and began again",
+    "found_tokens": "tokens of the input that a prefix cache had", "op": "operator", "timing": "how it was timed",
     "m": "rows of a matrix product", "n": "its columns", "k": "its inner length",
 }  # fmt: skip
 _UNITS = {

@@ -124,7 +124,7 @@ def _work(e: NetworkEstimate) -> dict[str, Any]:
         "flops_per_sample": float(e.network.flops),
         "bytes_per_sample": moved / samples,
         "arithmetic_intensity_flops_per_byte": flops / moved if moved else None,
-        "mfu": utilisation(busiest.step, float(chip.peak_flops_per_s(dtype)), bandwidth)[0],
+        "mfu": utilisation(busiest.step, float(chip.peak_flops_per_s(dtype)))[0],
         "mbu": _traffic_bytes(busiest, float(chip.on_chip_bytes)) / (float(busiest.step.time.expected) * bandwidth),
     }
 
@@ -183,14 +183,19 @@ def _sparse(e: NetworkEstimate) -> dict[str, Any]:
 
 def notes(e: NetworkEstimate) -> list[str]:
     """Return what a reader should know: what is not counted, what does not fit."""
+    found = fixed_notes(e)
+    if not e.fits:
+        found.append(f"does not fit: {-float(e.memory.free_bytes) / 1e9:.1f} GB too much on each device")
+    return found
+
+
+def fixed_notes(e: NetworkEstimate) -> list[str]:
+    """Return the notes that do not depend on the batch."""
     found = [note for note in e.device.notes if note.startswith(WHAT_IF)]
     found += _precisions(e)
     for stage in e.network.stages:
         found += _of(stage.network)
-    found += [note for note in e.network.notes if note not in found]
-    if not e.fits:
-        found.append(f"does not fit: {-float(e.memory.free_bytes) / 1e9:.1f} GB too much on each device")
-    return found
+    return found + [note for note in e.network.notes if note not in found]
 
 
 def _precisions(e: NetworkEstimate) -> list[str]:

@@ -52,11 +52,13 @@ _BY_PACKAGE: dict[str, str] = {
     "sympy": "perfmodel.readings.symbolic",
 }
 _loaded: dict[type, Arithmetic] = {float: _FLOAT, int: _FLOAT, bool: _FLOAT}
+_pairs: dict[tuple[type, type], Arithmetic] = {}
 
 
 def register_arithmetic(number_type: type, arithmetic: Arithmetic) -> None:
     """Teach the generic functions a further kind of number."""
     _loaded[number_type] = arithmetic
+    _pairs.clear()
 
 
 def _arithmetic(*values: Number) -> Arithmetic:
@@ -66,6 +68,20 @@ def _arithmetic(*values: Number) -> Arithmetic:
         # a traced node or an expression absorbs arrays and floats; an array absorbs floats
         if other.rank > found.rank:
             found = other
+    return found
+
+
+def _of_one(a: Number) -> Arithmetic:
+    """Return the arithmetic of a number."""
+    return _loaded.get(type(a)) or _discover(type(a))
+
+
+def _of_two(a: Number, b: Number) -> Arithmetic:
+    """Return the arithmetic of two numbers, looked up once for each pair of types."""
+    kinds = type(a), type(b)
+    found = _pairs.get(kinds)
+    if found is None:
+        found = _pairs[kinds] = _arithmetic(a, b)
     return found
 
 
@@ -88,7 +104,7 @@ def maximum(a: Number, b: Number, *more: Number) -> Number:
     """Return the largest argument, element by element."""
     if type(a) is float and type(b) is float and not more:
         return a if a >= b else b
-    result = _arithmetic(a, b).maximum(a, b)
+    result = _of_two(a, b).maximum(a, b)
     return maximum(result, *more) if more else result
 
 
@@ -96,7 +112,7 @@ def minimum(a: Number, b: Number, *more: Number) -> Number:
     """Return the smallest argument, element by element."""
     if type(a) is float and type(b) is float and not more:
         return a if a <= b else b
-    result = _arithmetic(a, b).minimum(a, b)
+    result = _of_two(a, b).minimum(a, b)
     return minimum(result, *more) if more else result
 
 
@@ -112,27 +128,27 @@ def both(a: Number, b: Number) -> Number:
 
 def ceil(a: Number) -> Number:
     """Round up to a whole number."""
-    return _arithmetic(a).unary("ceil", a)
+    return _of_one(a).unary("ceil", a)
 
 
 def floor(a: Number) -> Number:
     """Round down to a whole number."""
-    return _arithmetic(a).unary("floor", a)
+    return _of_one(a).unary("floor", a)
 
 
 def sqrt(a: Number) -> Number:
     """Square root."""
-    return _arithmetic(a).unary("sqrt", a)
+    return _of_one(a).unary("sqrt", a)
 
 
 def exp(a: Number) -> Number:
     """Exponential."""
-    return _arithmetic(a).unary("exp", a)
+    return _of_one(a).unary("exp", a)
 
 
 def log(a: Number) -> Number:
     """Natural logarithm."""
-    return _arithmetic(a).unary("log", a)
+    return _of_one(a).unary("log", a)
 
 
 def log2(a: Number) -> Number:

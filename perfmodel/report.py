@@ -10,9 +10,11 @@ from perfmodel.plan.words import PLAN_FIELDS
 from perfmodel.serving.rows import communication, utilisation
 from perfmodel.serving.scenario import STEP_TOKENS
 from perfmodel.serving.timed import Time
+from perfmodel.workloads.caches import cache_rows
 
 if TYPE_CHECKING:
     from perfmodel.api import Estimate
+    from perfmodel.plan.memory import MemoryModel
 
 SCHEMA = "perfmodel/estimate/1"
 
@@ -91,9 +93,16 @@ def _memory(e: Estimate) -> dict[str, Any]:
         "overhead_bytes": float(m.overhead_bytes),
         "free_bytes": float(m.free_bytes),
         "largest_batch": float(e.answer.most_running) * e.setup.replicas,
-        "longest_context_tokens": float(sizes.longest_context(groups, step_tokens)),
+        "longest_context_tokens": _longest_context(sizes, groups, step_tokens),
         "by_context": [_at_length(e, tokens) for tokens in _LENGTHS],
     }
+
+
+def _longest_context(sizes: MemoryModel, groups: float, step_tokens: float) -> float | None:
+    """Return the longest context, None of a model that has no limit: no cache grows, and none is stated."""
+    found = float(sizes.longest_context(groups, step_tokens))
+    grows = any(tuple(cache_rows(group)) for group in sizes.model.layers)
+    return found if grows or found or sizes.model.maximum_tokens else None
 
 
 _LENGTHS = (1024, 4096, 16384, 65536, 262144, 1048576)
@@ -112,12 +121,11 @@ def _utilisation(e: Estimate) -> dict[str, float | None]:
     chip, precisions = e.setup.decode.machine.chip, e.setup.decode.precisions
     peak = float(chip.peak_flops_per_s(precisions.linear.compute))
     found: dict[str, float | None] = {"mfu": None, "mbu": None, "prefill_mfu": None}
-    bandwidth = float(chip.memory_bandwidth_bytes_per_s)
     if step := e.answer.phases.prefill:
-        found["prefill_mfu"] = found["mfu"] = utilisation(step, peak, bandwidth)[0]
-        found["mbu"] = utilisation(step, peak, bandwidth)[1]
+        found["mfu"], found["mbu"] = utilisation(step, peak)
+        found["prefill_mfu"] = found["mfu"]
     if step := e.answer.phases.decode:
-        found["mfu"], found["mbu"] = utilisation(step, peak, bandwidth)
+        found["mfu"], found["mbu"] = utilisation(step, peak)
     return found
 
 

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from perfmodel.cli.output import print_json
+from perfmodel.cli.workers import each
 from perfmodel.errors import PerfmodelError, ValidationFailed
 
 SCHEMA = "perfmodel/check/1"
-Load = Callable[[str], Any]
-Check = Callable[[Any], Iterable[Any]]
+Find = Callable[[str], list[dict[str, str]]]
 
 
 def check_all(
     what: str,
     names: Sequence[str],
-    load: Load,
-    check: Check,
+    find: Find,
     json: bool,
     strict: bool = False,
     counts: Mapping[str, int] | None = None,
 ) -> None:
     """Check specs and print the findings; :class:`ValidationFailed` if one is an error, or if strict a warning.
 
-    ``counts`` are further figures of all specs together, such as how many numbers were looked up.
+    ``find`` is a function of a module, for it may run in other processes; ``counts`` are further figures of all specs
+    together, such as how many numbers were looked up.
     """
-    rows = [row for name in names for row in _findings(name, load, check)]
+    rows = [row for found in each(find, names, f"{what}s") for row in found]
     errors = sum(row["level"] == "error" for row in rows)
     if json:
         head = {"schema": SCHEMA, "checked": len(names), "errors": errors, "warnings": len(rows) - errors}
@@ -42,9 +42,10 @@ def check_all(
         raise ValidationFailed(f"{len(rows)} warnings in {len(names)} {what} files, and --strict allows none")
 
 
-def _findings(name: str, load: Load, check: Check) -> Iterator[dict[str, str]]:
+def findings(name: str, load: Callable[[str], Any], check: Callable[[Any], Iterable[Any]]) -> list[dict[str, str]]:
+    """Return what is found of one spec, a row each; a spec that cannot be read is a finding too."""
     try:
-        for found in check(load(name)):
-            yield {"name": name, "level": found.level, "field": found.field, "message": found.message}
+        return [{"name": name, "level": one.level, "field": one.field, "message": one.message}
+                for one in check(load(name))]  # fmt: skip
     except PerfmodelError as error:
-        yield {"name": name, "level": "error", "field": "", "message": str(error)}
+        return [{"name": name, "level": "error", "field": "", "message": str(error)}]

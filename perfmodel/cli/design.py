@@ -82,16 +82,7 @@ def design(
             objectives=[name.strip() for name in objective.split(",") if name.strip()],
             limits=_limits(area, power, make, limits),
         )  # fmt: skip
-    if csv:
-        write_table_csv(csv, report["front"])
-    if html:
-        from perfmodel.reports.design import design_html
-
-        write_page(html, design_html(report), report)
-    if json:
-        print_json(report)
-    elif csv != "-":
-        _print(report)
+    give(report, report["front"], lambda: _print(report), json=json, csv=csv, html=html, page="design")
     if report["best"] is None:
         raise typer.Exit(3)
 

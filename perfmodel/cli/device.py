@@ -168,10 +168,17 @@ def check(
 ) -> None:
     """Look for what is well formed and yet likely wrong; exit code 5 if there is an error."""
     from perfmodel.cli.check import check_all
-    from perfmodel.devices import check_device, list_devices
+    from perfmodel.devices import list_devices
 
     names = devices or list_devices()
-    check_all("device", names, _with_engines, check_device, json, strict, _verified(names))
+    check_all("device", names, _findings, json, strict, _verified(names))
+
+
+def _findings(name: str) -> list[dict[str, str]]:
+    from perfmodel.cli.check import findings
+    from perfmodel.devices import check_device
+
+    return findings(name, _with_engines, check_device)
 
 
 def _with_engines(name: str) -> Device:

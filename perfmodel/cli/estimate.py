@@ -55,7 +55,7 @@ def estimate(
     one_stdout(json, csv)
     if is_network(context, model):
         found = ask_network(model, device, load, split, arithmetic, network, prices)
-        show(found.report(), json, csv, html, xlsx)
+        show(found.report(), json, csv, html, xlsx, live=found)
         return
     refuse_plan_beside_pools(pools.arguments(), split)
     answer = ask(model, device, load, split, arithmetic, phases, prices, pools)

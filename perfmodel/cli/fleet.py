@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from perfmodel.cli import options as o
-from perfmodel.cli.output import note, one_stdout, print_columns, print_json, short, write_table_csv
+from perfmodel.cli.output import note, one_stdout, print_columns, print_json, short, write_page, write_table_csv
 from perfmodel.cli.plain import PlainCommand, examples, new_app
 
 app = new_app()
@@ -19,7 +19,7 @@ app = new_app()
     epilog=examples(
         "fleet llama-3.1-8b --on l4,a10g,a100-sxm-80gb,h100-sxm --rate 20 --usecase chat --tpot 120ms --engine vllm",
         "fleet llama-3.1-8b --on l4=16,h100-sxm=4 --rate 40 --input 500 --output 200 --spread 1 --tpot 100ms --spare 1",
-        "fleet llama-3.1-70b --on h100-sxm,mi300x --rate 10 --usecase chat --day usual",
+        "fleet llama-3.1-70b --on h100-sxm,mi300x --rate 10 --usecase chat --day usual --html fleet.html",
     ),
 )
 def fleet(
@@ -58,6 +58,7 @@ def fleet(
     price_kind: o.PriceKind = "cloud_hour",
     json: o.Json = False,
     csv: o.CsvFile = "",
+    html: o.HtmlFile = "",
 ) -> None:
     """Find the cheapest mix of devices for requests of many sizes.
 
@@ -75,12 +76,7 @@ def fleet(
         ttft_s=seconds("--ttft", ttft), tpot_s=seconds("--tpot", tpot), sure=sure, engine=engine, precision=precision,
         price_kind=price_kind, spare=spare, day=day,
     )  # fmt: skip
-    if csv:
-        write_table_csv(csv, report["fleet"])
-    if json:
-        print_json(report)
-    elif csv != "-":
-        _print(report)
+    give(report, report["fleet"], lambda: _print(report), json=json, csv=csv, html=html, page="fleet")
 
 
 def _print(report: Mapping[str, Any]) -> None:

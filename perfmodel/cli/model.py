@@ -375,14 +375,16 @@ def check(
     Counts are compared with the published ones; networks without any are only checked by name.
     """
     from perfmodel.cli.check import check_all
+
+    check_all("model", _named(models, _kinds(kind)), _findings, json)
+
+
+def _findings(name: str) -> list[dict[str, str]]:
+    from perfmodel.cli.check import findings
     from perfmodel.workloads.library import load_model, model_files
 
     files = model_files()
-
-    def load(name: str) -> Any:
-        return load_model(files[name]) if name in files else _load_any(name)
-
-    check_all("model", _named(models, _kinds(kind)), load, _check_any, json)
+    return findings(name, lambda name: load_model(files[name]) if name in files else _load_any(name), _check_any)
 
 
 def _named(models: list[str] | None, kinds: tuple[str, ...]) -> list[str]:

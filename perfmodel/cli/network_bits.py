@@ -58,12 +58,7 @@ def bits(
         "roles": rows, "after": {**totals_of(rows), **totals(after, samples)},
         "before": {**plain, **totals(before, samples)}, "notes": _notes(after),
     }  # fmt: skip
-    if csv:
-        write_table_csv(csv, rows)
-    if json:
-        print_json(answer)
-    elif csv != "-":
-        _print(answer)
+    give(answer, rows, lambda: _print(answer), json=json, csv=csv)
 
 
 def _notes(setup: Any) -> list[str]:

@@ -47,17 +47,12 @@ def blocks(
     samples = whole("--batch", batch)
     timed = timed_network(setup, samples)
     rows = block_table(setup, samples, timed)
-    if csv:
-        write_table_csv(csv, [_flat(row) for row in rows])
     answer = {
         "schema": SCHEMA, "version": __version__, "inputs": w.inputs(setup, samples),
         **totals(setup, samples), "intensity": network_intensity(setup, samples, timed), "blocks": rows,
         "kernels": kernel_intensities(setup, samples, timed),
     }  # fmt: skip
-    if json:
-        print_json(answer)
-    elif csv != "-":
-        _print(answer)
+    give(answer, [_flat(row) for row in rows], lambda: _print(answer), json=json, csv=csv)
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:

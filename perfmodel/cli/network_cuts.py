@@ -72,12 +72,7 @@ def cuts(
         {"transfer": transfer_precision, "input_size": input_size, "link_energy": link_energy, "no_reply": no_reply},
     )  # fmt: skip
     answer = _answer(found)
-    if csv:
-        write_table_csv(csv, [_flat(row) for row in answer["cuts"]])
-    if json:
-        print_json(answer)
-    elif csv != "-":
-        _print(answer)
+    give(answer, [_flat(row) for row in answer["cuts"]], lambda: _print(answer), json=json, csv=csv)
 
 
 def _split(

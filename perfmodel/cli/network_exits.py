@@ -74,12 +74,7 @@ def exits(
     shares = _shares(network, share, added)
     plan = ExitPlan(setup, shares, parse_quantity(decision, "seconds") if decision else 0.0, not eager)
     answer = _answer(plan, whole("--batch", batch))
-    if csv:
-        write_table_csv(csv, [_flat(row) for row in answer["exits"]])
-    if json:
-        print_json(answer)
-    elif csv != "-":
-        _print(answer)
+    give(answer, [_flat(row) for row in answer["exits"]], lambda: _print(answer), json=json, csv=csv)
 
 
 def _assigned(text: str) -> dict[str, float]:

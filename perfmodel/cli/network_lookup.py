@@ -76,14 +76,10 @@ def lookup(
     weights = inf if network is None else _weights(network, machine, question)
     with progress("lookup") as update:
         rows = list(lookup_table(places, choices, machine, question, whole("--batch", batch), update, weights))
-    if csv:
-        write_table_csv(csv, rows)
-    if json:
-        asked = {"space": space, "device": machine.name, "batch": whole("--batch", batch), "precision": precision,
-                 "fusion": fusion, "engine": engine}  # fmt: skip
-        print_json({"schema": SCHEMA, "version": __version__, "inputs": asked, "rows": rows})
-    elif csv != "-":
-        _print(rows)
+    asked = {"space": space, "device": machine.name, "batch": whole("--batch", batch), "precision": precision,
+             "fusion": fusion, "engine": engine}  # fmt: skip
+    answer = {"schema": SCHEMA, "version": __version__, "inputs": asked, "rows": rows}
+    give(answer, rows, lambda: _print(rows), json=json, csv=csv)
 
 
 def _machine(name: str, change: list[str] | None) -> tuple[Device, list[str]]:

@@ -41,16 +41,16 @@ def map_(
         {"layer": layer, "engine": engine, "expected_s": seconds}
         for layer, engine, seconds in zip(found.layers, found.engines, found.seconds, strict=True)
     ]
-    if csv:
-        write_table_csv(csv, rows)
-    if json:
-        totals = {k: v for k, v in asdict(found).items() if k not in ("layers", "engines", "seconds")}
-        print_json({"schema": SCHEMA, "version": __version__, **totals, "layers": rows})
-    elif csv != "-":
-        cells = [(row["layer"], row["engine"], f"{row['expected_s'] * 1e6:,.2f}") for row in rows]
-        print_columns([("layer", "engine", "expected us"), *cells], numbers=(2,))
-        print(f"\nlatency {found.latency_s * 1e6:,.1f} us, of which exchange {found.exchange_s * 1e6:,.1f} us")
-        print(f"a sample every {found.period_s * 1e6:,.1f} us with every engine at work on another one")
-        for name, seconds in found.alone_s.items():
-            alone = "cannot run every layer" if seconds is None else f"{seconds * 1e6:,.1f} us alone"
-            print(f"{name}: {found.busy_s[name] * 1e6:,.1f} us of work; {alone}")
+    totals = {k: v for k, v in asdict(found).items() if k not in ("layers", "engines", "seconds")}
+    answer = {"schema": SCHEMA, "version": __version__, **totals, "layers": rows}
+    give(answer, rows, lambda: _print(found, rows), json=json, csv=csv)
+
+
+def _print(found: EngineMap, rows: Sequence[Mapping[str, Any]]) -> None:
+    cells = [(row["layer"], row["engine"], f"{row['expected_s'] * 1e6:,.2f}") for row in rows]
+    print_columns([("layer", "engine", "expected us"), *cells], numbers=(2,))
+    print(f"\nlatency {found.latency_s * 1e6:,.1f} us, of which exchange {found.exchange_s * 1e6:,.1f} us")
+    print(f"a sample every {found.period_s * 1e6:,.1f} us with every engine at work on another one")
+    for name, seconds in found.alone_s.items():
+        alone = "cannot run every layer" if seconds is None else f"{seconds * 1e6:,.1f} us alone"
+        print(f"{name}: {found.busy_s[name] * 1e6:,.1f} us of work; {alone}")

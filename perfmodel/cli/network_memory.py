@@ -64,12 +64,7 @@ def memory(
     )  # fmt: skip
     answer = _answer(found, schedule, precision or "float16", fusion, capacity)
     answer["notes"] = _widened(precision or "float16", layers, capacity, peaks.get("peaks", frozenset()))
-    if csv:
-        write_table_csv(csv, answer["steps"])
-    if json:
-        print_json(answer)
-    elif csv != "-":
-        _print(answer)
+    give(answer, answer["steps"], lambda: _print(answer), json=json, csv=csv)
 
 
 def _check_layers(nodes: Sequence[Any], layers: str) -> None:

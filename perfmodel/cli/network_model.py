@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.cli.output import note, print_columns, print_json
-from perfmodel.cli.progress import progress
+from perfmodel.cli.workers import each
 from perfmodel.errors import InputError, PerfmodelError
 
 if TYPE_CHECKING:
@@ -16,22 +16,29 @@ if TYPE_CHECKING:
 
 def network_rows(counts: bool) -> list[dict[str, Any]]:
     """Return a row for each network: what is published of it, or with ``counts`` what is computed, built one by one."""
-    from perfmodel.workloads.networks.library import built
-    from perfmodel.workloads.networks.summary import all_variants, counts_of, variant_row
+    from perfmodel.workloads.networks.summary import all_variants, variant_row
 
     variants = list(all_variants())
     rows = [variant_row(variant) for variant in variants]
     if not counts:
         return rows
-    with progress("networks") as update:
-        for done, (row, variant) in enumerate(zip(rows, variants, strict=True), 1):
-            try:
-                row.update(counts_of(built(variant, {})))
-            except PerfmodelError as error:
-                note(f"{variant.name}: {error}")
-            if update:
-                update(done, len(rows))
+    for row, found in zip(rows, each(_counted, [variant.name for variant in variants], "networks"), strict=True):
+        if isinstance(found, str):
+            note(f"{row['name']}: {found}")
+        else:
+            row.update(found)
     return rows
+
+
+def _counted(name: str) -> dict[str, Any] | str:
+    """Return the counts of a network, or why it has none."""
+    from perfmodel.workloads.networks.library import load_network
+    from perfmodel.workloads.networks.summary import counts_of
+
+    try:
+        return counts_of(load_network(name))
+    except PerfmodelError as error:
+        return str(error)
 
 
 def print_networks(rows: Sequence[dict[str, Any]]) -> None:

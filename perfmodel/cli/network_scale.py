@@ -57,14 +57,10 @@ def scale(
         raise InputError(problems[0])
     for text in problems:
         note(f"left out: {text}")
-    if csv:
-        write_table_csv(csv, rows)
-    if json:
-        asked = {"model": model, "device": device, "field": field, "batch": samples, "precision": precision,
-                 "fusion": fusion, "engine": engine}  # fmt: skip
-        print_json({"schema": SCHEMA, "version": __version__, "inputs": asked, "rows": rows, "problems": problems})
-    elif csv != "-":
-        _print(field, rows)
+    asked = {"model": model, "device": device, "field": field, "batch": samples, "precision": precision,
+             "fusion": fusion, "engine": engine}  # fmt: skip
+    answer = {"schema": SCHEMA, "version": __version__, "inputs": asked, "rows": rows, "problems": problems}
+    give(answer, rows, lambda: _print(field, rows), json=json, csv=csv)
 
 
 def split_values(text: str) -> list[str]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
+from importlib import import_module
 from typing import Any
 
 from perfmodel.cli.invocation import stamp, stamped
@@ -96,6 +97,29 @@ def write_table_csv(target: str, rows: Sequence[Mapping[str, Any]]) -> None:
     write_csv(target, rows, list(rows[0]) if rows else [], stdout=sys.stdout)
     if target != "-":
         note(f"wrote {target}")
+
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def give(
+    report: Mapping[str, Any], rows: Rows, show: Callable[[], object], *, json: bool, csv: str = "", html: str = "",
+    page: str = "",
+) -> None:  # fmt: skip
+    """Write the files that were asked for, then the answer: as JSON, or as ``show`` prints it.
+
+    ``rows`` are those of ``csv``; where they go to standard output nothing else does. ``page`` names the module of
+    :mod:`perfmodel.reports` that makes the HTML: ``plan`` is ``plan.plan_html(report)``.
+    """
+    if csv:
+        write_table_csv(csv, rows)
+    if html:
+        make: Callable[[Mapping[str, Any]], str] = getattr(import_module(f"perfmodel.reports.{page}"), f"{page}_html")
+        write_page(html, make(report), report)
+    if json:
+        print_json(report)
+    elif csv != "-":
+        show()
 
 
 def one_stdout(json_asked: bool, *files: str) -> None:

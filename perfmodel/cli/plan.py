@@ -95,7 +95,7 @@ def plan(
         objective=objective, sure=sure, margin=margin, mode=mode, engine=engine,
         precisions=precision.split(","), kv_precision=kv, only={way: text for way, text in only.items() if text},
         price_kind=price_kind, usd_per_hour=usd_per_hour,
-        scheduler=dask,
+        scheduler=dask, out=(csv if csv != "-" else "") or html if dask else "",
     )  # fmt: skip
     if csv:
         write_table_csv(csv, report["front"])

@@ -50,8 +50,8 @@ def reproduce(
     an object a figure: name, quantity, published, ours, ratio, conditions, assumptions, inputs.
     """
     one_stdout(json, csv)
+    from perfmodel.cli.workers import each
     from perfmodel.reproductions import list_reproductions, load_reproduction
-    from perfmodel.reproductions import reproduce as derive
 
     if names and every:
         raise InputError("name some, or --all; not both")
@@ -61,7 +61,7 @@ def reproduce(
             raise InputError("say which reproductions: names, or --all")
         _list([load_reproduction(name) for name in list_reproductions()], json)
         return
-    rows = [outcome.row() for name in chosen for outcome in derive(load_reproduction(name))]
+    rows = [row for found in each(_derived, chosen, "reproductions") for row in found]
     if markdown:
         _write_markdown(markdown, rows)
     if csv:
@@ -70,6 +70,13 @@ def reproduce(
         print_json(rows)
     elif not markdown and not csv:
         _print(rows)
+
+
+def _derived(name: str) -> list[dict[str, Any]]:
+    from perfmodel.reproductions import load_reproduction
+    from perfmodel.reproductions import reproduce as derive
+
+    return [outcome.row() for outcome in derive(load_reproduction(name))]
 
 
 def _list(found: Sequence[Any], json: bool) -> None:

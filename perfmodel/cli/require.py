@@ -67,16 +67,7 @@ def require(
     numbers = float(asked.batch), float(asked.input_tokens), float(asked.output_tokens)
     kept = asked_limits(load.usecase, limits.seconds(), of)
     report = require_report(asked.setup, numbers, kept, trade)
-    if csv:
-        write_table_csv(csv, report["needs"])
-    if html:
-        from perfmodel.reports.require import require_html
-
-        write_page(html, require_html(report), report)
-    if json:
-        print_json(report)
-    elif csv != "-":
-        _print(report)
+    give(report, report["needs"], lambda: _print(report), json=json, csv=csv, html=html, page="require")
 
 
 def _print(report: Mapping[str, Any]) -> None:
@@ -88,7 +79,8 @@ def _print(report: Mapping[str, Any]) -> None:
     print_columns([heading, *(tuple(need[field] for field in fields) for need in report["needs"])], numbers=(1, 2, 4))
     curve = report["curve"]
     if curve:
-        print(f"\nThe edge of what is enough (expected): {curve['x_meaning']} against {curve['y_meaning']}")
+        others = "" if curve["others"] == 1 else f", the others {curve['others']:.3g} times what they are"
+        print(f"\nThe edge of what is enough: {curve['x_meaning']} against {curve['y_meaning']}{others}")
         heading = (curve["x_meaning"], f"least {curve['y_meaning']}")
         points = ((point["x_text"], point["y_text"]) for point in curve["points"])
         print_columns([heading, *points], numbers=(0, 1), indent="  ")

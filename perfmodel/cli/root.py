@@ -24,6 +24,7 @@ COMMANDS = {
     "explore": "explore",
     "plan": "plan",
     "simulate": "simulate",
+    "workflow": "workflow",
     "fleet": "fleet",
     "tco": "tco",
     "require": "require",
@@ -60,6 +61,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "Decide": {
         "plan": "the best way to deploy a language model on a number of devices",
         "simulate": "requests one by one: percentiles, goodput, whether it keeps up",
+        "workflow": "retrieval, agents, best of n: several calls and tools a run",
         "fleet": "the cheapest mix of devices for requests of many sizes",
         "tco": "what a million tokens cost whoever owns the machines",
         "require": "what a platform must have for a model to keep its limits",

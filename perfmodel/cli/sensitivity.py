@@ -60,16 +60,7 @@ def sensitivity(
     numbers = float(asked.batch), float(asked.input_tokens), float(asked.output_tokens)
     metrics = [name.strip() for name in metric.split(",") if name.strip()]
     report = sensitivity_report(asked.setup, numbers, metrics, "bound" if bound else "expected")
-    if csv:
-        write_table_csv(csv, report["elasticities"])
-    if html:
-        from perfmodel.reports.sensitivity import sensitivity_html
-
-        write_page(html, sensitivity_html(report), report)
-    if json:
-        print_json(report)
-    elif csv != "-":
-        _print(report)
+    give(report, report["elasticities"], lambda: _print(report), json=json, csv=csv, html=html, page="sensitivity")
 
 
 def _print(report: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ import typer
 from perfmodel.cli import options as o
 from perfmodel.cli.grouped import grouped
 from perfmodel.cli.groups import Arithmetic, Load, Split, ask
-from perfmodel.cli.output import one_stdout, print_columns, print_json
+from perfmodel.cli.output import one_stdout, print_columns, print_json, write_page
 from perfmodel.cli.plain import PlainCommand, examples, new_app
 
 app = new_app()
@@ -25,6 +25,7 @@ def _number(option: str, help_text: str) -> Any:
     epilog=examples(
         "tco llama-3.1-70b --on h100-sxm --tp 4 --batch 64 --purchase 30000",
         "tco llama-3.1-8b --on l40s --batch 32 --purchase 8000 --use 0.3 --usd-per-kwh 0.25 --gco2-per-kwh 50",
+        "tco llama-3.1-70b --on h100-sxm --tp 4 --batch 64 --html owned.html",
     ),
 )
 @grouped
@@ -45,6 +46,7 @@ def tco(
     gco2_per_kwh: Annotated[str, _number("--gco2-per-kwh", "Grams of CO2 a kWh of the grid.")] = "473",
     embodied_kg: Annotated[str, _number("--embodied-kg", "Kilograms of CO2 of making a device and its host.")] = "328",
     json: o.Json = False,
+    html: o.HtmlFile = "",
 ) -> None:
     """Show what a million output tokens cost whoever owns the machine, and their carbon.
 
@@ -58,10 +60,7 @@ def tco(
     terms = {"years": years, "use": use, "usd_per_kwh": usd_per_kwh, "pue": pue, "host_w": host_w,
              "usd_per_device_year": upkeep, "gco2_per_kwh": gco2_per_kwh, "embodied_kg": embodied_kg}  # fmt: skip
     report = ownership_report(asked.setup, asked.device, asked.answer, purchase, host, terms)
-    if json:
-        print_json(report)
-    else:
-        _print(report)
+    give(report, (), lambda: _print(report), json=json, html=html, page="ownership")
 
 
 def _print(report: Mapping[str, Any]) -> None:

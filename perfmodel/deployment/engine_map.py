@@ -1,7 +1,7 @@
 """Which engine of a device runs which layer of a network: an integer program over all layers at once.
 
 Source: Herald (Kwon et al., HPCA 2021, arXiv:1909.07437) for sub-accelerators with different dataflows; solved exactly
-with HiGHS (Huangfu, Hall, Math. Prog. Comp. 10, 2018) instead of by a heuristic.
+(:mod:`perfmodel.programs`) instead of by a heuristic.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from perfmodel.cost.operator_cost import operator_cost
 from perfmodel.errors import InputError, PlanError, did_you_mean
+from perfmodel.programs import Row, minimised
 from perfmodel.serving.network import NetworkSetup
 
 GOALS = ("latency", "throughput")
@@ -82,43 +82,27 @@ def assign(times: Sequence[Sequence[float]], moves: Sequence[float], goal: str) 
     ``times[i][e]`` may be infinite (engine e cannot run layer i); ``moves[i]`` is paid if layers i and i + 1 differ.
     Binaries ``x_ie`` with ``sum_e x_ie = 1``, ``y_i >= x_ie - x_(i+1)e``.
     """
-    import numpy as np
-    from scipy.optimize import Bounds, LinearConstraint, milp
-    from scipy.sparse import coo_array
-
     layers, engines = len(times), len(times[0])
     x, y, last = layers * engines, layers - 1, layers * engines + layers - 1
-    cost = np.zeros(last + 1)
-    flat = np.array([t if math.isfinite(t) else 0.0 for row in times for t in row])
-    scale = max(float(flat.max()), 1e-30)  # seconds of kernels are below a solver's tolerances
-    rows: list[tuple[dict[int, float], float, float]] = [
-        ({i * engines + e: 1.0 for e in range(engines)}, 1.0, 1.0) for i in range(layers)
-    ]
+    flat = [t for row in times for t in row]
+    scale = max(*(t for t in flat if math.isfinite(t)), 1e-30)  # seconds of kernels are below a solver's tolerances
+    shares = [t / scale if math.isfinite(t) else 0.0 for t in flat]
+    rows = [Row({i * engines + e: 1.0 for e in range(engines)}, 1.0, 1.0) for i in range(layers)]
     rows += [
-        ({x + i: 1.0, i * engines + e: -1.0, (i + 1) * engines + e: 1.0}, 0.0, np.inf)
+        Row({x + i: 1.0, i * engines + e: -1.0, (i + 1) * engines + e: 1.0}, 0.0, math.inf)
         for i in range(y)
         for e in range(engines)
     ]
     if goal == "latency":
-        cost[:x], cost[x : x + y] = flat / scale, np.asarray(moves) / scale
+        cost = [*shares, *(move / scale for move in moves), 0.0]
     else:
-        cost[last] = 1.0
-        for e in range(engines):
-            load = {i * engines + e: -flat[i * engines + e] / scale for i in range(layers)}
-            rows.append(({**load, last: 1.0}, 0.0, np.inf))
-        rows.append(({**{x + i: -moves[i] / scale for i in range(y)}, last: 1.0}, 0.0, np.inf))
-    upper = np.ones(last + 1)
-    upper[:x] = [float(math.isfinite(t)) for row in times for t in row]
-    upper[last] = np.inf
-    entries = [(r, c, v) for r, (row, _, _) in enumerate(rows) for c, v in row.items()]
-    r, c, v = (list(column) for column in zip(*entries, strict=True))
-    matrix = coo_array((v, (r, c)), shape=(len(rows), last + 1)).tocsc()
-    integral = np.zeros(last + 1)
-    integral[:x] = 1
-    low, high = (np.array(column) for column in zip(*((a, b) for _, a, b in rows), strict=True))
-    inside: Any = Bounds(np.zeros(last + 1), upper)  # pyright: ignore[reportArgumentType]
-    limits: Any = LinearConstraint(matrix, low, high)  # pyright: ignore[reportArgumentType]
-    found: Any = milp(cost, constraints=limits, bounds=inside, integrality=integral)
-    if found.x is None:
+        cost = [0.0] * last + [1.0]
+        loads = [{i * engines + e: -shares[i * engines + e] for i in range(layers)} for e in range(engines)]
+        loads.append({x + i: -moves[i] / scale for i in range(y)})
+        rows += [Row({**load, last: 1.0}, 0.0, math.inf) for load in loads]
+    upper = [*(float(math.isfinite(t)) for t in flat), *[1.0] * y, math.inf]
+    found = minimised(cost, rows, upper=upper, whole=x)
+    if found is None:
         raise PlanError("no assignment of layers to engines: there is a layer that none of them runs")
-    return [int(np.argmax(found.x[i * engines : (i + 1) * engines])) for i in range(layers)]
+    parts = [found[i * engines : (i + 1) * engines] for i in range(layers)]
+    return [part.index(max(part)) for part in parts]

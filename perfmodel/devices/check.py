@@ -10,7 +10,7 @@ from pathlib import Path
 from perfmodel.devices.load import KIND
 from perfmodel.devices.model import Device
 from perfmodel.devices.rates import FULL_RATES, SIXTEEN_BIT_RATES, bus_bits, is_a_bus, nearest_rate
-from perfmodel.specs.locate import claimed_names, entries, spec_roots
+from perfmodel.specs.locate import claims_under, spec_roots
 
 _USUAL_RATIO = {"tf32": 0.5, "fp8": 2.0, "int8": 2.0, "fp4": 4.0, "int4": 4.0}
 _WHOLE = ("int8", "int4", "fp4")
@@ -163,9 +163,9 @@ def _names(device: Device) -> Iterator[Finding]:
             continue
         if device.name != path.stem:
             yield Finding("error", "name", f"'{device.name}' is not the name of its file, '{path.stem}'")
-        for key, claims in claimed_names(entries(root, "device"), KIND).items():
+        for key, claims in claims_under(root, "device", KIND).items():
             others = [entry.name for entry in claims if entry.path != path]
             if others and len(others) < len(claims):
                 yield Finding("error", "aliases", f"'{key}' is also claimed by {', '.join(others)}")
-            if len(others) < len(claims) and (systems := claimed_names(entries(root, "system"), KIND).get(key)):
+            if len(others) < len(claims) and (systems := claims_under(root, "system", KIND).get(key)):
                 yield Finding("error", "aliases", f"'{key}' is also the system {systems[0].name}")

@@ -30,8 +30,7 @@ function answer(choice, numbers) {
     FIELDS.forEach((field, i) => { row[field] = flat[start + j * FIELDS.length + i]; });
     return judged(row, bandwidthOf(choice, numbers));
   });
-  for (const phase of ["prefill", "decode"]) {
-    const mine = rows.filter((row) => row.phase === phase);
+  for (const mine of sharedOver(rows)) {
     const whole = mine.reduce((sum, row) => sum + row.expected_s, 0);
     mine.forEach((row) => { row.share = whole ? row.expected_s / whole : 0; });
   }
@@ -52,16 +51,8 @@ function bandwidthOf(choice, numbers) {
 function peaksOf(choice, numbers, rows) {
   const found = {};
   for (const dtype of new Set(rows.filter((r) => r.flops > 0 && r.peak).map((r) => r.peak))) {
-    found[dtype] = numbers[`peaks_tensor_${dtype}`] ?? deviceOf(choice).peaks[dtype];
+    const dense = dtype.replace("@2:4", "");
+    found[dtype] = (numbers[`peaks_tensor_${dense}`] ?? deviceOf(choice).peaks[dense]) * (dense === dtype ? 1 : 2);
   }
   return found;
-}
-
-function memoryOver(choice, numbers) {
-  const combination = DATA.combinations[choice.join()], points = [];
-  for (let tokens = 256; tokens <= DATA.longest; tokens *= 2 ** 0.25) {
-    const [weights, kv, live, runtime] = call(CALLS[combination.memory], {...numbers, tokens});
-    points.push({tokens, weights, kv, other: live + runtime});
-  }
-  return points;
 }

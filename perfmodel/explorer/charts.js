@@ -1,9 +1,11 @@
 "use strict";
 // Figures as SVG, drawn anew for the width that they have; what they show is in tables too.
 
-const COLOURS = {attention: "#0072B2", ffn: "#E69F00", head: "#009E73", embedding: "#CC79A7"};
-const OTHER = "#7f7f7f";
-const MEMORY_COLOURS = {weights: "#0072B2", "runtime and activations": "#7f7f7f", "KV cache": "#E69F00"};
+const COLOURS = {attention: "#0072B2", ffn: "#E69F00", head: "#009E73", embedding: "#CC79A7", convolution: "#E69F00",
+  dense: "#009E73", depthwise: "#CC79A7", lookup: "#D55E00", pooling: "#56B4E9"};
+const OTHER = "#7f7f7f", MOST_MARKS = 300;
+// weights below, what requests or samples need on top
+const MEMORY_COLOURS = ["#0072B2", "#7f7f7f", "#E69F00"], MEMORY_KEYS = ["attention", "other", "ffn"];
 const colourOf = (part) => COLOURS[part] || OTHER;
 
 function svg(parent, name, attributes = {}, text = "") {
@@ -87,7 +89,7 @@ function drawRoofline(place, rows, bandwidth, peaks, label) {
   const mid = start ** 0.35 * (top / bandwidth) ** 0.65;
   svg(c.root, "text", {x: x(mid) - 8, y: y(mid * bandwidth) - 6, "text-anchor": "end"},
     `memory ${quantity(bandwidth, "bytes_per_s")}`);
-  for (const p of points.sort((a, b) => b.share - a.share)) {
+  for (const p of points.sort((a, b) => b.share - a.share).slice(0, MOST_MARKS)) {
     const size = 4 + 10 * Math.sqrt(p.share);
     const shape = p.phase === "decode"
       ? svg(c.root, "path", {d: `M${x(p.at)} ${y(p.rate) - size}l${size} ${size}l${-size} ${size}l${-size} ${-size}z`})
@@ -123,25 +125,24 @@ function drawBars(place, rows, label) {
   });
 }
 
-function drawMemory(place, points, capacity, now, label) {
+function drawMemory(place, {points, now, axis, label}, capacity) {
   const c = canvas(place, 300, label), box = {left: 66, right: c.width - 12, top: 22, bottom: 254};
-  const stack = (p) => [p.weights, p.weights + p.other, p.weights + p.other + p.kv];
-  const most = Math.max(capacity * 1.15, ...points.filter((p) => p.tokens <= now).map((p) => stack(p)[2]));
-  const clip = Math.min(most, capacity * 4);
-  const x = logScale(points[0].tokens, points.at(-1).tokens, box.left, box.right);
+  const stack = ({parts: [a, b, c]}) => [a, a + b, a + b + c];
+  const most = Math.max(capacity * 1.15, ...points.filter((p) => p.at <= now).map((p) => stack(p)[2]));
+  const clip = Math.min(most, capacity * 4), least = points[0].at, last = points.at(-1).at;
+  const x = logScale(least, last, box.left, box.right);
   const y = linear(0, clip, box.bottom, box.top);
   const area = svg(c.root, "svg", {x: box.left, y: box.top, width: box.right - box.left, height: box.bottom - box.top,
     viewBox: `${box.left} ${box.top} ${box.right - box.left} ${box.bottom - box.top}`, overflow: "hidden"});
-  ["KV cache", "runtime and activations", "weights"].forEach((name, i) => {
-    const top = points.map((p) => [x(p.tokens), y(stack(p)[2 - i])]);
-    svg(area, "path", {fill: MEMORY_COLOURS[name],
-      d: `${line([[box.left, box.bottom], ...top, [box.right, box.bottom]])}z`});
-  });
-  axes(c, box, x, powersOf(2, points[0].tokens, points.at(-1).tokens, c.width < 480 ? 5 : 9), (v) => v < 1024 ? v : `${v / 1024}Ki`,
-    y, ticks(clip, 5), (v) => v ? brief(v, "bytes") : "0", "tokens of each request, in and out");
+  for (const i of [2, 1, 0]) {
+    const top = points.map((p) => [x(p.at), y(stack(p)[i])]);
+    svg(area, "path", {fill: MEMORY_COLOURS[i], d: `${line([[box.left, box.bottom], ...top, [box.right, box.bottom]])}z`});
+  }
+  axes(c, box, x, powersOf(2, least, last, c.width < 480 ? 5 : 9), (v) => v < 1024 ? v : `${v / 1024}Ki`,
+    y, ticks(clip, 5), (v) => v ? brief(v, "bytes") : "0", axis);
   svg(c.root, "line", {class: "mark dash", x1: box.left, x2: box.right, y1: y(capacity), y2: y(capacity)});
   svg(c.root, "text", {x: box.left + 5, y: y(capacity) - 5}, `capacity ${quantity(capacity, "bytes")}`);
-  if (now >= points[0].tokens && now <= points.at(-1).tokens) {
+  if (now >= least && now <= last) {
     svg(c.root, "line", {class: "mark", x1: x(now), x2: x(now), y1: box.top, y2: box.bottom});
     svg(c.root, "text", {x: x(now) + (x(now) > c.width / 2 ? -5 : 5), y: box.top - 6, "text-anchor": x(now) > c.width / 2
       ? "end" : "start"}, `now: ${plain(now)}`);
@@ -155,7 +156,7 @@ function drawOverBatch(place, points, now, get, text, colour, label) {
   const all = shown.flatMap((p) => Object.values(get(p)).filter((v) => v > 0));
   const least = Math.min(...all) / 1.3, most = Math.max(...all) * 1.3;
   const x = logScale(shown[0].batch, shown.at(-1).batch, box.left, box.right), y = logScale(least, most, box.bottom, box.top);
-  axes(c, box, x, powersOf(2, shown[0].batch, shown.at(-1).batch, c.width < 400 ? 5 : 7), plain, y, roundTicks(least, most, 7), text, "requests in flight");
+  axes(c, box, x, powersOf(2, shown[0].batch, shown.at(-1).batch, c.width < 400 ? 5 : 7), plain, y, roundTicks(least, most, 7), text, WORDS.overAxis);
   const band = shown.filter((p) => get(p).p10 > 0);
   if (band.length) {
     svg(c.root, "path", {fill: colour, opacity: 0.2, d: `${line([...band.map((p) => [x(p.batch), y(get(p).p10)]),

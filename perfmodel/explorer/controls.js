@@ -5,9 +5,6 @@ const turnedNow = () => state.turned[state.choice[0]];
 const isTurned = (number) => number.argument in turnedNow();
 const valueOf = (number) => turnedNow()[number.argument] ?? number.value;
 
-const REQUESTS = [["batch", "requests in flight", 4096], ["input_tokens", "input tokens", DATA.longest],
-  ["output_tokens", "output tokens", 32768]];
-
 function niceCounts(most) {
   const found = new Set();
   for (let octave = 1; octave <= most; octave *= 2) {
@@ -110,6 +107,10 @@ function axisControl(axis, place) {
 function build() {
   $("requests").append(...REQUESTS.map(requestControl));
   DATA.axes.forEach((axis, i) => $("deployment").append(axisControl(axis, i)));
+  $("legend").append(...LEGEND.map((part) => element("li", {class: `key ${part}`}, [part])));
+  $("memory-legend").append(...MEMORY_PARTS.map((part, i) => element("li", {class: `key ${MEMORY_KEYS[i]}`}, [part])));
+  for (const [id, text] of Object.entries({"requests-title": WORDS.requests, marks: WORDS.marks, "bars-note": WORDS.bars, "memory-title": WORDS.memory,
+    "memory-note": WORDS.memoryNote, "over-title": WORDS.over})) $(id).textContent = text;
   buildDevice();
 }
 

@@ -4,8 +4,8 @@
 function command() {
   const words = ["perfmodel estimate", DATA.word];
   for (const [axis, value] of optionsNow()) if (value.word) words.push(axis.flag, value.word);
-  const r = state.request;
-  words.push("--batch", r.batch, "--input", r.input_tokens, "--output", r.output_tokens, ...DATA.fixed);
+  for (const [name, value] of Object.entries(state.request)) words.push(FLAGS[name], value);
+  words.push(...DATA.fixed);
   for (const number of deviceOf(state.choice).numbers.filter(isTurned)) {
     const value = valueOf(number), text = mantissa(value, powerFor(number));
     if (number.flag) words.push(number.flag, text);

@@ -11,9 +11,10 @@ from perfmodel.numeric import Number, maximum, minimum, total, where
 from perfmodel.serving.pipeline import STEP_TOKENS
 from perfmodel.serving.scenario import Answer, Setup
 from perfmodel.serving.timed import StepTime, Time, TimedOperator
+from perfmodel.workloads.caches import cache_rows
 
 OPERATOR_FIELDS = ("expected_s", "compute_s", "memory_s", "link_s", "flops", "bytes", "link_bytes")
-_BANDS = ("bound", "expected", "p10", "p90")
+BANDS = ("bound", "expected", "p10", "p90")
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def answer_formula(
 
 
 def _time(name: str, time: Time | None) -> dict[str, Number]:
-    return {} if time is None else {f"{name}.{band}": getattr(time, band) for band in _BANDS}
+    return {} if time is None else {f"{name}.{band}": getattr(time, band) for band in BANDS}
 
 
 def _memory(setup: Setup, answer: Answer, input_tokens: Number) -> dict[str, Number]:
@@ -70,10 +71,12 @@ def _memory(setup: Setup, answer: Answer, input_tokens: Number) -> dict[str, Num
     memory, sizes = answer.memory, setup.memory
     groups = maximum(answer.phases.running / float(sizes.plan.attention_dp) / setup.replicas, 1.0)
     parts = ("capacity_bytes", "weights_bytes", "kv_bytes", "activation_bytes", "overhead_bytes", "free_bytes")
+    longest = sizes.longest_context(groups, minimum(input_tokens, STEP_TOKENS))
+    limited = sizes.model.maximum_tokens or any(tuple(cache_rows(group)) for group in sizes.model.layers)
     return {
         **{f"memory.{name}": getattr(memory, name) for name in parts},
         "memory.largest_batch": answer.most_running * setup.replicas,
-        "memory.longest_context_tokens": sizes.longest_context(groups, minimum(input_tokens, STEP_TOKENS)),
+        **({"memory.longest_context_tokens": longest} if limited else {}),
         "fits": where(answer.fits, 1.0, 0.0),
     }
 
@@ -94,14 +97,13 @@ def _utilisation(setup: Setup, phase: str, step: StepTime) -> dict[str, Number]:
     deployment = setup.decode  # as the report does, for both
     chip = deployment.machine.chip
     peak = chip.peak_flops_per_s(deployment.precisions.linear.compute)
-    counted = [(row.step.repeat, row.step.operator.counts()) for row in step.operators]
-    matrix = total(repeat * counts.filter_flops(engine="tensor").total_flops() for repeat, counts in counted)
-    needed = total(
-        repeat * total(v for k, v in counts.bytes.items() if k.role in ("weight", "kv")) for repeat, counts in counted
+    matrix = total(
+        row.step.repeat * row.step.operator.counts().filter_flops(engine="tensor").total_flops()
+        for row in step.operators
     )
     return {
         f"{phase}.mfu": matrix / (step.time.expected * peak),
-        f"{phase}.mbu": needed / (step.time.expected * chip.memory_bandwidth_bytes_per_s),
+        f"{phase}.mbu": step.bound_parts.memory_s / step.time.expected,
         **{f"{phase}.{part}": getattr(step.bound_parts, part) for part in ("compute_s", "memory_s", "link_s")},
     }
 
@@ -124,8 +126,10 @@ def _row(row: TimedOperator) -> list[Number]:
 def memory_formula(setup: Setup, batch: Number, tokens: Number, input_tokens: Number) -> Sequence[Any]:
     """Return (weights, KV cache, activations, overhead) bytes of a device that holds ``batch`` requests of ``tokens``.
 
-    All of the deployment's requests at once, whether they fit or not.
+    All of the deployment's requests at once (of pools: on the decode workers), whether they fit or not.
     """
-    sequences = maximum(batch / setup.replicas / setup.memory.plan.attention_dp, 1.0)
+    pool = setup.question.decode_pool
+    workers = pool.workers if pool else setup.replicas
+    sequences = maximum(batch / workers / setup.memory.plan.attention_dp, 1.0)
     use = setup.memory.use(sequences, tokens, minimum(input_tokens, STEP_TOKENS))
     return use.weights_bytes, use.kv_bytes, use.activation_bytes, use.overhead_bytes

@@ -12,12 +12,14 @@ from perfmodel.cost.machine import Machine
 from perfmodel.cost.price import Rates
 from perfmodel.devices import Device
 from perfmodel.devices.override import device_fields, dimension_of, field_value, with_number
-from perfmodel.numeric import Number
+from perfmodel.numeric import Number, maximum
+from perfmodel.serving.network import NetworkSetup
 from perfmodel.serving.scenario import Setup
 from perfmodel.serving.step import Deployment
 from perfmodel.units import parse_quantity
 
 REQUEST = ("batch", "input_tokens", "output_tokens")
+NETWORK_REQUEST = ("batch",)
 PRICES = ("usd_per_hour", "usd_per_kwh")
 _NAMES = {
     "memory.main.bandwidth": "memory bandwidth",
@@ -85,17 +87,36 @@ def turned(setup: Setup, device: Device, numbers: Mapping[str, Number], matrix_p
     (:func:`perfmodel.cost.facts.slow_matrix_units`).
     """
     rates = Rates(numbers["usd_per_hour"], numbers["usd_per_kwh"], setup.question.price_kind, "")
-    known = device_numbers(device)
-    if not known:
+    if not device_numbers(device):
         return replace(setup, rates=rates)
-    for number in known:
-        device = with_number(device, number.field, numbers[number.argument])
+    device = _with_numbers(device, numbers)
     decode = _on(setup.decode, device, matrix_pace)
     prefill = decode if setup.prefill is setup.decode else _on(setup.prefill, device, matrix_pace)
     return replace(
         setup, decode=decode, prefill=prefill, energy_facts=energy_facts_of(device), rates=rates,
         memory=replace(setup.memory, capacity_bytes=device.main_memory.capacity_bytes),
     )  # fmt: skip
+
+
+def turned_network(
+    setup: NetworkSetup, device: Device, numbers: Mapping[str, Number], matrix_pace: str
+) -> NetworkSetup:
+    """Return a network's setup with other numbers, as :func:`turned` does with a language model's."""
+    rates = Rates(numbers["usd_per_hour"], numbers["usd_per_kwh"], setup.question.price_kind, "")
+    if not device_numbers(device):
+        return replace(setup, rates=rates)
+    device, old = _with_numbers(device, numbers), setup.machine
+    chip = chip_facts(device, matrix_pace)
+    stored = setup.memory_of(0.0).weights_bytes
+    cold: Number = maximum(0.0, 1.0 - chip.on_chip_bytes / maximum(stored, 1.0))
+    machine = Machine(chip, old.link, old.backend, old.timing, old.warm, old.form, cold, old.engines, old.mix)
+    return replace(setup, device=device, machine=machine, energy_facts=energy_facts_of(device), rates=rates)
+
+
+def _with_numbers(device: Device, numbers: Mapping[str, Number]) -> Device:
+    for number in device_numbers(device):
+        device = with_number(device, number.field, numbers[number.argument])
+    return device
 
 
 def _on(deployment: Deployment, device: Device, matrix_pace: str) -> Deployment:

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from perfmodel import ops
+from perfmodel.numeric import Number, floor, maximum, where
 from perfmodel.ops.routing import Routing
 from perfmodel.plan.blocks import FFNS, MIXERS
 from perfmodel.plan.blocks.cross import cross_attention
 from perfmodel.plan.blocks.draft import drafts
 from perfmodel.plan.blocks.ends import embedding, exit_head, head
-from perfmodel.plan.blocks.lora import lora_of
+from perfmodel.plan.blocks.lora import adapts, lora_of
 from perfmodel.plan.blocks.share import run_by_share
 from perfmodel.plan.blocks.side import side_input
 from perfmodel.plan.parallelism import Plan
@@ -73,11 +74,8 @@ def _encoder(rank: Rank) -> Iterator[StepOperator]:
 def _layer(rank: Rank, group: LayerGroup) -> Iterator[StepOperator]:
     for step in _plain_layer(rank, group):
         yield step
-        if group.lora is not None and isinstance(step.operator, ops.Linear) and step.name not in _WITHOUT_LORA:
-            yield lora_of(rank, group.lora, step)
-
-
-_WITHOUT_LORA = frozenset({"router", "stream_mixing", "indexer_weights"})
+        if group.lora is not None and adapts(group.lora, step):
+            yield lora_of(rank, group.lora, step, getattr(group.ffn, "gated", False))
 
 
 def _plain_layer(rank: Rank, group: LayerGroup) -> Iterator[StepOperator]:
@@ -126,25 +124,29 @@ def _streams(rank: Rank, group: LayerGroup, part: str) -> Iterator[StepOperator]
 def _sends(rank: Rank) -> Iterator[StepOperator]:
     """Yield the hand-over of the hidden state from stage to stage; each tensor-parallel rank sends its part."""
     plan = rank.plan
-    if plan.pp > 1:
+    if plan.staged:
         message = ops.SendRecv(2, rank.tokens * rank.model.hidden * 2.0 / plan.tp, span=plan.devices_per_stage)
         yield StepOperator("stage_send", "pipeline", message, plan.pp - 1.0)
 
 
-def stage_repeats(model: LanguageModel, plan: Plan) -> list[dict[str, float]]:
+def stage_repeats(model: LanguageModel, plan: Plan) -> list[dict[str, Number]]:
     """Return for each stage that may be the slowest which share of each part of the model it runs.
 
     Layers are dealt evenly, the remainder to the earlier stages; the last one has the head. Where the layers do not
     divide, either the stage with one layer more or the last one may be the slowest. The parts are those of
     :class:`StepOperator`; the embedding (a gather) is never what makes a stage slow.
     """
-    layers, stages = model.layer_count, int(plan.pp)
-    if stages == 1:
+    if not plan.staged:
         return [{}]
-    send = 1.0 / (stages - 1)
-    last = {"attention": layers // stages / layers, "ffn": layers // stages / layers, "embedding": 0.0}
+    layers, stages = float(model.layer_count), plan.pp
+    each = floor(layers / stages)
+    left = layers - each * stages
+    alone = where(stages > 1.0, 0.0, 1.0)
+    last: dict[str, Number] = {"attention": each / layers, "ffn": each / layers, "embedding": alone}
     found = [last | {"head": 1.0, "pipeline": 0.0}]
-    if layers % stages:
-        share = (layers // stages + 1) / layers
-        found.append({"attention": share, "ffn": share, "embedding": 0.0, "head": 0.0, "pipeline": send})
-    return found
+    if isinstance(left, float) and left == 0.0:
+        return found
+    # where some of a column of plans divide the layers, their stage with one layer more is a stage of nothing
+    longer = where(left > 0.0, (each + 1.0) / layers, 0.0)
+    send = where(left > 0.0, 1.0 / maximum(stages - 1.0, 1.0), 0.0)
+    return [*found, {"attention": longer, "ffn": longer, "embedding": 0.0, "head": 0.0, "pipeline": send}]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from perfmodel.formats import find_format
 from perfmodel.numeric import Number, floor, maximum, total, where
@@ -60,11 +61,12 @@ def weights_bytes_per_device(model: LanguageModel, plan: Plan, precisions: Preci
     layers = stored.get("attention", 0.0) + stored.get("ffn", 0.0) + _memory_values_bytes(model, plan)
     embedding, head = stored.get("embedding", 0.0) + _whole_bytes(model), stored.get("head", 0.0)
     head = head + _draft_bytes(model, plan, precisions)
-    if plan.pp == 1:
+    if not plan.staged:
         return embedding + layers + head
     most, least = -(-model.layer_count // plan.pp), model.layer_count // plan.pp
     first = most / model.layer_count * layers + embedding + (head if model.tied_embeddings else 0.0)
-    return maximum(first, least / model.layer_count * layers + head)
+    fullest = maximum(first, least / model.layer_count * layers + head)
+    return where(plan.pp > 1, fullest, embedding + layers + head)
 
 
 def _draft_bytes(model: LanguageModel, plan: Plan, precisions: Precisions) -> Number:
@@ -112,7 +114,7 @@ def _stored_bytes(op: Operator, part: str, model: LanguageModel, plan: Plan) -> 
     return 0.0
 
 
-def _stage_share(model: LanguageModel, plan: Plan) -> float:
+def _stage_share(model: LanguageModel, plan: Plan) -> Number:
     """Return the share of the layers that the fullest stage has."""
     return -(-model.layer_count // plan.pp) / model.layer_count
 
@@ -135,8 +137,7 @@ def kv_bytes_per_sequence(model: LanguageModel, plan: Plan, cache_bytes: float, 
         for group in model.layers
         for state in states(group)
     )
-    share = _stage_share(model, plan)
-    return (rows / plan.cp + fixed) * (1.0 if share == 1.0 else share)
+    return (rows / plan.cp + fixed) * (_stage_share(model, plan) if plan.staged else 1.0)
 
 
 def _share(heads: int, plan: Plan) -> Number:
@@ -167,16 +168,21 @@ class MemoryModel:
     capacity_bytes: Number
     runtime_bytes: Number = RUNTIME_BYTES
 
+    @cached_property
+    def weights_bytes(self) -> Number:
+        """Return the weights of the fullest device."""
+        return weights_bytes_per_device(self.model, self.plan, self.precisions)
+
     def fixed_bytes(self) -> Number:
         """Return the weights and the runtime's own bytes."""
-        return weights_bytes_per_device(self.model, self.plan, self.precisions) + self.runtime_bytes
+        return self.weights_bytes + self.runtime_bytes
 
     def use(self, sequences: Number, tokens: Number, step_tokens: Number) -> MemoryUse:
         """Return the memory of a device whose attention group holds ``sequences`` of ``tokens`` each."""
         kv = sequences * kv_bytes_per_sequence(self.model, self.plan, self.precisions.cache.bytes_per_element, tokens)
         return MemoryUse(
             self.capacity_bytes,
-            weights_bytes_per_device(self.model, self.plan, self.precisions),
+            self.weights_bytes,
             kv,
             activation_bytes(self.model, self.plan, step_tokens),
             self.runtime_bytes,

@@ -46,8 +46,8 @@ class Plan:
     ep: Number = 1
     moe_tp: Number | None = None
     dp: Number = 1
-    pp: int = 1
-    cp: int = 1
+    pp: Number = 1
+    cp: Number = 1
     microbatches: int = 0
     sequence_parallel: bool = False
     redundant_experts: int = 0
@@ -65,6 +65,11 @@ class Plan:
     def devices_per_replica(self) -> Number:
         """Return the devices that hold one copy of the model."""
         return self.devices_per_stage * self.pp
+
+    @property
+    def staged(self) -> bool:
+        """Say whether the layers lie on several stages (a column of plans: on one or more)."""
+        return not (isinstance(self.pp, (int, float)) and self.pp == 1)
 
     @property
     def devices(self) -> Number:

@@ -17,7 +17,8 @@ class StepShape:
     ``source_tokens`` are those that the encoder of an encoder-decoder model reads for each of the ``prefills``; where
     none are given, the prompt is what it reads, and the decoder begins with one token. ``logits`` "last" asks for the
     last position of each sequence, "all" for every position. ``decode_tokens`` are those of a decoding sequence: one,
-    or more where drafts are verified.
+    or more where drafts are verified. ``adapters`` is how many different low-rank adapters the sequences ask for (None:
+    as many as so many equally popular ones make likely).
     """
 
     prefills: Number | None = None
@@ -29,6 +30,7 @@ class StepShape:
     causal: bool = True
     source_tokens: Number = 0
     decode_tokens: int = 1
+    adapters: Number | None = None
 
     def behind_an_encoder(self) -> StepShape:
         """Return the decoder's share of a step whose prompts an encoder reads."""
@@ -85,6 +87,6 @@ class StepOperator:
     name: str
     part: str
     operator: Operator
-    repeat: float
+    repeat: Number
     behind: str = ""
     reach: float = 1.0

@@ -54,16 +54,18 @@ def comparison_html(report: Report) -> str:
     plots = [plot for view in views for plot in view.plots]
     heading = f"{len(report['cases'])} cases against {report['baseline']}"
     header = f"<h1>{escape(heading)}</h1>\n"
-    header += f'<p class="soft">{escape(_sentences(report))}</p>'
+    header += _said(report)
     body = _summary(report) + "".join(map(section, views))
-    return page("comparison", header, body, escape(f"perfmodel {report['version']}, {report['schema']}"), plots)
+    return page(heading, header, body, escape(f"perfmodel {report['version']}, {report['schema']}"), plots)
 
 
-def _sentences(report: Report) -> str:
+def _said(report: Report) -> str:
     said = [f"{name}: {'; '.join(filter(None, texts))}." for name, texts in report["explanations"].items()]
     samples = {str(case["inputs"]["sample"]) for case in report["cases"] if "sample" in case["inputs"]}
     words = [f"{one_is(name).capitalize()}." for name in sorted(samples)]
-    return " ".join([*said, *words]) if said else "No case but the baseline could be answered."
+    if not said:
+        return '<p class="soft">No case but the baseline could be answered.</p>'
+    return f'<ul class="said">{"".join(f"<li>{escape(text)}</li>" for text in (*said, *words))}</ul>'
 
 
 def _summary(report: Report) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from perfmodel.reports.page import escape, page, section, table
-from perfmodel.reports.views.style import BLUE, ORANGE, axis, base_layout
+from perfmodel.reports.views.style import BLUE, ORANGE, base_layout, escaped, log_axis
 from perfmodel.reports.views.view import Key, Plot, Table, View
 from perfmodel.search.design.report import metric_text
 
@@ -71,7 +71,8 @@ def _plot(report: Report, first: str, second: str) -> Plot:
         _points([model], first, second, ORANGE, "diamond", report["like"]),
     ]
     layout = base_layout(
-        xaxis=axis(named[second]["name"], type="log"), yaxis=axis(named[first]["name"], type="log"), shapes=[]
+        xaxis=log_axis(named[second]["name"], [row[second] for row in (*rows, model)]),
+        yaxis=log_axis(named[first]["name"], [row[first] for row in (*rows, model)]),
     )
     legend = (Key("circle", BLUE, "designs"), Key("diamond", ORANGE, report["like"]))
     return Plot(
@@ -81,8 +82,9 @@ def _plot(report: Report, first: str, second: str) -> Plot:
 
 def _points(rows: Sequence[Report], first: str, second: str, colour: str, symbol: str, name: str) -> dict[str, Any]:
     return {
-        "type": "scatter", "mode": "markers", "name": name, "marker": {"color": colour, "symbol": symbol, "size": 9},
+        "type": "scatter", "mode": "markers", "name": escaped(name),
+        "marker": {"color": colour, "symbol": symbol, "size": 9},
         "x": [row[second] for row in rows], "y": [row[first] for row in rows],
-        "text": [escape(row.get("design", name)) for row in rows],
+        "text": [escaped(row.get("design", name)) for row in rows],
         "hovertemplate": "%{text}<br>%{x:.4g}, %{y:.4g}<extra></extra>",
     }  # fmt: skip

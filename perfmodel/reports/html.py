@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from perfmodel.reports.page import escape, page, section, table
+from perfmodel.reports.page import card, escape, page, section, table
 from perfmodel.reports.summary import (
     BANDS,
     HEADLINES,
@@ -47,33 +47,28 @@ def _header(report: Report) -> str:
 
 
 def _cards(report: Report) -> str:
-    cards = [_time_card(time) for time in times(report) if time.name in HEADLINES]
-    cards += [_rate_card(rates(report)), _fit_card(report)]
-    return f'<div class="cards">\n{"".join(cards)}</div>\n'
+    shown = [_time_card(time) for time in times(report) if time.name in HEADLINES]
+    shown += [_rate_card(rates(report)), _fit_card(report)]
+    return f'<div class="cards">\n{"".join(shown)}</div>\n'
 
 
 def _time_card(time: Time) -> str:
     band = f"{time.text('p10')} to {time.text('p90')}, bound {time.text('bound')}"
-    return _card(f"{time.name}, {time.meaning}", time.text("expected"), band)
+    return card(f"{time.name}, {time.meaning}", time.text("expected"), band)
 
 
 def _rate_card(found: list[tuple[str, str]]) -> str:
     if not found:
         return ""
     (name, text), *others = found
-    return _card(name, text, "; ".join(f"{text} {name}" if name == "per device" else text for name, text in others))
+    return card(name, text, *(f"{text} {name}" if name == "per device" else text for name, text in others))
 
 
 def _fit_card(report: Report) -> str:
     text = fit(report)
     answer, _, detail = text.partition(": ")
-    more = "; ".join(part for part in (detail, queue(report), f"limited by {limit(report)}") if part)
-    return _card("memory", answer, more, bad=report.get("fits") is False)
-
-
-def _card(name: str, value: str, detail: str, bad: bool = False) -> str:
-    kind = "card bad" if bad else "card"
-    return f'<div class="{kind}"><span>{escape(name)}</span><b>{escape(value)}</b><span>{escape(detail)}</span></div>\n'
+    more = [part for part in (detail, queue(report), f"limited by {limit(report)}") if part]
+    return card("memory", answer, *more, bad=report.get("fits") is False)
 
 
 def _tables(report: Report) -> str:

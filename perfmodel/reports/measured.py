@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 from perfmodel.reports.page import escape, page, section
@@ -38,10 +39,16 @@ def validation_html(report: Mapping[str, Any]) -> str:
     refused = View("refused", "Not answered", _refused(skipped), [], _reasons(report["not_answered"]))
     views = [parity, errors, *([refused] if skipped else [])]
     title = f"Validation: {report['kind']}"
-    header = f'<h1>{escape(title)}</h1>\n<p class="soft">{escape(report["data"])}</p>'
+    header = f'<h1>{escape(title)}</h1>\n<p class="soft">{escape(_source(report["data"]))}</p>'
     plots = [plot for view in views for plot in view.plots]
     footer = escape(f"perfmodel {report['version']}, {report['schema']}")
     return page(title, header, "".join(map(section, views)), footer, plots)
+
+
+def _source(data: str) -> str:
+    """Return which table was compared, without the folders of whoever's machine it lies on."""
+    path = PurePath(data)
+    return "/".join(path.parts[-2:]) if path.is_absolute() else data
 
 
 def _drawable(row: Row) -> bool:
@@ -88,6 +95,8 @@ def _boxes(rows: Sequence[Row], by: Sequence[str]) -> list[Any]:
 
 
 def _refused(skipped: int) -> str:
+    if skipped == 1:
+        return "One row could not be answered and is not guessed; this is the reason."
     return f"{skipped:,} rows could not be answered and are not guessed; these are the reasons."
 
 
@@ -139,7 +148,8 @@ def calibration_html(report: Mapping[str, Any]) -> str:
         views = [View("none", "Nothing to fit", "No row could be used: see the reasons.", [], Table((), []))]
     if report["refused"]:
         rows_of = [(str(r["row"]), r["reason"]) for r in report["refused"][:_MOST_ROWS]]
-        said = f"{len(report['refused']):,} rows could not be used; all others were."
+        count = len(report["refused"])
+        said = f"{count:,} row{'s' * (count != 1)} could not be used; all others were."
         views.append(View("refused", "Rows with a reason", said, [], Table(("row", "reason"), rows_of, frozenset({1}))))
     title = f"{report['device']}, calibrated on {report['rows']:,} measured kernels"
     header = f'<h1>{escape(title)}</h1>\n<p class="soft">{escape(report["data"])}</p>'

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from perfmodel.reports.page import escape, page, section, table
-from perfmodel.reports.views.style import BLUE, GREEN, ORANGE, PURPLE, SKY, axis, base_layout
+from perfmodel.reports.page import cards, escape, page, section, table
+from perfmodel.reports.views.style import BLUE, GREEN, ORANGE, PURPLE, SKY, base_layout, escaped, log_axis
 from perfmodel.reports.views.view import Key, Plot, Table, View
 
 Report = Mapping[str, Any]
@@ -34,20 +34,16 @@ def _question(report: Report) -> str:
 def _cards(best: Report | None) -> str:
     if best is None:
         return ""
-    cards = [
+    shown = [
         ("devices", f"{best['devices_used']}", f"{best['load']:.0f} requests at once"),
         ("TTFT", _time(best["ttft_s"]), f"{_time(best['ttft_p10_s'])} to {_time(best['ttft_p90_s'])}"),
         ("TPOT", _time(best["tpot_s"]), f"{_time(best['tpot_p10_s'])} to {_time(best['tpot_p90_s'])}"),
         ("output tokens/s", f"{best['tokens_per_s']:,.0f}", f"{best['requests_per_s']:.3g} requests/s"),
     ]
     if best.get("usd_per_million_tokens") is not None:
-        cards.append(("cost", f"${best['usd_per_million_tokens']:.3g}", "a million output tokens"))
-    texts = (
-        f'<div class="card"><span>{escape(name)}</span><b>{escape(value)}</b><span>{escape(detail)}</span></div>\n'
-        for name, value, detail in cards
-    )
+        shown.append(("cost", f"${best['usd_per_million_tokens']:.3g}", "a million output tokens"))
     deploy = f'<p class="finding"><b>Deploy {escape(best["plan"])}.</b></p>\n'
-    return f'{deploy}<div class="cards">\n{"".join(texts)}</div>\n'
+    return deploy + cards(shown)
 
 
 def _time(seconds: float) -> str:
@@ -95,23 +91,24 @@ def _front_plot(report: Report) -> Plot:
         mine = [row for row in rows if (row["device"], row["precision"]) == kind]
         data.append(
             {
-                "type": "scatter", "mode": "markers", "name": " ".join(kind),
+                "type": "scatter", "mode": "markers", "name": escaped(" ".join(kind)),
                 "marker": {"color": _COLOURS[place % 5], "symbol": _SYMBOLS[place % 5], "size": 9},
                 "x": [row["tokens_per_s_per_user"] for row in mine],
                 "y": [row["tokens_per_s_per_device"] for row in mine],
-                "text": [f"{escape(row['plan'])}<br>{row['load']:.0f} requests at once<br>TTFT {_time(row['ttft_s'])}"
+                "text": [f"{escaped(row['plan'])}<br>{row['load']:.0f} requests at once<br>TTFT {_time(row['ttft_s'])}"
                          for row in mine],
                 "hovertemplate": "%{text}<br>%{x:.1f} tokens/s a user<br>%{y:.0f} tokens/s a device<extra></extra>",
             }
         )  # fmt: skip
     shapes: list[dict[str, Any]] = []
     limit = report["inputs"].get("tpot_s")
+    least = [1 / limit] if limit else []
     if limit:
         shapes.append({"type": "line", "x0": 1 / limit, "x1": 1 / limit, "yref": "paper", "y0": 0, "y1": 1,
                        "line": {"dash": "dash", "width": 1.5}})  # fmt: skip
     layout = base_layout(
-        xaxis=axis("tokens/s for a user (1/TPOT)", type="log"),
-        yaxis=axis("tokens/s a device", type="log"),
+        xaxis=log_axis("tokens/s for a user (1/TPOT)", [*(row["tokens_per_s_per_user"] for row in rows), *least]),
+        yaxis=log_axis("tokens/s a device", [row["tokens_per_s_per_device"] for row in rows]),
         shapes=shapes,
     )
     legend = tuple(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from perfmodel.reports.crossovers import crossover_view
 from perfmodel.reports.page import escape, page, section
-from perfmodel.reports.views.style import BLUE, ORANGE, axis, base_layout
+from perfmodel.reports.views.style import BLUE, ORANGE, axis, base_layout, escaped, names_axis
 from perfmodel.reports.views.view import Key, Plot, Table, View
 
 Report = Mapping[str, Any]
@@ -17,7 +18,7 @@ def sensitivity_html(report: Report) -> str:
     """Return the page of sensitivities: it holds plotly.js once and loads nothing."""
     title = f"{report['model']} on {report['device']}: what the answer hangs on"
     views = [_tornado(report, metric) for metric in report["metrics"]]
-    views.append(_crossovers(report))
+    views.append(crossover_view(report))
     header = f'<h1>{escape(title)}</h1>\n<p class="soft">{escape(report["scenario"])}</p>'
     plots = [plot for view in views for plot in view.plots]
     footer = escape(f"perfmodel {report['version']}, {report['schema']}")
@@ -46,31 +47,21 @@ def _tornado(report: Report, metric: Report) -> View:
 
 
 def _bars(metric: Report, rows: Sequence[Report]) -> Plot:
-    names = [row["meaning"] for row in rows][::-1]
+    names = [escaped(row["meaning"]) for row in rows]
     data: list[dict[str, Any]] = [
         {
-            "type": "bar", "orientation": "h", "y": names, "x": [100.0 * (row[side] - 1.0) for row in rows][::-1],
-            "marker": {"color": colour}, "hovertemplate": "%{y}, " + text + ": %{x:+.2f} %<extra></extra>",
+            "type": "bar", "orientation": "h", "y": list(range(len(rows))),
+            "x": [100.0 * (row[side] - 1.0) for row in rows], "width": 0.65, "text": names, "textposition": "none",
+            "marker": {"color": colour}, "hovertemplate": "%{text}, " + text + ": %{x:+.2f} %<extra></extra>",
         }
         for side, colour, text in (("up", BLUE, "10 % more"), ("down", ORANGE, "10 % less"))
     ]  # fmt: skip
     layout = base_layout(
-        barmode="overlay", bargap=0.35, xaxis=axis(f"change of {metric['name']}, %", zeroline=True), yaxis=axis("")
+        barmode="overlay", xaxis=axis(f"change of {metric['name']}, %", zeroline=True), yaxis=names_axis(names)
     )
     legend = (Key("bar", BLUE, "the number 10 % higher"), Key("bar", ORANGE, "10 % lower"))
     label = f"Change of {metric['name']} with each number 10 % higher and lower"
     return Plot(f"tornado-{metric['metric']}", "", label, 90 + 34 * len(rows), data, layout, legend)
-
-
-def _crossovers(report: Report) -> View:
-    rows = [(c["phase"], c["meaning"], c["text"], c["below"], c["above"]) for c in report["crossovers"]]
-    table = Table(("step", "as this grows", "at", "from", "to"), rows, frozenset({0, 1, 3, 4}))
-    finding = (
-        f"{len(rows)} switches of the bound's bottleneck lie in reach of this deployment."
-        if rows
-        else "The bottleneck of both steps stays what it is, however the numbers change."
-    )
-    return View("crossovers", "Where the bottleneck switches", finding, [], table)
 
 
 def _percent(factor: float) -> str:

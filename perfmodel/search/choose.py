@@ -7,7 +7,6 @@ from typing import Any
 
 from perfmodel.search.goals import Goals
 from perfmodel.search.points import Points
-from perfmodel.search.space import WAYS
 
 Row = dict[str, Any]
 _IN_WORDS = {
@@ -18,8 +17,11 @@ _IN_WORDS = {
 }
 
 
-def ranked(points: Points, goals: Goals) -> list[Row]:
-    """Return the best load of every plan that keeps the goals, the best plan first; ties go to the shorter request."""
+def ranked(points: Points, goals: Goals, count: int = 0) -> list[Row]:
+    """Return the best load of each of the best ``count`` plans (0: of all) that keep the goals, the best plan first.
+
+    Ties go to the shorter request.
+    """
     import numpy as np
 
     replicas = goals.replicas(points)
@@ -37,6 +39,8 @@ def ranked(points: Points, goals: Goals) -> list[Row]:
         if plan not in seen:
             seen.add(plan)
             found.append(points.row(int(index)) | {"replicas": int(replicas[index]), "score": float(score[index])})
+            if len(found) == count:
+                break
     return found
 
 
@@ -106,8 +110,3 @@ def _misses(values: Sequence[float], over: Sequence[float], goals: Goals) -> lis
             f"all {goals.devices} devices serve {goals.rate / over[3]:.3g} of {goals.rate:g} requests a second"
         )
     return found
-
-
-def same_plan(a: Row, b: Row) -> bool:
-    """Say whether two rows are of one plan."""
-    return all(a[name] == b[name] for name in ("device", "precision", *WAYS))

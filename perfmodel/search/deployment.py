@@ -9,30 +9,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from perfmodel.cluster.mapping import Mapper, one_by_one
-from perfmodel.cost.price import rates_for
-from perfmodel.devices import Device
-from perfmodel.errors import PerfmodelError, PlanError
+from perfmodel.errors import PlanError
 from perfmodel.plan.parallelism import Plan
-from perfmodel.search.choose import Row, front, nearest_misses, ranked, why_not
+from perfmodel.search.choose import Row, why_not
 from perfmodel.search.flags import FRAMEWORKS, launch_flags
-from perfmodel.search.goals import Goals
-from perfmodel.search.points import Points, points
-from perfmodel.search.pools import Pools, best_pools
-from perfmodel.search.space import WAYS, Space
-from perfmodel.search.steps import all_steps
+from perfmodel.search.options import SHOWN, Found, Option, Searching
+from perfmodel.search.pools import Pools
+from perfmodel.search.space import WAYS
 from perfmodel.serving.scenario import Answer, Question, Setup, prepare
 from perfmodel.workloads.spec import LanguageModel
-
-SHOWN = 6
-
-
-@dataclass(frozen=True)
-class Option:
-    """One kind of device in one precision with its goals: what a search goes through for it."""
-
-    device: Device
-    question: Question
-    goals: Goals
 
 
 @dataclass
@@ -74,9 +59,9 @@ def decide(
     began = time.perf_counter()
     found = Decision(model.name, input_tokens, output_tokens)
     rows: list[tuple[Row, Option]] = []
-    answers = dict(mapper(_Searching(model, only, tuple(modes), (input_tokens, output_tokens)), options))
+    answers = dict(mapper(Searching(model, only, tuple(modes), (input_tokens, output_tokens)), options))
     for place, option in enumerate(options):  # in their order, whichever was done first: ties are broken by it
-        each: _Found = answers[place]
+        each: Found = answers[place]
         rows += [(row, option) for row in each.rows]
         found.front += each.front
         found.misses += each.misses
@@ -98,60 +83,6 @@ def decide(
         found.misses.sort(key=lambda row: len(row["misses"]))
     found.seconds = time.perf_counter() - began
     return found
-
-
-@dataclass
-class _Found:
-    """What the search through one option found."""
-
-    rows: list[Row] = field(default_factory=list[Row])
-    front: list[Row] = field(default_factory=list[Row])
-    misses: list[Row] = field(default_factory=list[Row])
-    problems: list[str] = field(default_factory=list[str])
-    plans: int = 0
-    evaluated: int = 0
-
-
-@dataclass(frozen=True)
-class _Searching:
-    """What a worker does with an option."""
-
-    model: LanguageModel
-    only: dict[str, tuple[int, ...]]
-    modes: tuple[str, ...]
-    lengths: tuple[int, int]
-
-    def __call__(self, option: Option) -> _Found:
-        found = _Found()
-        try:
-            self._search(option, found)
-        except PerfmodelError as error:
-            found.problems.append(f"{option.device.name}: {error}")
-        return found
-
-    def _search(self, option: Option, found: _Found) -> None:
-        goals = option.goals
-        steps = all_steps(self.model, option.device, option.question, Space(goals.devices, self.only), *self.lengths)
-        table = points(steps)
-        found.plans, found.evaluated = len(table.plans), len(table)
-        if "agg" in self.modes:
-            kept = ranked(table, goals)
-            found.rows += [row | {"mode": "agg"} for row in kept[: SHOWN + 1]]
-            found.front = front(table, goals)
-            if not kept:
-                found.misses = nearest_misses(table, goals)
-        if "disagg" in self.modes and goals.objective != "energy":
-            found.rows += [_pool_row(one, table, self.lengths) for one in best_pools(steps, goals)]
-
-
-def _pool_row(one: Pools, table: Points, lengths: tuple[int, int]) -> Row:
-    ways = {way: int(getattr(one.decode.plan, way)) for way in WAYS}
-    return {
-        "device": table.device, "precision": table.precision, "mode": "disagg", **ways, "pools": one, "replicas": 1,
-        "moe_tp": int(one.decode.plan.expert_tp), "devices": float(one.devices), "load": one.in_flight,
-        "ttft_s": one.ttft_s, "tpot_s": one.tpot_s, "e2e_s": one.ttft_s + (lengths[1] - 1) * one.tpot_s,
-        "requests_per_s": one.requests_per_s, "tokens_per_s": one.requests_per_s * lengths[1], "score": one.score,
-    }  # fmt: skip
 
 
 def question_of(row: Row, option: Option) -> Question:
@@ -250,9 +181,3 @@ def _joined_front(rows: list[Row]) -> list[Row]:
             best = row["tokens_per_s_per_device"]
             found.append(row)
     return found
-
-
-def option(device: Device, question: Question, goals: Goals) -> Option:
-    """Return an option with the price of its device."""
-    rates = rates_for(device, question.price_kind, question.usd_per_device_hour, question.usd_per_kwh)
-    return Option(device, question, replace(goals, usd_per_device_hour=rates.usd_per_device_hour if rates else None))

@@ -11,17 +11,15 @@ from typing import Any
 from perfmodel.cost.price import rates_for
 from perfmodel.devices import Device
 from perfmodel.errors import InputError, PerfmodelError, PlanError
-from perfmodel.search.choose import Row
+from perfmodel.programs import Row, minimised
+from perfmodel.search import choose
 from perfmodel.search.goals import Goals
 from perfmodel.search.points import points
-from perfmodel.search.silent import silent_stdout
 from perfmodel.search.space import WAYS, Space
 from perfmodel.search.steps import all_steps
 from perfmodel.serving.scenario import Question
 from perfmodel.workloads.spec import LanguageModel
 from perfmodel.workloads.usecases import Lengths
-
-LEAST_SHARE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ class Kind:
     """
 
     device: str
-    row: Row
+    row: choose.Row
     devices: int
     usd_per_hour: float
     rates: tuple[float, ...]
@@ -134,7 +132,10 @@ def kinds_of(
 
 
 def _kind(plan: Any, rates: Sequence[float], offer: Offer, precision: str) -> Kind:
-    row: Row = {way: int(getattr(plan, way)) for way in WAYS} | {"device": offer.device.name, "precision": precision}
+    row: choose.Row = {way: int(getattr(plan, way)) for way in WAYS} | {
+        "device": offer.device.name,
+        "precision": precision,
+    }
     devices = int(plan.devices_per_replica)
     return Kind(offer.device.name, row, devices, devices * offer.usd_per_device_hour, tuple(rates))
 
@@ -151,9 +152,20 @@ def cheapest(
 
     Errors: :class:`PlanError` with the bucket that nothing can serve, or the devices that are too few.
     """
-    import numpy as np
-    from scipy.optimize import Bounds, LinearConstraint, milp
+    _check_served(kinds, buckets)
+    k, b = len(kinds), len(buckets)
+    hourly = [kind.usd_per_hour for kind in kinds]
+    upper = [math.inf] * k + [float(kind.rates[i] > 0) for i in range(b) for kind in kinds]
+    rows = [*_all_served(k, b), *_busy(kinds, buckets, rate), *_within(kinds, available)]
+    found = minimised([*hourly, *[0.0] * (b * k)], rows, upper=upper, whole=k, gap=1e-6)
+    if found is None:
+        raise PlanError(_too_few(kinds, available, rate))
+    counts = [count + spare if (count := round(value)) else 0 for value in found[:k]]
+    shares = [found[k + i * k : k + (i + 1) * k] for i in range(b)]
+    return Fleet(counts, shares, sum(count * usd for count, usd in zip(counts, hourly, strict=True)), spare)
 
+
+def _check_served(kinds: Sequence[Kind], buckets: Sequence[Bucket]) -> None:
     served = [any(kind.rates[b] > 0 for kind in kinds) for b in range(len(buckets))]
     if not all(served):
         lost = buckets[served.index(False)]
@@ -161,50 +173,29 @@ def cheapest(
             f"no replica keeps the limits for requests of {lost.input_tokens:,} input and {lost.output_tokens:,} "
             "output tokens; loosen a limit, or offer faster or more devices"
         )
-    k, b = len(kinds), len(buckets)
-    size = k + b * k
-    cost = np.concatenate([[kind.usd_per_hour for kind in kinds], np.zeros(b * k)])
-    whole = np.concatenate([np.ones(k), np.zeros(b * k)])
-    upper = np.full(size, np.inf)
-    for i, j in np.ndindex(b, k):
-        upper[k + i * k + j] = 1.0 if kinds[j].rates[i] > 0 else 0.0
-    rows, low, high = [], [], []
-    for i in range(b):
-        row = np.zeros(size)
-        row[k + i * k : k + (i + 1) * k] = 1.0
-        rows.append(row)
-        low.append(1.0)
-        high.append(1.0)
-    for j, kind in enumerate(kinds):
-        row = np.zeros(size)
-        row[j] = -1.0
-        for i, bucket in enumerate(buckets):
-            row[k + i * k + j] = bucket.share * rate / kind.rates[i] if kind.rates[i] > 0 else 0.0
-        rows.append(row)
-        low.append(-np.inf)
-        high.append(0.0)
-    for name, most in available.items():
-        row = np.zeros(size)
-        row[:k] = [kind.devices if kind.device == name else 0.0 for kind in kinds]
-        rows.append(row)
-        low.append(0.0)
-        high.append(float(most))
-    bounds: Any = Bounds
-    constraint: Any = LinearConstraint
-    with silent_stdout():
-        found: Any = milp(
-            cost,
-            integrality=whole,
-            bounds=bounds(np.zeros(size), upper),
-            constraints=constraint(np.array(rows), low, high),
-            options={"mip_rel_gap": 1e-6},
-        )
-    if found.x is None:
-        raise PlanError(_too_few(kinds, available, rate))
-    counts = [round(value) for value in found.x[:k]]
-    shares = [[float(found.x[k + i * k + j]) for j in range(k)] for i in range(b)]
-    counts = [count + spare if count else 0 for count in counts]
-    return Fleet(counts, shares, float(np.dot(counts, [kind.usd_per_hour for kind in kinds])), spare)
+
+
+def _all_served(k: int, b: int) -> list[Row]:
+    """Return the rows that the shares of each of ``b`` buckets over ``k`` kinds are all of it."""
+    return [Row(dict.fromkeys(range(k + i * k, k + (i + 1) * k), 1.0), 1.0, 1.0) for i in range(b)]
+
+
+def _busy(kinds: Sequence[Kind], buckets: Sequence[Bucket], rate: float) -> list[Row]:
+    """Return the rows that the replicas of a kind have time for what they serve."""
+    k = len(kinds)
+    return [
+        Row({j: -1.0} | {k + i * k + j: bucket.share * rate / kind.rates[i]
+                         for i, bucket in enumerate(buckets) if kind.rates[i] > 0}, -math.inf, 0.0)
+        for j, kind in enumerate(kinds)
+    ]  # fmt: skip
+
+
+def _within(kinds: Sequence[Kind], available: Mapping[str, int]) -> list[Row]:
+    """Return the rows that there are as many devices as are hired."""
+    return [
+        Row({j: float(kind.devices) for j, kind in enumerate(kinds) if kind.device == name}, 0.0, float(most))
+        for name, most in available.items()
+    ]
 
 
 def _too_few(kinds: Sequence[Kind], available: Mapping[str, int], rate: float) -> str:

@@ -69,6 +69,13 @@ def _clock(machine: Machine, factor: Number) -> Machine:
     return replace(machine, chip=replace(chip, clock_hz=chip.clock_hz * factor, vector_flops_per_s=vector))
 
 
+def _cores(machine: Machine, factor: Number) -> Machine:
+    chip = _faster(machine.chip, factor)
+    chip = replace(chip, core_count=chip.core_count * factor, vector_flops_per_s=chip.vector_flops_per_s * factor)
+    # a chip of more cores is given the power for them
+    return replace(machine, chip=replace(chip, power_w=None if chip.power_w is None else chip.power_w * factor))
+
+
 def _capacity(setup: Setup, factor: Number) -> Setup:
     return replace(setup, memory=replace(setup.memory, capacity_bytes=setup.memory.capacity_bytes * factor))
 
@@ -91,6 +98,7 @@ KNOBS: dict[str, Knob] = {
     "peak": Knob("matrix peaks", "flops_per_s", _peak_of, _both(_peaks)),
     "vector": Knob("vector peak", "flops_per_s", *_of_chip("vector_flops_per_s")),
     "clock": Knob("clock, peaks with it", "hertz", lambda s: float(s.decode.machine.chip.clock_hz), _both(_clock)),
+    "cores": Knob("cores, peaks with them", "", lambda s: float(s.decode.machine.chip.core_count), _both(_cores)),
     "bandwidth": Knob("memory bandwidth", "bytes_per_s", *_of_chip("memory_bandwidth_bytes_per_s")),
     "capacity": Knob("memory capacity", "bytes", lambda s: float(s.memory.capacity_bytes), _capacity),
     "cache": Knob("last-level cache", "bytes", *_of_chip("llc_bytes")),

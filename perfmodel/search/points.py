@@ -40,6 +40,11 @@ class Points:
     def __len__(self) -> int:
         return len(self.load)
 
+    @property
+    def plans_with_room(self) -> int:
+        """Return how many plans hold the model and one request."""
+        return len(set(self.plan.tolist()))
+
     def row(self, index: int) -> dict[str, Any]:
         """Return one row as plain numbers with its plan's ways of splitting."""
         values = {name: float(getattr(self, name)[index]) for name in COLUMNS if name != "plan"}

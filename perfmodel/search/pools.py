@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from perfmodel.calibration import Coefficients
 from perfmodel.plan.parallelism import Plan
@@ -28,6 +30,11 @@ class Workers:
     """Time of a prefill worker's prompts in a step that is full of prompts (a decode worker: as ``time_s``)."""
     slots: Any
     """Requests of a worker at once: prompts of a prefill step (less where a pipeline holds them up), or sequences."""
+
+    def rows(self, chosen: Any) -> Workers:
+        """Return the workers of an index or a mask."""
+        names = ("plan", "devices", "time_s", "crowded_s", "slots")
+        return Workers(self.plans, *(getattr(self, name)[chosen] for name in names))
 
 
 @dataclass(frozen=True)
@@ -56,15 +63,26 @@ def best_pools(steps: Steps, goals: Goals, count: int = 5) -> list[Pools]:
     prefill workers from those that just keep up to all that are left, a factor of 1.25 apart.
     """
     dtype = steps.groups[0].setup.decode.precisions.linear.calibrated_as
-    c = load_framework(steps.question.engine, "disagg", loop=True, dtype=dtype)
-    prefill, decode = (_undominated(workers) for workers in _workers(steps, c))
-    found: list[Pools] = []
-    for p in range(len(prefill.plan)):
-        found += _pairs(prefill, p, decode, c.coefficients, goals, steps.output_tokens)
+    framework = load_framework(steps.question.engine, "disagg", loop=True, dtype=dtype)
+    prefill, decode = (_undominated(workers) for workers in _workers(steps, framework))
+    decode = decode.rows((1.0 + goals.margin) * decode.time_s <= goals.tpot_s)
+    found: list[_Choice] = []
+    for p in range(len(prefill.plan) if len(decode.plan) else 0):
+        found += _choices(prefill, p, decode, framework.coefficients, goals, steps.output_tokens)
     best: dict[tuple[Plan, Plan], Pools] = {}
-    for one in sorted(found, key=lambda pools: (round(pools.score, 12), pools.ttft_s)):
-        best.setdefault((one.prefill.plan, one.decode.plan), one)
-    return list(best.values())[:count]
+    for one in sorted(found, key=lambda choice: (round(choice.score, 12), choice.ttft_s)):
+        pools = _pools(one, prefill, decode)
+        best.setdefault((pools.prefill.plan, pools.decode.plan), pools)
+        if len(best) == count:
+            break
+    return list(best.values())
+
+
+def _pools(one: _Choice, prefill: Workers, decode: Workers) -> Pools:
+    first = Pool(one.prefill_workers, prefill.plans[int(prefill.plan[one.prefill])])
+    later = Pool(one.decode_workers, decode.plans[int(decode.plan[one.decode])])
+    load = float(decode.slots[one.decode]) * one.decode_workers
+    return Pools(first, later, load, one.ttft_s, float(decode.time_s[one.decode]), one.requests_per_s, one.score)
 
 
 def _workers(steps: Steps, framework: Framework) -> tuple[Workers, Workers]:
@@ -108,53 +126,76 @@ def _undominated(workers: Workers) -> Workers:
         return workers
     rate = workers.slots / workers.crowded_s / workers.devices
     order = np.lexsort((-rate, workers.time_s))
-    best: dict[float, float] = {}  # of each count of devices, the highest rate of the faster ones
+    sizes, size = np.unique(workers.devices, return_inverse=True)
+    best = [0.0] * len(sizes)  # the highest rate among the faster ones of at most so many devices
     keep: list[int] = []
-    for index, devices, own in zip(order.tolist(), workers.devices[order].tolist(), rate[order].tolist(), strict=True):
-        if own > max((value for size, value in best.items() if size <= devices), default=0.0):
-            best[devices] = own
+    for index, place, own in zip(order.tolist(), size[order].tolist(), rate[order].tolist(), strict=True):
+        if own > best[place]:
+            best[place:] = [max(own, other) for other in best[place:]]
             keep.append(index)
-    rows = np.array(keep)
-    columns = (getattr(workers, name)[rows] for name in ("plan", "devices", "time_s", "crowded_s", "slots"))
-    return Workers(workers.plans, *columns)
+    return workers.rows(np.array(keep))
 
 
-def _pairs(
+class _Choice(NamedTuple):
+    """The best counts of a pair of workers: rows of both, how many of each, and what they reach."""
+
+    prefill: int
+    decode: int
+    prefill_workers: int
+    decode_workers: int
+    ttft_s: float
+    requests_per_s: float
+    score: float
+
+
+def _choices(
     prefill: Workers, p: int, decode: Workers, c: Coefficients, goals: Goals, output_tokens: float
-) -> list[Pools]:
+) -> list[_Choice]:
     """Return the best deployment of each decode worker with prefill workers ``p``, of those that keep the goals."""
     import numpy as np
 
-    names = ("devices", "time_s", "crowded_s", "slots")
-    devices_p, time_p, crowded_p, slots_p = (float(getattr(prefill, name)[p]) for name in names)
-    largest = int(min((goals.devices - devices_p) // decode.devices.min(), MOST_WORKERS)) if len(decode.plan) else 0
-    if largest < 1:
-        return []
-    d = np.arange(1.0, largest + 1)[None, :, None]
-    load, tpot, devices_d = (getattr(decode, name)[:, None, None] for name in ("slots", "time_s", "devices"))
+    devices_p, time_p, crowded_p, slots_p = (
+        float(getattr(prefill, name)[p]) for name in ("devices", "time_s", "crowded_s", "slots")
+    )
     steps = max(output_tokens - 1.0, 0.0)
-    in_flight = load * d
+    row, d = _counts(decode, goals, goals.devices - devices_p, steps)
+    if not len(row):
+        return []
+    load, tpot, devices_d = (getattr(decode, name)[row][:, None] for name in ("slots", "time_s", "devices"))
+    in_flight = load * d[:, None]
     least = np.maximum(np.ceil(in_flight * crowded_p / slots_p / np.maximum(steps * tpot, 1e-9)), 1.0)
-    count = np.ceil(least * 1.25 ** np.arange(0.0, 8.0)[None, None, :])
+    count = np.ceil(least * 1.25 ** np.arange(0.0, 8.0))
     ttft = pooled_ttft(c, tpot, time_p, in_flight, count * slots_p, in_flight, output_tokens, crowded_p)
     cycle = ttft + steps * tpot
     rate = in_flight / cycle
-    used = count * devices_p + d * devices_d
+    used = count * devices_p + d[:, None] * devices_d
     longer = 1.0 + goals.margin
-    kept = (used <= goals.devices) & (longer * cycle <= goals.e2e_s)
-    kept &= (longer * ttft <= goals.ttft_s) & (longer * tpot <= goals.tpot_s)
+    kept = (used <= goals.devices) & (longer * cycle <= goals.e2e_s) & (longer * ttft <= goals.ttft_s)
     if goals.rate:
         kept &= rate >= goals.rate * (1.0 - 1e-9)
-    served = goals.rate or rate
-    score = used * (goals.usd_per_device_hour or 1.0) / (served * output_tokens)
-    score = np.where(kept, cycle + 0.0 * score if goals.objective == "latency" else score, np.inf)
-    flat = score.reshape(len(score), -1)
-    found: list[Pools] = []
-    for row in np.flatnonzero(np.isfinite(flat.min(axis=1))):
-        i, j = np.unravel_index(int(flat[row].argmin()), score.shape[1:])
-        where_ = (row, i, j)
-        chosen = Pool(int(count[where_]), prefill.plans[int(prefill.plan[p])])
-        other = Pool(int(i) + 1, decode.plans[int(decode.plan[row])])
-        found.append(Pools(chosen, other, float(in_flight[row, i, 0]), float(ttft[where_]), float(tpot[row, 0, 0]),
-                           float(rate[where_]), float(score[where_])))  # fmt: skip
+    score = used * (goals.usd_per_device_hour or 1.0) / ((goals.rate or rate) * output_tokens)
+    score = np.where(kept, cycle if goals.objective == "latency" else score, np.inf)
+    starts = np.flatnonzero(np.diff(row, prepend=-1))
+    found: list[_Choice] = []
+    for start, end in itertools.pairwise([*starts.tolist(), len(row)]):
+        i, j = divmod(int(score[start:end].argmin()), score.shape[1])
+        at = start + i, j
+        if math.isfinite(score[at]):
+            workers = int(count[at]), int(d[start + i])
+            found.append(_Choice(p, int(row[start]), *workers, float(ttft[at]), float(rate[at]), float(score[at])))
     return found
+
+
+def _counts(decode: Workers, goals: Goals, devices: float, steps: float) -> tuple[Any, Any]:
+    """Return columns of (row, count): the decode workers of each row that ``devices`` have room for.
+
+    Those that could not serve the rate if their requests waited for nothing are left out.
+    """
+    import numpy as np
+
+    most = np.minimum(devices // decode.devices, MOST_WORKERS)
+    least = np.floor(goals.rate * steps * decode.time_s / decode.slots * (1.0 - 1e-6)) if goals.rate else 0.0 * most
+    many = np.maximum(most - least, 0.0).astype(int)
+    row = np.repeat(np.arange(len(many)), many)
+    nth = np.arange(len(row)) - np.repeat(np.cumsum(many) - many, many)
+    return row, nth + 1.0 + np.repeat(least, many)

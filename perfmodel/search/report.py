@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from perfmodel import __version__
 from perfmodel.arguments import positive, whole
-from perfmodel.cluster import spread
 from perfmodel.devices import load_device
 from perfmodel.errors import InputError, did_you_mean
 from perfmodel.plan.parallelism import Plan
-from perfmodel.search.deployment import Decision, option
+from perfmodel.search.deployment import Decision
 from perfmodel.search.deployment import decide as _decide
 from perfmodel.search.goals import Goals
+from perfmodel.search.kept import keeping
+from perfmodel.search.options import Option, option
 from perfmodel.search.space import WAYS
 from perfmodel.serving.scenario import Pool, Question
 from perfmodel.workloads.library import load_model
@@ -49,13 +50,15 @@ def plan_report(
     price_kind: str = "cloud_hour",
     usd_per_hour: Any = "",
     scheduler: str = "",
+    out: str = "",
 ) -> dict[str, Any]:
     """Return the best deployment of a model on up to ``gpus`` devices of one kind, as :func:`decide` finds it.
 
     ``devices`` and ``precisions`` are those to choose from; ``only`` maps a way of splitting (tp, pp, cp, attention_dp,
     ep) to the values it may have; ``rate`` 0 asks for as many requests a second as possible. ``best`` is None where
     nothing keeps the limits; ``misses`` then says what is missing. ``scheduler`` (of dask, see
-    :func:`perfmodel.cluster.spread`) gives devices and precisions to its workers.
+    :func:`perfmodel.cluster.spread`) gives devices and precisions to its workers; with ``out`` what they find is kept
+    in ``out.parts`` until all is there.
 
     Errors: :class:`PerfmodelError` for an unknown name or value, or a model that fits no plan.
     """
@@ -68,25 +71,30 @@ def plan_report(
         positive("margin", margin) / 100.0,
     )  # fmt: skip
     price = positive("usd_per_hour", usd_per_hour) if usd_per_hour not in ("", None) else None
+    question = Question(
+        kv_precision=kv_precision or None, engine=engine, price_kind=price_kind, usd_per_device_hour=price
+    )
     options = [
-        option(
-            load_device(name.strip()),
-            Question(precision=precision.strip() or None, kv_precision=kv_precision or None, engine=engine,
-                     price_kind=price_kind, usd_per_device_hour=price),
-            goals,
-        )
+        option(load_device(name.strip()), replace(question, precision=precision.strip() or None), goals)
         for name in devices
         for precision in precisions
-    ]  # fmt: skip
+    ]
     ways = _ways(only or {}, lengths[0])
-    with spread(scheduler) as mapper:
+    searched = [(one.device.spec_hash, asdict(one.question), asdict(one.goals)) for one in options]
+    asked = {"model": (workload.name, workload.spec_hash), "lengths": lengths, "ways": ways, "mode": mode}
+    with keeping(out, {**asked, "options": searched}, scheduler) as mapper:
         found = _decide(workload, options, ways, *lengths, modes=MODES[mode], mapper=mapper)
-    unpriced = sorted({one.device.name for one in options if one.goals.usd_per_device_hour is None})
-    if unpriced and len({one.device.name for one in options}) > 1 and objective in ("cost", "throughput"):
-        found.problems.append(
-            f"no price of {', '.join(unpriced)} is known: there a device counts as one dollar an hour"
-        )
+    found.problems += _unpriced(options, objective)
     return _report(found, goals, engine, mode)
+
+
+def _unpriced(options: Sequence[Option], objective: str) -> list[str]:
+    """Return a word on the devices without a price, where others are compared with them by money."""
+    names = sorted({one.device.name for one in options if one.goals.usd_per_device_hour is None})
+    several = len({one.device.name for one in options}) > 1
+    if not (names and several and objective in ("cost", "throughput")):
+        return []
+    return [f"no price of {', '.join(names)} is known: there a device counts as one dollar an hour"]
 
 
 def _ways(only: Mapping[str, Any], input_tokens: int) -> dict[str, tuple[int, ...]]:

@@ -19,6 +19,9 @@ Numbers = tuple[float, float, float]
 SOLVED = ("peak", "bandwidth", "capacity", "link", "network")
 """Numbers that are solved for, where the deployment has them; latencies are solved as the most that is allowed."""
 
+TOGETHER = ("peak", "bandwidth", "link", "network")
+"""Numbers that grow together, those that the deployment has: a platform that is so many times faster."""
+
 LATENCIES = ("link_latency", "network_latency")
 WIDEST = 4096.0
 """Factors beyond this are no answer: the number is not what stands in the way."""
@@ -45,13 +48,16 @@ class Limits:
         every = {"ttft": self.ttft_s, "tpot": self.tpot_s, "e2e": self.e2e_s}
         return {name: limit for name, limit in every.items() if limit is not None}
 
+    def times(self, setup: Setup, numbers: Numbers) -> dict[str, Number]:
+        """Return the times that the limits are for, in seconds, by metric."""
+        if self.of == "bound":
+            return dict(zip(("ttft", "tpot", "e2e"), setup.bounds(*numbers), strict=True))
+        phases = setup.answer(*numbers).phases
+        return {name: getattr(getattr(phases, name), self.of) for name in self.named}
+
     def excess(self, setup: Setup, numbers: Numbers) -> Number:
         """Return the largest of the times over their limits: at most one where all are kept."""
-        if self.of == "bound":
-            times: dict[str, Number] = dict(zip(("ttft", "tpot", "e2e"), setup.bounds(*numbers), strict=True))
-        else:
-            phases = setup.answer(*numbers).phases
-            times = {name: getattr(getattr(phases, name), self.of) for name in self.named}
+        times = self.times(setup, numbers)
         return maximum(0.0, *(times[name] / limit for name, limit in self.named.items()))
 
 
@@ -105,8 +111,19 @@ def _need(setup: Setup, name: str, floor: float | None, formula: str, alone: flo
     return Need(name, knob.meaning, knob.dimension, knob.value(setup), floor, formula, alone)
 
 
+def platform(setup: Setup, factors: Mapping[str, Number]) -> Setup:
+    """Return the setup on a platform with its numbers multiplied by factors; a higher peak comes from more cores.
+
+    Cores of a higher peak each would soon wait for their own latencies and caches, of which nobody asks.
+    """
+    return turned(setup, {_BY.get(name, name): factor for name, factor in factors.items()})
+
+
+_BY = {"peak": "cores"}
+
+
 def _excess(setup: Setup, factors: Mapping[str, Number], numbers: Numbers, limits: Limits) -> Number:
-    return limits.excess(_with_room(turned(setup, factors), numbers), numbers)
+    return limits.excess(_with_room(platform(setup, factors), numbers), numbers)
 
 
 def _with_room(setup: Setup, numbers: Numbers) -> Setup:
@@ -196,10 +213,11 @@ class Curve:
 
 def trade_off(
     setup: Setup, numbers: Numbers, limits: Limits, x: str = "bandwidth", y: str = "peak", count: int = 17,
-    span: float = 8.0,
+    span: float = 16.0,
 ) -> Curve:  # fmt: skip
-    """Return how much of ``y`` each value of ``x`` asks for, ``x`` from a ``span``-th to ``span`` times what it is.
+    """Return how much of ``y`` each value of ``x`` asks for, from the least ``x`` for which there is any such ``y``.
 
+    ``x`` goes to ``span`` times that, and to twice what the platform has of it. No points: no pair is enough.
     Errors: :class:`InputError` for a number that the deployment does not have.
     """
     names = present(setup)
@@ -208,7 +226,11 @@ def trade_off(
             raise InputError(f"no '{name}' to trade here (one of {', '.join(n for n in SOLVED if n in names)})")
     import numpy as np
 
-    factors = span ** np.linspace(-1.0, 1.0, count)[:, None]
+    least_x = _solved(lambda factor: _excess(setup, {x: factor, y: WIDEST}, numbers, limits), 1)[0]
+    if math.isnan(least_x):
+        return Curve(x, y, [])
+    # at the least itself y is as large as is tried: the edge is shown from a little beyond
+    factors = np.geomspace(1.05 * least_x, max(span * least_x, 2.0), count)[:, None]
     least = _solved(lambda factor: _excess(setup, {x: factors, y: factor}, numbers, limits), count)
     points = [
         (float(factor) * KNOBS[x].value(setup), None if math.isnan(one) else one * KNOBS[y].value(setup))
@@ -217,9 +239,7 @@ def trade_off(
     return Curve(x, y, points)
 
 
-def jointly(
-    setup: Setup, numbers: Numbers, limits: Limits, names: Sequence[str] = ("peak", "bandwidth", "link")
-) -> float:
+def jointly(setup: Setup, numbers: Numbers, limits: Limits, names: Sequence[str] = TOGETHER) -> float:
     """Return the factor by which all of the named numbers must grow together for the limits to hold.
 
     Errors: :class:`PlanError` if no factor up to :data:`WIDEST` is enough: what is left is latency.
@@ -231,8 +251,14 @@ def jointly(
 
     found = _solved(excess, 1)[0]
     if math.isnan(found):
+        most = _with_room(platform(setup, dict.fromkeys(turning, WIDEST)), numbers)
+        left = ", ".join(
+            f"{name.upper()} {1e3 * time:.3g} ms where {1e3 * limit:g} ms are asked for"
+            for name, limit in limits.named.items()
+            if (time := float(limits.times(most, numbers)[name])) > limit
+        )
         raise PlanError(
-            f"even {WIDEST:g} times as much of everything leaves the limits missed {float(excess(WIDEST)):.2f} times "
-            "over: what is left is the time to start kernels, wires and the framework's host"
+            f"even {WIDEST:g} times as much of everything leaves {left}: the time to start kernels, wires and the "
+            "framework's host"
         )
     return found

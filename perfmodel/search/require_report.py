@@ -9,7 +9,17 @@ from typing import Any
 from perfmodel import __version__
 from perfmodel.errors import InputError, PlanError
 from perfmodel.search.knobs import KNOBS, present
-from perfmodel.search.require import LATENCIES, SOLVED, Curve, Limits, Need, jointly, needs, trade_off
+from perfmodel.search.require import (
+    LATENCIES,
+    SOLVED,
+    TOGETHER,
+    Limits,
+    Need,
+    jointly,
+    needs,
+    platform,
+    trade_off,
+)
 from perfmodel.search.sensitivity_report import number_text
 from perfmodel.serving.scenario import Setup
 
@@ -40,13 +50,13 @@ def require_report(setup: Setup, numbers: Numbers, limits: Limits, trade: str = 
     except PlanError as error:
         factor, problem = None, str(error)
     batch, inputs, outputs = numbers
-    curve = _curve(setup, numbers, limits, trade)
+    curve = _curve(setup, numbers, limits, trade, factor or 1.0)
     return {
         "schema": "perfmodel/require/1",
         "version": __version__,
         "model": setup.decode.model.name,
         "device": setup.decode.machine.chip.name,
-        "scenario": f"{batch:g} requests in flight, {inputs:g} input and {outputs:g} output tokens, "
+        "scenario": f"{batch:g} request{'s' * (batch != 1)} in flight, {inputs:g} input and {outputs:g} output tokens, "
         f"{setup.devices} device{'s' * (setup.devices != 1)}",
         "required": ", ".join(f"{name.upper()} within {1e3 * limit:g} ms" for name, limit in limits.named.items())
         + f" ({limits.of})",
@@ -66,8 +76,8 @@ def _finding(setup: Setup, found: list[Need], factor: float | None, problem: str
         return f"No {name} will do, however much faster: {problem}.{memory}"
     if factor <= 1.0:
         spare = f"{1 / factor:.2f}" if factor > 1e-3 else "more than 1000"
-        return f"{name} is enough, with peak, bandwidth and links {spare} times what is needed.{memory}"
-    return f"A {name} with {factor:.2f} times the peak, the bandwidth and the links would do.{memory}"
+        return f"{name} is enough, with cores, bandwidth and links {spare} times what is needed.{memory}"
+    return f"A {name} with {factor:.2f} times the cores, the bandwidth and the links would do.{memory}"
 
 
 def _row(need: Need) -> dict[str, Any]:
@@ -83,12 +93,17 @@ def _row(need: Need) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _curve(setup: Setup, numbers: Numbers, limits: Limits, trade: str) -> dict[str, Any] | None:
+def _curve(setup: Setup, numbers: Numbers, limits: Limits, trade: str, grown: float) -> dict[str, Any] | None:
+    """Return the edge between two numbers; where both are not enough, on a platform whose others have grown too."""
     names = [name.strip() for name in trade.split(",")]
     known = [name for name in SOLVED if name in present(setup)]
     if len(names) != 2 or names[0] == names[1]:
         raise InputError(f"--trade: '{trade}' must name two of {', '.join(known)}, such as bandwidth,peak")
-    found: Curve = trade_off(setup, numbers, limits, names[0], names[1])
+    found, others = trade_off(setup, numbers, limits, names[0], names[1]), 1.0
+    if not found.points and grown > 1.0:
+        others = grown
+        rest = dict.fromkeys((name for name in TOGETHER if name in known and name not in names), others)
+        found = trade_off(platform(setup, rest), numbers, limits, names[0], names[1])
     if all(y is None for _, y in found.points):
         return None
     points = [
@@ -102,5 +117,5 @@ def _curve(setup: Setup, numbers: Numbers, limits: Limits, trade: str) -> dict[s
     ]
     return {
         "x": found.x, "y": found.y, "x_meaning": KNOBS[found.x].meaning, "y_meaning": KNOBS[found.y].meaning,
-        "x_has": KNOBS[found.x].value(setup), "y_has": KNOBS[found.y].value(setup), "points": points,
+        "x_has": KNOBS[found.x].value(setup), "y_has": KNOBS[found.y].value(setup), "others": others, "points": points,
     }  # fmt: skip

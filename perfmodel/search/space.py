@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from perfmodel.cost.link_facts import LinkFacts
@@ -11,6 +12,7 @@ from perfmodel.cost.machine import machine_for
 from perfmodel.devices import Device
 from perfmodel.errors import PlanError
 from perfmodel.plan.parallelism import Plan, plan_problem
+from perfmodel.workloads.caches import cache_rows
 from perfmodel.workloads.spec import LanguageModel, MoeFfn
 
 WAYS = ("tp", "pp", "cp", "attention_dp", "ep")
@@ -68,12 +70,11 @@ def plans_of(model: LanguageModel, space: Space) -> list[Plan]:
     return found
 
 
-def grouped(plans: list[Plan], device: Device, engine: str) -> list[PlanGroup]:
+def grouped(model: LanguageModel, plans: list[Plan], device: Device, engine: str) -> list[PlanGroup]:
     """Return the plans in groups of one structure and link each; those that the device's links cannot join are left."""
-    import numpy as np
-
     links: dict[int, LinkFacts | None] = {}
     members: dict[object, list[Plan]] = {}
+    windows = any(row.window for group in model.layers for row in cache_rows(group))
     for plan in plans:
         devices = int(plan.devices_per_replica)
         if devices not in links:
@@ -81,20 +82,26 @@ def grouped(plans: list[Plan], device: Device, engine: str) -> list[PlanGroup]:
                 links[devices] = machine_for(device, devices, engine).link
             except PlanError:
                 continue
-        ones = tuple(getattr(plan, way) == 1 for way in ("attention_dp", "ep"))
-        members.setdefault((links[devices], plan.pp, plan.cp, ones), []).append(plan)
-    found: list[PlanGroup] = []
-    for alike in members.values():
-        columns = {
-            way: np.array([[float(getattr(plan, way))] for plan in alike]) for way in ("tp", "attention_dp", "ep")
-        }
-        first = alike[0]
-        numbers: dict[str, Any] = {way: 1 if bool((column == 1).all()) else column for way, column in columns.items()}
-        moe_tp = np.array([[float(plan.expert_tp)] for plan in alike])
-        plan = Plan(**numbers, pp=first.pp, cp=first.cp, moe_tp=1 if bool((moe_tp == 1).all()) else moe_tp)
-        largest = max(int(plan.devices_per_replica) for plan in alike)
-        found.append(PlanGroup(plan, tuple(alike), links[int(first.devices_per_replica)], largest))
-    return found
+        # tokens travel to the experts in one of three ways: not at all, to all of them, to those that were chosen
+        travel = (plan.expert_groups > 1) + (plan.expert_groups > 1 and plan.ep > 1)
+        # windows are cut into as many whole parts as ranks share a sequence
+        ranks = plan.cp if windows else plan.cp > 1
+        members.setdefault((links[devices], ranks, travel), []).append(plan)
+    return [_group(alike, links[int(alike[0].devices_per_replica)]) for alike in members.values()]
+
+
+def _group(alike: list[Plan], link: LinkFacts | None) -> PlanGroup:
+    import numpy as np
+
+    values = {way: [float(getattr(plan, way)) for plan in alike] for way in WAYS}
+    values["moe_tp"] = [float(plan.expert_tp) for plan in alike]
+    numbers: dict[str, Any] = {
+        way: 1 if set(column) == {1.0} else np.array([column]).T for way, column in values.items()
+    }
+    if len(set(values["cp"])) == 1:
+        numbers["cp"] = alike[0].cp
+    largest = max(int(plan.devices_per_replica) for plan in alike)
+    return PlanGroup(Plan(**numbers), tuple(alike), link, largest)
 
 
 def _replica_sizes(space: Space) -> list[int]:
@@ -116,8 +123,9 @@ def _powers(limit: int, most: int) -> list[int]:
     return [2**i for i in range(max(limit, 1).bit_length()) if 2**i <= min(limit, most)]
 
 
-def _divisors(n: int) -> list[int]:
-    return [d for d in range(1, n + 1) if n % d == 0]
+@cache
+def _divisors(n: int) -> tuple[int, ...]:
+    return tuple(d for d in range(1, n + 1) if n % d == 0)
 
 
 def _no_plan(model: LanguageModel, space: Space) -> str:

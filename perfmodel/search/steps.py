@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
+from perfmodel.cost.bounds import Bound
 from perfmodel.cost.machine import machine_for
 from perfmodel.devices import Device
 from perfmodel.errors import PlanError
+from perfmodel.ops import Operator
 from perfmodel.plan.parallelism import Plan
+from perfmodel.plan.step_shape import StepOperator
 from perfmodel.search.space import PlanGroup, Space, grouped, plans_of
-from perfmodel.serving.pipeline import decode_steps, prompt_step
+from perfmodel.serving.pipeline import decode_steps, prefill_step
 from perfmodel.serving.scenario import STEP_TOKENS, Question, Setup, prepare
-from perfmodel.serving.timed import StepTime
+from perfmodel.serving.step import Deployment
+from perfmodel.serving.timed import StepTime, Time, TimedOperator
 from perfmodel.workloads.spec import LanguageModel
 
 LOADS = tuple(float(n) for n in (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256, 362, 512, 724, 1024,
@@ -81,7 +85,7 @@ def _setups(
     model: LanguageModel, device: Device, question: Question, plans: Sequence[Plan]
 ) -> Iterator[tuple[PlanGroup, Setup]]:
     """Yield the groups of plans, each with a setup whose plan's numbers are columns of theirs."""
-    for group in grouped(list(plans), device, question.engine):
+    for group in grouped(model, list(plans), device, question.engine):
         example = max(group.members, key=lambda plan: plan.devices_per_replica)
         setup = prepare(model, device, replace(question, plan=example))
         machine = machine_for(device, group.largest_replica, question.engine)
@@ -106,9 +110,36 @@ def _steps(group: PlanGroup, setup: Setup, input_tokens: float, output_tokens: f
     prompts = setup.memory.largest_batch(input_tokens, min(input_tokens, STEP_TOKENS)) >= groups
     return GroupSteps(
         group, setup, load, held, np.broadcast_to(prompts, (len(group.members), 1)),
-        prompt_step(setup.prefill, input_tokens),
+        _prompts(setup.prefill, input_tokens),
         decode_steps(setup.decode, load, input_tokens, output_tokens, exact_bound=False),
     )  # fmt: skip
+
+
+def _prompts(deployment: Deployment, input_tokens: float) -> StepTime:
+    """Return :func:`prompt_step`, the step full of prompts being a second column of one evaluation."""
+    import numpy as np
+
+    groups = deployment.plan.attention_dp
+    rounds = max(STEP_TOKENS / input_tokens, 1.0)
+    both = prefill_step(deployment, groups * np.array([[1.0, rounds]]), input_tokens)
+    return replace(_first(both), crowded_s=both.time.expected[:, 1:], rounds=rounds)
+
+
+def _first(value: Any) -> Any:
+    """Return a step, or a part of one, with the first of two columns of all its numbers."""
+    import numpy as np
+
+    if isinstance(value, np.ndarray):
+        return value[..., :1] if value.shape[-1:] == (2,) else value
+    if isinstance(value, tuple):
+        return tuple(_first(one) for one in cast("tuple[Any, ...]", value))
+    if not isinstance(value, _PARTS):
+        return value
+    parts = [(name, own) for name, own in vars(value).items() if isinstance(own, (np.ndarray, tuple, *_PARTS))]
+    return replace(value, **{name: _first(own) for name, own in parts}) if parts else value
+
+
+_PARTS = (StepTime, Time, Bound, TimedOperator, StepOperator, Operator)
 
 
 def _no_room(

@@ -53,7 +53,7 @@ def steady_state(
     in_flight: Number, running: Number, output_tokens: Number,
 ) -> Phases:  # fmt: skip
     """Return the steady state of :func:`aggregated` from its steps and the bounds of TTFT and TPOT."""
-    plain, busy = framework.decode(decode.time), framework.prefill(prefill.time)
+    plain, busy = framework.decode(decode.time, plan.tokens_per_step), framework.prefill(prefill.time)
     ttft, tpot = mixed_times(
         framework.coefficients,
         plain.expected,
@@ -126,7 +126,7 @@ def disaggregated(
     decode = decode_steps(decode_pool, running, input_tokens, output_tokens, exact_bound=False)
     ttft_bound = prefill_bound(prefill_pool, 1, input_tokens)
     tpot_bound = decode_steps_bound(decode_pool, 1, input_tokens, output_tokens)
-    busy, tpot = framework.prefill(prefill.time), framework.decode(decode.time)
+    busy, tpot = framework.prefill(prefill.time), framework.decode(decode.time, decode_pool.plan.tokens_per_step)
     decoding, slots = minimum(in_flight, running * workers[1]), workers[0] * groups / stage_share(prefill)
     ttft = pooled_ttft(
         framework.coefficients, tpot.expected, busy.expected, decoding, slots, in_flight, output_tokens,

@@ -8,6 +8,7 @@ from perfmodel.cost.bounds import Bound
 from perfmodel.cost.machine import Machine
 from perfmodel.cost.operator_cost import bound_of
 from perfmodel.numeric import Number, floor, maximum, minimum, sorted_numbers, where
+from perfmodel.plan.rank import is_one
 from perfmodel.plan.step_shape import StepOperator
 
 
@@ -34,11 +35,7 @@ def mean_decode_bound(
     moving = [s for s in steps if s.operator.GROWS_WITH_CACHE]
 
     def at(context: Number) -> Bound:
-        there = (
-            (bound_of(s.operator.with_numbers(kv_tokens=_own(context, s.reach, ranks)), machine), s.repeat)
-            for s in moving
-        )
-        return sum_bounds([(fixed, 1.0), *there])
+        return sum_bounds([(fixed, 1.0), *((bound_at(s, machine, context, ranks), s.repeat) for s in moving)])
 
     windows = sorted({edge * ranks / s.reach for s in moving for edge in s.operator.edges()})
     mean: Number = 0.0
@@ -52,9 +49,14 @@ def mean_decode_bound(
     return mean
 
 
-def _own(context: Number, reach: float, ranks: int) -> Number:
+def bound_at(step: StepOperator, machine: Machine, context: Number, ranks: Number = 1) -> Bound:
+    """Return the bound of an operator that grows with the cache, at a cache of ``context`` tokens over ``ranks``."""
+    return bound_of(step.operator.with_numbers(kv_tokens=_own(context, step.reach, ranks)), machine)
+
+
+def _own(context: Number, reach: float, ranks: Number) -> Number:
     """Return the part of a sequence's cache that an operator works on."""
-    return context if ranks == 1 and reach == 1.0 else context * reach / ranks
+    return context if is_one(ranks) and reach == 1.0 else context * reach / ranks
 
 
 def _mean_of_maximum(a: Bound, b: Bound, points: Number) -> Number:

@@ -25,9 +25,12 @@ class Framework:
     ttft_band: Band | None
     tpot_band: Band | None
 
-    def decode(self, kernels: Time) -> Time:
-        """Return the time of a decode step with the framework around it."""
-        return self._around(kernels, "decode", self.tpot_band)
+    def decode(self, kernels: Time, tokens_per_step: float = 1.0) -> Time:
+        """Return the time of a decode step with the framework around it.
+
+        Where drafts are checked, of a token that is kept: the host works once a step, for ``tokens_per_step`` of them.
+        """
+        return self._around(kernels, "decode", self.tpot_band, tokens_per_step)
 
     def prefill(self, kernels: Time) -> Time:
         """Return the time of a prefill step with the framework around it."""
@@ -40,8 +43,9 @@ class Framework:
         stretch, host = self.coefficients["prefill_stretch"], self.coefficients["prefill_host_us"] * 1e-6
         return (step.crowded_s * stretch + host) / step.rounds
 
-    def _around(self, kernels: Time, kind: str, band: Band | None) -> Time:
+    def _around(self, kernels: Time, kind: str, band: Band | None, tokens: float = 1.0) -> Time:
         stretch, host = self.coefficients[f"{kind}_stretch"], self.coefficients[f"{kind}_host_us"] * 1e-6
+        host = host if tokens == 1.0 else host / tokens
         expected = kernels.expected * stretch + host
         if not isinstance(stretch, float) or stretch < 1.0:
             expected = maximum(expected, kernels.bound)

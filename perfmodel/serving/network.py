@@ -15,7 +15,7 @@ from perfmodel.cost.price import Rates, rates_for, usd_per_request
 from perfmodel.counts import Counts, read
 from perfmodel.devices import Device
 from perfmodel.errors import InputError, did_you_mean
-from perfmodel.numeric import Number, maximum, minimum, total
+from perfmodel.numeric import Number, floor, maximum, minimum, total
 from perfmodel.ops.conv import Convolution
 from perfmodel.plan.liveness import Liveness, liveness
 from perfmodel.plan.network import Kernel, NetworkPlan, kernels
@@ -140,7 +140,7 @@ class NetworkSetup:
         if self.rates is not None:
             joules = None if energy is None else energy.joules_per_sample
             usd = usd_per_request(self.rates, self.question.dp, rate, joules) * 1e6
-        memory = self._memory(each)
+        memory = self.memory_of(each)
         return NetworkAnswer(
             latency, rate, stages, memory, self.largest_batch(), None if energy is None else energy.joules_per_sample,
             None if energy is None else energy.power_w, usd,
@@ -168,7 +168,8 @@ class NetworkSetup:
             rows.append(TimedOperator(step, cost.bound, expected, cost.spread_low, cost.spread_high))
         return assembled(rows, self.machine)
 
-    def _memory(self, batch: Number) -> NetworkMemory:
+    def memory_of(self, batch: Number) -> NetworkMemory:
+        """Return the memory of one device that has ``batch`` samples at once."""
         weights, activations = self._sizes()
         overhead = GPU_RUNTIME_BYTES if self.device.kind == "gpu" else 0.0
         return NetworkMemory(self.machine.chip.memory_bytes, weights, activations * batch, overhead)
@@ -183,8 +184,8 @@ class NetworkSetup:
 
     def largest_batch(self) -> Number:
         """Return the most samples that fit one device's memory at once."""
-        empty = self._memory(0.0)
-        return maximum(empty.free_bytes // maximum(self._sizes()[1], 1.0), 0.0) * self.question.dp
+        empty = self.memory_of(0.0)
+        return maximum(floor(empty.free_bytes / maximum(self._sizes()[1], 1.0)), 0.0) * self.question.dp
 
     def _energy(self, stages: tuple[StageTime, ...], latency: Time, batch: Number) -> NetworkEnergy | None:
         if self.energy_facts is None:
@@ -225,8 +226,9 @@ def sample_energy(
     over = overload(dynamic.total_j / seconds, facts, limit)
     slower = clock_loss(over)
     work, time = dynamic.total_j * slower / over, seconds * slower
-    slow_down = limit_factor(dynamic.total_j / seconds, replace(facts, limit_w=limit)) if limit_w else slower
-    return NetworkEnergy((work + facts.static_w * time) / samples, facts.static_w + work / time, slow_down)
+    if limit_w is not None:
+        slower = limit_factor(dynamic.total_j / seconds, replace(facts, limit_w=limit))
+    return NetworkEnergy((work + facts.static_w * time) / samples, facts.static_w + work / time, slower)
 
 
 def spilled(counts: Counts, llc_bytes: Number) -> Counts:

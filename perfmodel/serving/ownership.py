@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from perfmodel import __version__
@@ -43,11 +44,22 @@ def ownership_report(
         "power_w_per_device": power,
         "idle_w_per_device": setup.energy_facts.static_w,
         "inputs": vars(owned),
+        "by_use": [_at(owned, use, setup.devices, answer.tokens_per_s, power, setup.energy_facts.static_w)
+                   for use in _USES],
         "usd": found.usd,
         **vars(found),
         "gco2": found.gco2,
         "notes": notes or ["all terms as given"],
-    }
+    }  # fmt: skip
+
+
+_USES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+
+
+def _at(owned: Ownership, use: float, devices: int, tokens_per_s: Any, power_w: Any, idle_w: Any) -> dict[str, Any]:
+    """Return the cost if the load is there for another part of the time."""
+    found = token_cost(replace(owned, use=use), devices, tokens_per_s, power_w, idle_w)
+    return {"use": use, "usd": found.usd, **vars(found), "gco2": found.gco2}
 
 
 def _price(device: Device, purchase: Any, notes: list[str]) -> float:

@@ -54,7 +54,7 @@ def static_batch(
     prefill = prefill_step(deployment, batch, input_tokens) if phase != "decode" else None
     decode = decode_steps(deployment, batch, input_tokens, output_tokens) if phase != "prefill" else None
     ttft = framework.prefill(prefill.time) if prefill else None
-    tpot = framework.decode(decode.time) if decode else None
+    tpot = framework.decode(decode.time, deployment.plan.tokens_per_step) if decode else None
     steps = maximum(output_tokens - 1, 0)
     if ttft and tpot:
         e2e = added(ttft, tpot, steps)

@@ -19,6 +19,7 @@ from perfmodel.serving.step import (
     decode_bound,
     decode_time,
     stage_bound,
+    stage_bound_at,
     step_bound,
     step_time,
 )
@@ -30,12 +31,12 @@ STEP_TOKENS = 8192.0
 
 def microbatches(plan: Plan, sequences: Number) -> Number:
     """Return how many microbatches pass the pipeline: those asked for, but none with less than a sequence a group."""
-    return maximum(minimum(float(plan.microbatches or plan.pp), sequences / plan.attention_dp), 1.0)
+    return maximum(minimum(1.0 * (plan.microbatches or plan.pp), sequences / plan.attention_dp), 1.0)
 
 
 def prefill_step(deployment: Deployment, sequences: Number, input_tokens: Number) -> StepTime:
     """Return the step that prefills ``sequences`` prompts of one replica together: ``T + (m - 1)*t``."""
-    if deployment.plan.pp == 1:
+    if not deployment.plan.staged:
         step = step_time(deployment, StepShape(sequences, input_tokens, input_tokens))
         return replace(step, sequences=sequences)
     count = microbatches(deployment.plan, sequences)
@@ -61,7 +62,7 @@ def prefill_bound(deployment: Deployment, sequences: Number, input_tokens: Numbe
     Less than the bound of the microbatches in :func:`prefill_step`: a runtime may cut prompts into any chunks.
     """
     shape = StepShape(sequences, input_tokens, input_tokens)
-    return step_bound(deployment, shape) if deployment.plan.pp == 1 else stage_bound(deployment, shape)
+    return step_bound(deployment, shape) if not deployment.plan.staged else stage_bound(deployment, shape)
 
 
 def decode_steps(
@@ -73,14 +74,13 @@ def decode_steps(
     comes round every ``max(T, m*t)``.
     """
     first, last = decode_span(input_tokens, output_tokens)
-    if deployment.plan.pp == 1:
+    if not deployment.plan.staged:
         step = decode_time(deployment, sequences, first, last, exact_bound=exact_bound)
         return replace(step, sequences=sequences)
     count = microbatches(deployment.plan, sequences)
     step = decode_time(deployment, sequences / count, first, last, exact_bound=exact_bound)
     # at the shortest cache: with windows, the stage at the mean cache may take longer than it does on average
-    shortest = StepShape(decodes=sequences / count, decode_context=first)
-    step = replace(step, stage_bound_s=stage_bound(deployment, shortest))
+    step = replace(step, stage_bound_s=stage_bound_at(deployment, step.operators, first))
     return _passed(step, sequences, count, lambda whole, stage: maximum(whole, count * stage))
 
 
@@ -89,7 +89,7 @@ def decode_steps_bound(
 ) -> Number:
     """Return the bound of :func:`decode_steps` alone."""
     first, last = decode_span(input_tokens, output_tokens)
-    if deployment.plan.pp == 1:
+    if not deployment.plan.staged:
         return decode_bound(deployment, sequences, first, last)
     count = microbatches(deployment.plan, sequences)
     whole = decode_bound(deployment, sequences / count, first, last)

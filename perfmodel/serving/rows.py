@@ -88,15 +88,14 @@ def communication(step: StepTime) -> dict[str, float]:
     }
 
 
-def utilisation(step: StepTime, peak_flops_per_s: float, bandwidth_bytes_per_s: float) -> tuple[float, float]:
-    """Return (MFU, MBU) of a step on one device.
+def utilisation(step: StepTime, peak_flops_per_s: float) -> tuple[float, float]:
+    """Return (MFU, MBU) of a step on one device, with the expected time.
 
-    ``MFU = matrix flops/(time*peak)``, ``MBU = (weight + KV bytes)/(time*bandwidth)``, with the expected time.
+    ``MFU = matrix flops/(time*peak)``. ``MBU = sum(bytes/bandwidth)/time``: bytes of weights, KV cache and states, each
+    at the full rate of the memory that its engine reads, which is not the device's own where memory itself computes.
     """
-    matrix = needed = 0.0
+    matrix = 0.0
     for row in step.operators:
-        counts, repeat = row.step.operator.counts(), row.step.repeat
-        matrix += repeat * float(counts.filter_flops(engine="tensor").total_flops())
-        needed += repeat * sum(float(v) for k, v in counts.bytes.items() if k.role in ("weight", "kv"))
+        matrix += row.step.repeat * float(row.step.operator.counts().filter_flops(engine="tensor").total_flops())
     seconds = float(step.time.expected)
-    return matrix / (seconds * peak_flops_per_s), needed / (seconds * bandwidth_bytes_per_s)
+    return matrix / (seconds * peak_flops_per_s), float(step.bound_parts.memory_s) / seconds

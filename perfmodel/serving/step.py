@@ -16,8 +16,9 @@ from perfmodel.ops.routing import Routing
 from perfmodel.plan.layout import stage_repeats, step_operators
 from perfmodel.plan.parallelism import Plan
 from perfmodel.plan.precision import Precisions
+from perfmodel.plan.rank import is_one
 from perfmodel.plan.step_shape import StepOperator, StepShape
-from perfmodel.serving.decode_bound import mean_decode_bound, sum_bounds
+from perfmodel.serving.decode_bound import bound_at, mean_decode_bound, sum_bounds
 from perfmodel.serving.spread import combined_spread
 from perfmodel.serving.timed import StepTime, Time, TimedOperator, multiplying, seconds
 from perfmodel.workloads.spec import LanguageModel
@@ -41,7 +42,7 @@ class Deployment:
         return step_operators(self.model, self.plan, self.precisions, shape, self.routing)
 
     @property
-    def stages(self) -> list[dict[str, float]]:
+    def stages(self) -> list[dict[str, Number]]:
         """Return the share of the model's parts of each stage that may be the slowest."""
         return stage_repeats(self.model, self.plan)
 
@@ -67,7 +68,7 @@ def decode_time(
     """
     shape = StepShape(decodes=sequences, decode_context=(first + last) * 0.5)
     cp = deployment.plan.cp
-    ends = (first, last) if cp == 1 else (first / cp, last / cp)
+    ends = (first, last) if is_one(cp) else (first / cp, last / cp)
     costs: dict[Any, OperatorCost] = {}
     rows = [_timed_over(step, deployment.machine, costs, *ends) for step in deployment.operators(shape)]
     parts = sum_bounds((row.bound, row.step.repeat) for row in rows)
@@ -102,7 +103,16 @@ def stage_bound(deployment: Deployment, shape: StepShape) -> Number:
                                       deployment.operators(shape)])  # fmt: skip
 
 
-def slowest_bound(deployment: Deployment, rows: Sequence[tuple[str, float, Bound]]) -> Number:
+def stage_bound_at(deployment: Deployment, rows: Sequence[TimedOperator], context: Number) -> Number:
+    """Return the bound of the slowest stage in a decode step like ``rows`` but for the tokens of its caches."""
+    machine, ranks = deployment.machine, deployment.plan.cp
+    bounds = (
+        bound_at(row.step, machine, context, ranks) if row.step.operator.GROWS_WITH_CACHE else row.bound for row in rows
+    )
+    return slowest_bound(deployment, [(r.step.part, r.step.repeat, b) for r, b in zip(rows, bounds, strict=True)])
+
+
+def slowest_bound(deployment: Deployment, rows: Sequence[tuple[str, Number, Bound]]) -> Number:
     """Return the bound of the slowest stage from (part, repeat, bound) of the operators of all stages together."""
     found: Number = 0.0
     for share in deployment.stages:
@@ -150,7 +160,7 @@ def _assembled(
     low, high = combined_spread(rows)
     time = Time(bound_s, expected, maximum(expected * low, bound_s), expected * high)
     unshared = attention + multiplying(rows)
-    if deployment.plan.pp == 1:
+    if not deployment.plan.staged:
         return StepTime(time, tuple(rows), unshared, parts, expected, bound_s, expected)
     stage_s = maximum(*(sum(seconds(rows, share)) for share in deployment.stages), 0.0)
     stage_bound_s = slowest_bound(deployment, [(r.step.part, r.step.repeat, r.bound) for r in rows])

@@ -62,7 +62,7 @@ class StepTime:
     rounds: Number = 1.0
 
 
-def seconds(rows: Sequence[TimedOperator], share: Mapping[str, float]) -> tuple[Number, Number]:
+def seconds(rows: Sequence[TimedOperator], share: Mapping[str, Number]) -> tuple[Number, Number]:
     """Return (all but decode attention, decode attention) of a step's expected time, one operator after the other.
 
     ``share`` says which part of the model's parts runs (missing: all of it). Communication that may hide behind

@@ -3,43 +3,29 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from perfmodel.errors import InputError
+from perfmodel.simulation.adapters import AdapterPool
+from perfmodel.simulation.host_link import HostLink
+from perfmodel.simulation.policy import Policy
 from perfmodel.simulation.predictor import Composition, Predictor
+from perfmodel.simulation.prefixes import PrefixCache
 from perfmodel.simulation.requests import Request
-
-POLICIES = ("chunked", "prompts_first")
-
-
-@dataclass(frozen=True)
-class Policy:
-    """How steps are made up.
-
-    ``chunked``: decodes first, then pieces of prompts up to ``token_budget`` tokens a step (Sarathi-Serve).
-    ``prompts_first``: waiting prompts as a whole, up to the budget (one at least), in steps without decodes (Orca, vLLM
-    before 0.6). At most ``most_running`` requests run at once.
-    """
-
-    name: str = "chunked"
-    token_budget: int = 8192
-    most_running: int = 1_000_000
-
-    def __post_init__(self) -> None:
-        if self.name not in POLICIES:
-            raise InputError(f"unknown policy '{self.name}' (one of {', '.join(POLICIES)})")
-        if self.token_budget < 1 or self.most_running < 1:
-            raise InputError("token budget and most running requests must be at least 1")
+from perfmodel.simulation.speculation import Speculation
 
 
 @dataclass
 class Replica:
     """A replica with its queue; ``cache_bytes`` of a sequence by its tokens, ``room_bytes`` for all of them.
 
-    A request is let in when its prompt fits beside what runs; when the caches outgrow the room, the youngest request
-    gives up its cache and queues again, first in line (recomputation). ``decodes_here`` False finishes a request with
+    A request is let in when its prompt fits beside what runs; when the caches outgrow the room, the youngest of the
+    lowest priority gives its cache up and queues again, first in line. ``decodes_here`` False finishes a request with
     its first token (a prefill worker); ``arrives_cached`` True starts one with its prompt cached (a decode worker).
+    A step yields as many tokens as ``speculation`` says (None: one). Over ``host`` come and go swapped caches,
+    ``adapters`` and those of ``prefixes`` that lie behind the device's memory: a request waits for its own, while
+    others run. ``reserved_bytes`` of the room are held for requests that are on their way here.
     """
 
     predictor: Predictor
@@ -53,62 +39,129 @@ class Replica:
     steps: int = 0
     waiting: deque[Request] = field(default_factory=deque[Request])
     running: list[Request] = field(default_factory=list[Request])
+    host: HostLink | None = None
+    prefixes: PrefixCache | None = None
+    adapters: AdapterPool | None = None
+    speculation: Speculation | None = None
+    reserved_bytes: float = 0.0
+    swaps: int = 0
 
     @property
     def load(self) -> int:
         """Return how many requests it has, running or waiting."""
         return len(self.waiting) + len(self.running)
 
+    @property
+    def held_bytes(self) -> float:
+        """Return the caches of all running requests, what they have in common once, with the adapters they use."""
+        common = self.prefixes.pinned_bytes if self.prefixes else 0.0
+        used = self.adapters.pinned_bytes if self.adapters else 0.0
+        return self._own_bytes(0) + common + used
+
+    @property
+    def wakes_s(self) -> float:
+        """Return when there is something to do: now, or when the first of the running ones has its cache."""
+        if not self.running or any(r.ready_s <= self.now_s for r in self.running):
+            return self.now_s
+        return min(r.ready_s for r in self.running)
+
     def add(self, request: Request) -> None:
-        """Queue a request. Errors: :class:`InputError` if it can never fit."""
-        if self.cache_bytes(request.input_tokens + request.output_tokens) > self.room_bytes:
+        """Queue a request, behind those of its priority. Errors: :class:`InputError` if it can never fit."""
+        needed = self.cache_bytes(request.input_tokens + request.output_tokens)
+        needed += self.adapters.bytes_each if self.adapters and request.adapter >= 0 else 0.0
+        if needed > self.room_bytes:
             raise InputError(
                 f"request {request.number} of {request.input_tokens} + {request.output_tokens} tokens does not fit "
                 f"into the {self.room_bytes / 1e9:.3g} GB that a replica has for caches"
             )
-        self.waiting.append(request)
+        self._queue(request, lambda other: other.priority < request.priority)
 
-    def advance(self, until_s: float) -> list[Request]:
-        """Run steps that begin before ``until_s``; return the requests that finished here."""
+    def take_out(self, request: Request) -> None:
+        """Let a running request go elsewhere as it is; what it had in common with others stays here."""
+        self.running.remove(request)
+        self._give_back(request)
+
+    def take_in(self, request: Request) -> None:
+        """Let a request that comes from elsewhere with its cache run on as it is."""
+        if self.adapters:
+            request.ready_s = self.adapters.borrow(request.adapter, self.now_s)
+        self.running.append(request)
+
+    def advance(self, until_s: float, *, to_first: bool = False) -> list[Request]:
+        """Run steps that begin before ``until_s``; return the requests that finished here.
+
+        ``to_first`` stops as soon as any does: others may come because of it. Where all that run wait for their caches,
+        time passes until the first has it, at most until ``until_s``.
+        """
         finished: list[Request] = []
-        while self.now_s < until_s:
+        while self.now_s < until_s and not (to_first and finished):
             self._admit()
-            chunks = self._chunks()
-            decoding = [r for r in self.running if r.is_read] if self._decodes_in(chunks) else []
-            if not chunks and not decoding:
+            present = [r for r in self.running if r.ready_s <= self.now_s]
+            chunks = self._chunks(present)
+            decoding = [r for r in present if r.is_read] if self._decodes_in(chunks) else []
+            if chunks or decoding:
+                finished += self._run(chunks, decoding, until_s)
+            elif self.wakes_s > self.now_s:
+                self.now_s = min(self.wakes_s, until_s)
+            else:
                 break
-            finished += self._run(chunks, decoding, until_s)
         return finished
 
     def _decodes_in(self, chunks: list[tuple[Request, int]]) -> bool:
         return self.policy.name == "chunked" or not chunks
 
+    def _queue(self, request: Request, goes_behind: Callable[[Request], bool]) -> None:
+        place = next((i for i, other in enumerate(self.waiting) if goes_behind(other)), len(self.waiting))
+        self.waiting.insert(place, request)
+
     def _admit(self) -> None:
-        held = sum(self.cache_bytes(max(r.context, r.to_read)) for r in self.running)
+        held = self.held_bytes + self.reserved_bytes
         while self.waiting and len(self.running) < self.policy.most_running:
             request = self.waiting[0]
-            needed = self.cache_bytes(request.to_read + 1)
-            if self.running and held + needed > self.room_bytes:
+            needed = self.cache_bytes(max(request.to_read, request.context) + 1)
+            needed += self.adapters.needed_bytes(request.adapter) if self.adapters else 0.0
+            if (self.running or self.reserved_bytes) and held + needed > self.room_bytes:
                 return
             self.waiting.popleft()
-            held += needed
             request.started_s = self.now_s if request.started_s is None else request.started_s
-            if self.arrives_cached:
-                request.prefilled, request.generated = request.input_tokens, 1
-            else:
-                request.prefilled = min(request.cached_tokens, request.input_tokens - 1)
+            self._begin(request)
             self.running.append(request)
+            held = self.held_bytes + self.reserved_bytes
+            self._make_room()
 
-    def _chunks(self) -> list[tuple[Request, int]]:
+    def _begin(self, request: Request) -> None:
+        """Give a request what it begins with: its swapped cache, its prompt's, that of its key; and its adapter."""
+        request.ready_s = self.now_s
+        if request.swapped and self.host:
+            size = self.cache_bytes(request.context)
+            request.swapped, request.ready_s = False, self.host.fetch(self.now_s, size)
+            self.host.swapped_bytes -= size
+        elif self.arrives_cached and not request.generated:
+            request.prefilled, request.generated = request.input_tokens, 1
+        else:
+            request.prefilled = min(request.cached_tokens, request.input_tokens - 1)
+            if self.prefixes and request.key:
+                request.ready_s = self.prefixes.borrow(request, self.now_s, lambda n: self._computing_s(request, n))
+        if self.adapters:
+            request.ready_s = max(request.ready_s, self.adapters.borrow(request.adapter, self.now_s))
+
+    def _computing_s(self, request: Request, tokens: int) -> float:
+        """Return how much longer a prompt takes alone if so many of its first tokens are computed too."""
+        whole = float(request.input_tokens)
+        left = Composition(1, whole - tokens, whole)
+        return self.predictor.step_s(Composition(1, whole, whole)) - self.predictor.step_s(left)
+
+    def _chunks(self, present: Sequence[Request]) -> list[tuple[Request, int]]:
         """Return the prompts of the next step with how many of their tokens it takes."""
-        unread = [r for r in self.running if not r.is_read]
+        unread = [r for r in present if not r.is_read]
         budget = self.policy.token_budget
         if self.policy.name == "chunked":
-            budget -= len(self.running) - len(unread)
+            each = self.speculation.decode_tokens if self.speculation else 1
+            budget -= (len(present) - len(unread)) * each
         found: list[tuple[Request, int]] = []
         for request in unread:
             left = request.to_read - request.prefilled
-            take = min(left, budget) if self.policy.name == "chunked" else left
+            take = left if self.policy.name == "prompts_first" else min(left, budget)
             if take <= 0 or (found and take > budget):
                 break
             found.append((request, take))
@@ -117,51 +170,123 @@ class Replica:
 
     def _run(self, chunks: list[tuple[Request, int]], decoding: list[Request], until_s: float) -> list[Request]:
         """Run the step, or as many equal steps as pass before anything can change; return who finished."""
-        repeat = 1 if chunks else self._alike(decoding)
-        step = _composition(chunks, decoding, 0.5 * (repeat - 1))
-        seconds = self.predictor.step_s(step)
+        repeat = 1 if chunks or self.speculation else self._alike(decoding)
+        seconds = self.predictor.step_s(composition(chunks, decoding, 0.5 * (repeat - 1)))
+        until_s = min([until_s, *(r.ready_s for r in self.running if r.ready_s > self.now_s)])
         if repeat > 1 and self.now_s + repeat * seconds > until_s:
             repeat = min(repeat, max(int((until_s - self.now_s) / seconds) + 1, 1))
-            seconds = self.predictor.step_s(_composition(chunks, decoding, 0.5 * (repeat - 1)))
+            seconds = self.predictor.step_s(composition(chunks, decoding, 0.5 * (repeat - 1)))
         first_s = self.now_s + seconds
         self.now_s += repeat * seconds
         self.busy_s += repeat * seconds
         self.steps += repeat
+        self._read(chunks)
+        self._write(decoding, first_s, repeat)
+        return self._retire()
+
+    def _read(self, chunks: list[tuple[Request, int]]) -> None:
+        """Note that pieces of prompts were read; the last piece yields the first token."""
         for request, taken in chunks:
             request.prefilled += taken
             if request.is_read:
                 request.generated += 1
                 request.first_token_s = self.now_s if request.first_token_s is None else request.first_token_s
                 request.tokens_at(self.now_s, self.now_s, 1)
+                if self.prefixes and request.key:
+                    self.prefixes.share(request)
+
+    def _write(self, decoding: list[Request], first_s: float, repeat: int) -> None:
+        """Note the tokens of ``repeat`` steps, or those that one step yields."""
         for request in decoding:
-            request.generated += repeat
-            request.tokens_at(first_s, self.now_s, repeat)
-        return self._retire()
+            written = repeat
+            if self.speculation:
+                written = min(self.speculation.tokens_of(request), request.output_tokens - request.generated)
+            if written:
+                request.generated += written
+                request.tokens_at(first_s, self.now_s, written)
 
     def _alike(self, decoding: list[Request]) -> int:
         """Return after how many decode steps the first of these requests finishes or the room is full."""
         least = min(r.output_tokens - r.generated for r in decoding)
-        held = sum(self.cache_bytes(r.context + least) for r in decoding)
-        return max(least, 1) if held <= self.room_bytes else 1
+        grown = self.held_bytes - self._own_bytes(0) + self._own_bytes(least)
+        return max(least, 1) if grown + self.reserved_bytes <= self.room_bytes else 1
+
+    def _own_bytes(self, further: int) -> float:
+        """Return the caches of running requests, ``further`` tokens longer, without what they have in common."""
+        return sum(self.cache_bytes(max(r.context, r.to_read) + further) - r.borrowed_bytes for r in self.running)
 
     def _retire(self) -> list[Request]:
         done = [r for r in self.running if r.generated >= (r.output_tokens if self.decodes_here else 1)]
         for request in done:
             request.finished_s = self.now_s
+            self._give_back(request)
+            if self.prefixes and request.key:
+                self.prefixes.keep(request)
         if done:
-            self.running = [r for r in self.running if r not in done]
-        while len(self.running) > 1 and sum(self.cache_bytes(r.context) for r in self.running) > self.room_bytes:
-            youngest = self.running.pop()
-            youngest.preemptions += 1
-            youngest.prefilled, youngest.kept = 0, youngest.generated
-            self.waiting.appendleft(youngest)
+            gone = set(done)
+            self.running = [r for r in self.running if r not in gone]
+        while len(self.running) > 1 and self._overflows():
+            lowest = min(r.priority for r in self.running)
+            self._preempt(next(r for r in reversed(self.running) if r.priority == lowest))
+        self._make_room()
         return done
 
+    def _overflows(self) -> bool:
+        return self.held_bytes + self.reserved_bytes > self.room_bytes
 
-def _composition(chunks: list[tuple[Request, int]], decoding: list[Request], ahead: float) -> Composition:
+    def _make_room(self) -> None:
+        """Let adapters and caches that nobody uses go, as far as those in use need their room."""
+        if self.adapters is None and not (self.prefixes and len(self.prefixes.near)):
+            return
+        left = self.room_bytes - self.reserved_bytes - self._own_bytes(0)
+        common = self.prefixes.pinned_bytes if self.prefixes else 0.0
+        if self.adapters:
+            self.adapters.shrink(left - common)
+            left -= self.adapters.near.total_bytes
+        if self.prefixes:
+            self.prefixes.shrink(left)
+
+    def _give_back(self, request: Request) -> None:
+        if self.prefixes and request.key:
+            self.prefixes.give_back(request)
+        if self.adapters:
+            self.adapters.give_back(request.adapter)
+
+    def _preempt(self, victim: Request) -> None:
+        """Take a request's cache: to the host, which the others wait for as they need its room, or to be read again."""
+        self.running.remove(victim)
+        victim.preemptions += 1
+        swapped = self._swaps(victim)
+        self._give_back(victim)
+        if swapped and self.host:
+            size = self.cache_bytes(victim.context)
+            victim.swapped = True
+            self.swaps += 1
+            self.host.swapped_bytes += size
+            self.host.moved_bytes += size
+            self.now_s += self.host.copy_s(size)
+        else:
+            victim.prefilled, victim.kept = 0, victim.generated
+        self._queue(victim, lambda other: other.priority <= victim.priority)
+
+    def _swaps(self, victim: Request) -> bool:
+        """Say whether a cache goes to the host: by policy, if there is room, and if any of it is there."""
+        size = self.cache_bytes(victim.context)
+        if self.policy.preempt == "recompute" or self.host is None or victim.ready_s > self.now_s or not victim.context:
+            return False
+        if self.host.swapped_bytes + size > self.host.room_bytes:
+            return False
+        if self.policy.preempt == "swap":
+            return True
+        tokens = float(victim.input_tokens + victim.generated)
+        return 2.0 * self.host.copy_s(size) < self.predictor.step_s(Composition(1, tokens, tokens))
+
+
+def composition(chunks: list[tuple[Request, int]], decoding: list[Request], ahead: float) -> Composition:
     """Return the step's composition, the caches of decodes ``ahead`` tokens longer than they are."""
     count = len(chunks)
     new = sum(taken for _, taken in chunks) / count if count else 0.0
     context = sum(request.prefilled + taken for request, taken in chunks) / count if count else 0.0
     cache = sum(r.context for r in decoding) / len(decoding) + 1.0 + ahead if decoding else 0.0
-    return Composition(count, new, context, len(decoding), cache)
+    asked = {r.adapter for r in decoding if r.adapter >= 0} | {r.adapter for r, _ in chunks if r.adapter >= 0}
+    return Composition(count, new, context, len(decoding), cache, len(asked))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,9 +11,13 @@ from perfmodel.arguments import positive, share, whole
 from perfmodel.cost.link_facts import DEFAULT_NIC_BYTES_PER_S
 from perfmodel.errors import InputError
 from perfmodel.serving.scenario import Setup
+from perfmodel.simulation.above import Above, above_figures
+from perfmodel.simulation.equipment import Equipment
+from perfmodel.simulation.figures import figures_of
 from perfmodel.simulation.replica import Policy
-from perfmodel.simulation.requests import Request, drawn_requests, read_trace
+from perfmodel.simulation.requests import Asked, Request, ask, drawn_requests, read_trace
 from perfmodel.simulation.run import Simulated, replicas_of, simulate, simulate_closed, simulate_pools
+from perfmodel.simulation.steady import closed_form_of
 from perfmodel.simulation.summary import Slo, summary
 from perfmodel.workloads.usecases import Lengths
 
@@ -36,21 +39,31 @@ def simulate_report(
     policy: str = "chunked",
     chunk: Any = 8192,
     most_running: Any = 1_000_000,
+    preempt: str = "recompute",
+    prefill_share: Any = 0.5,
+    asked: Asked | None = None,
+    equipment: Equipment | None = None,
+    above: Above | None = None,
     slo: Slo | None = None,
     seed: Any = 0,
 ) -> dict[str, Any]:
     """Return what becomes of requests on a deployment (schema ``perfmodel/simulate/1``).
 
     Either ``rate`` requests a second arrive, or a ``trace`` tells when, or ``in_flight`` are there at any time. Lengths
-    are lognormal distributions. ``points`` has a row a request.
+    are lognormal distributions. ``asked`` are documents and adapters of requests, ``equipment`` what replicas have for
+    them, ``above`` how requests are dealt, moved and told apart. ``points`` has a row a request.
 
     Errors: :class:`PerfmodelError` for an unknown word, a number that cannot be, or a model that does not fit.
     """
-    how = Policy(policy, whole("chunk", chunk), whole("most_running", most_running))
+    part = share("prefill_share", prefill_share)
+    how = Policy(policy, whole("chunk", chunk), whole("most_running", most_running), preempt, part)
+    has, wanted, lot = equipment or Equipment(), asked or Asked(), whole("seed", seed, least=0)
     drawn, problems, closed = _drawn(
         rate, in_flight, requests, trace, inputs, outputs, arrival, variation, shared_prefix, seed
     )
-    result = _run(setup, drawn, how, closed)
+    ask(drawn, wanted, lot)
+    has = replace(has, seed=lot)
+    result, over = _run(setup, drawn, how, closed, has, above)
     found = summary(result, slo, open_loop=not closed)
     return {
         "schema": "perfmodel/simulate/1",
@@ -60,9 +73,11 @@ def simulate_report(
         "devices": setup.devices,
         "inputs": {"rate": rate or None, "in_flight": closed or None, "trace": trace or None, "arrival": arrival,
                    "policy": how.name, "chunk": how.token_budget, "engine": setup.question.engine,
-                   "mode": setup.question.mode, "seed": whole("seed", seed, least=0), **_limits(slo)},
+                   "mode": setup.question.mode, "seed": lot, **_limits(slo)},
         **found,
-        "closed_form": _closed_form(setup, found, drawn),
+        **figures_of(result, has),
+        **over,
+        "closed_form": closed_form_of(setup, how, has, wanted, found, drawn),
         "problems": problems,
         "points": [_point(request) for request in result.requests],
     }  # fmt: skip
@@ -90,28 +105,30 @@ def _drawn(
     return drawn, [], closed
 
 
-def _run(setup: Setup, drawn: list[Request], policy: Policy, closed: int) -> Simulated:
+def _run(
+    setup: Setup, drawn: list[Request], policy: Policy, closed: int, has: Equipment, above: Above | None
+) -> tuple[Simulated, dict[str, Any]]:
+    """Return what became of the requests, and what there is to say of all that stands above the replicas."""
+    stands = above is not None and above != Above()
     if setup.question.prefill_pool is not None:
         if closed:
             raise InputError("pools are simulated with --rate or --trace, not in a closed loop")
+        if stands:
+            raise InputError("balance, migration and priorities are those of whole replicas, not of pools")
         link = setup.decode.machine.link
-        return simulate_pools(
-            drawn, setup, policy, float(link.outer_bandwidth_bytes_per_s) if link else DEFAULT_NIC_BYTES_PER_S
-        )
-    replicas = replicas_of(setup, policy)
-    return simulate_closed(drawn, replicas, closed) if closed else simulate(drawn, replicas)
-
-
-def _closed_form(setup: Setup, found: Mapping[str, Any], drawn: list[Request]) -> dict[str, float]:
-    """Return what the closed form says of mean lengths at the load that was seen (Little's law)."""
-    inputs = sum(r.input_tokens - r.cached_tokens for r in drawn) / len(drawn)
-    outputs = sum(r.output_tokens for r in drawn) / len(drawn)
-    load = max(found["requests_per_s"] * found["e2e_s"]["mean"], 1.0)
-    phases = setup.answer(load, inputs, outputs).phases
-    assert phases.ttft is not None
-    assert phases.tpot is not None
-    return {"in_flight": load, "ttft_s": float(phases.ttft.expected), "tpot_s": float(phases.tpot.expected),
-            "requests_per_s": float(phases.requests_per_s)}  # fmt: skip
+        rate = float(link.outer_bandwidth_bytes_per_s) if link else DEFAULT_NIC_BYTES_PER_S
+        return simulate_pools(drawn, setup, policy, rate, has), {}
+    replicas = replicas_of(setup, policy, equipment=has)
+    if closed and stands:
+        raise InputError("requests of a closed loop stay where they are: balance and migration need --rate or --trace")
+    if closed:
+        return simulate_closed(drawn, replicas, closed), {}
+    if above is None or not stands:
+        return simulate(drawn, replicas), {}
+    above.mark(drawn, has.seed)
+    driver, rescheduler = above.over(replicas, has.seed)
+    result = simulate(drawn, replicas, driver)
+    return result, above_figures(above, drawn, rescheduler.moves if rescheduler else None)
 
 
 def _limits(slo: Slo | None) -> dict[str, float]:
@@ -125,6 +142,7 @@ def _point(request: Request) -> dict[str, Any]:
         "request": request.number, "arrival_s": request.arrival_s, "input_tokens": request.input_tokens,
         "output_tokens": request.output_tokens, "ttft_s": request.ttft_s, "tpot_s": request.tpot_s,
         "tbt_s": request.tbt_s, "e2e_s": request.e2e_s, "preemptions": request.preemptions,
+        "found_tokens": request.found_tokens,
     }  # fmt: skip
 
 

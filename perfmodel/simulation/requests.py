@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from perfmodel.arguments import positive, whole
+from perfmodel.cost.offload import zipf
 from perfmodel.csv_input import read_rows
 from perfmodel.errors import InputError, PerfmodelError
 from perfmodel.workloads.usecases import Lengths
@@ -16,11 +17,14 @@ from perfmodel.workloads.usecases import Lengths
 ARRIVALS = ("poisson", "gamma", "regular")
 
 
-@dataclass
+@dataclass(eq=False)
 class Request:
     """One request and what became of it; times are seconds from the start of the simulation, None while unknown.
 
-    ``cached_tokens`` of the input are in a prefix cache when it arrives.
+    ``cached_tokens`` of the input are in a prefix cache when it arrives, whatever else is. ``key`` names the
+    conversation or document that its input begins with: ``shared_tokens`` of it are the document's, None says that it
+    begins with all that an earlier request of the same key read and wrote. ``adapter`` is the low-rank adapter that it
+    asks for (-1: none). Requests of higher ``priority`` go first.
     """
 
     number: int
@@ -28,6 +32,10 @@ class Request:
     input_tokens: int
     output_tokens: int
     cached_tokens: int = 0
+    key: str = ""
+    shared_tokens: int | None = None
+    adapter: int = -1
+    priority: int = 0
     started_s: float | None = None
     first_token_s: float | None = None
     finished_s: float | None = None
@@ -38,6 +46,14 @@ class Request:
     generated: int = field(default=0, repr=False)
     kept: int = field(default=0, repr=False)
     """Output tokens that it had when its cache was last given up: they are read again with the prompt."""
+    swapped: bool = field(default=False, repr=False)
+    """Whether its cache lies in host memory."""
+    ready_s: float = field(default=0.0, repr=False)
+    """When its cache and its adapter are on the device."""
+    borrowed_bytes: float = field(default=0.0, repr=False)
+    """Bytes of its cache that it has in common with others, and that are counted there."""
+    found_tokens: int = field(default=0, repr=False)
+    """Tokens of its input that a prefix cache had when it was first let in."""
 
     @property
     def ttft_s(self) -> float:
@@ -55,6 +71,12 @@ class Request:
         if self.output_tokens < 2:
             return None
         return ((self.finished_s or 0.0) - (self.first_token_s or 0.0)) / (self.output_tokens - 1)
+
+    @property
+    def most_shared(self) -> int:
+        """Return the leading tokens of its input that an earlier request may have left; one must be read at least."""
+        most = self.input_tokens - 1
+        return most if self.shared_tokens is None else min(self.shared_tokens, most)
 
     @property
     def tbt_s(self) -> float | None:
@@ -126,6 +148,37 @@ def drawn_requests(
     return [Request(i, float(times[i]), int(ins[i]), int(outs[i]), int(shared_prefix * ins[i])) for i in range(count)]
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What requests ask for beside tokens: one of ``documents`` that their inputs begin with, one of ``adapters``.
+
+    The popularity of the k-th goes with ``1/k^exponent`` (Zipf); 0 of them: none.
+    """
+
+    documents: int = 0
+    adapters: int = 0
+    exponent: float = 1.0
+
+
+def ask(requests: Sequence[Request], asked: Asked, seed: int = 0) -> None:
+    """Give each request its document, which all of its cached tokens are of, and its adapter, drawn by popularity."""
+    import numpy as np
+
+    # a stream of its own for each: the same arrivals and lengths whatever is asked for
+    if asked.documents:
+        random = np.random.default_rng([seed, 1])
+        for request, document in zip(requests, _ranks(asked.documents, asked, len(requests), random), strict=True):
+            request.key, request.shared_tokens, request.cached_tokens = f"doc-{document}", request.cached_tokens, 0
+    if asked.adapters:
+        random = np.random.default_rng([seed, 2])
+        for request, adapter in zip(requests, _ranks(asked.adapters, asked, len(requests), random), strict=True):
+            request.adapter = adapter
+
+
+def _ranks(count: int, asked: Asked, draws: int, random: Any) -> list[int]:
+    return [int(rank) for rank in random.choice(count, draws, p=zipf(count, asked.exponent))]
+
+
 def _lengths(lengths: Lengths, count: int, random: Any) -> Any:
     import numpy as np
 
@@ -139,8 +192,9 @@ COLUMNS = ("arrival_s", "input_tokens", "output_tokens")
 def read_trace(path: str | Path) -> tuple[list[Request], list[str]]:
     """Return the requests of a CSV file with the columns of :data:`COLUMNS`, and what is wrong with the other rows.
 
-    ``cached_tokens`` is read where there is such a column. Errors: :class:`InputError` for a file that is not there,
-    without these columns, or without one good row.
+    ``cached_tokens``, ``conversation`` (a word) and ``adapter`` (a number) are read where there are such columns.
+
+    Errors: :class:`InputError` for a file that is not there, without these columns, or without one good row.
     """
     rows = read_rows(path, COLUMNS)
     if not rows:
@@ -152,10 +206,12 @@ def read_trace(path: str | Path) -> tuple[list[Request], list[str]]:
             arrival = positive("arrival_s", row["arrival_s"])
             inputs, outputs = (whole(name, row[name]) for name in COLUMNS[1:])
             cached = whole("cached_tokens", row.get("cached_tokens") or 0, least=0)
+            adapter = whole("adapter", row["adapter"], least=0) if row.get("adapter") else -1
         except PerfmodelError as error:
             problems.append(f"{path}:{line}: {error}")
             continue
-        found.append(Request(0, arrival, inputs, outputs, min(cached, inputs - 1)))
+        key = (row.get("conversation") or "").strip()
+        found.append(Request(0, arrival, inputs, outputs, min(cached, inputs - 1), key, adapter=adapter))
     if not found:
         raise InputError(f"{path}: no row can be used; the first: {problems[0]}")
     return numbered(found), problems

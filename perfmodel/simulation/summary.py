@@ -42,8 +42,6 @@ def summary(result: Simulated, slo: Slo | None = None, *, open_loop: bool = True
     Times and rates are of the requests in the middle. ``saturated`` says that the queue grew as long as requests came
     in: the percentiles are then those of this run's length and of no steady state.
     """
-    import numpy as np
-
     count = len(result.requests)
     edge = int(WARM_UP * count)
     middle = result.requests[edge : count - edge] or result.requests
@@ -52,7 +50,7 @@ def summary(result: Simulated, slo: Slo | None = None, *, open_loop: bool = True
     found: dict[str, Any] = {"requests": count, "counted": len(middle)}
     for name in ("ttft", "tpot", "tbt", "e2e"):
         values = [value for r in middle if (value := getattr(r, f"{name}_s")) is not None]
-        found[f"{name}_s"] = _percentiles(np, values)
+        found[f"{name}_s"] = percentiles(values)
     whole = result.span_s
     found |= {
         "requests_per_s": count / whole,
@@ -73,7 +71,10 @@ def _arrival_rate(middle: Sequence[Request], span: float) -> float:
     return (len(middle) - 1) / arrivals if arrivals > 0 else len(middle) / span
 
 
-def _percentiles(np: Any, values: Sequence[float]) -> dict[str, float] | None:
+def percentiles(values: Sequence[float]) -> dict[str, float] | None:
+    """Return the mean, p50, p90 and p99 of values, None of none."""
+    import numpy as np
+
     if not values:
         return None
     found = {f"p{share:g}": float(v) for share, v in zip(SHARES, np.percentile(values, SHARES), strict=True)}

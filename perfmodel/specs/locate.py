@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -114,14 +114,16 @@ def named_spec(kind: str, name: str, schema: str) -> Path | None:
 
 
 def _by_stem(root: Path, key: str, kind: str, schema: str) -> Path | None:
-    paths = [path for path in _files(root) if normalise(path.stem, kind) == key and _schema_of(path) == schema]
+    # names are compared as text: a Path for each file takes longer than the walk
+    alike = sorted(Path(folder, file) for folder, file in _walk(root) if normalise(_stem(file), kind) == key)
+    paths = [path for path in alike if _schema_of(path) == schema]
     if len(paths) > 1:
         raise SpecError(f"the name '{key}' is also that of {paths[1]}; rename one", str(paths[0]))
     return paths[0] if paths else None
 
 
 def _by_alias(root: Path, key: str, kind: str, schema: str) -> Path | None:
-    claims = claimed_names(entries(root, schema), kind).get(key, [])
+    claims = claims_under(root, schema, kind).get(key, ())
     if len(claims) > 1:
         raise SpecError(f"the alias '{key}' is also claimed by {claims[1].path}; drop one", str(claims[0].path))
     return claims[0].path if claims else None
@@ -136,24 +138,48 @@ def claimed_names(found: Iterable[Entry], kind: str) -> dict[str, list[Entry]]:
     return claims
 
 
+def claims_under(root: Path, schema: str, kind: str) -> Mapping[str, Sequence[Entry]]:
+    """Return :func:`claimed_names` of the files under a folder."""
+    return _claims(root, _stamped(root), schema, kind)
+
+
+@lru_cache(maxsize=32)
+def _claims(root: Path, files: tuple[tuple[str, int], ...], schema: str, kind: str) -> dict[str, list[Entry]]:
+    return claimed_names(_entries(root, files, schema), kind)
+
+
 def _known_names(kind: str, schema: str) -> list[str]:
     return [entry.name for root in spec_roots(kind) for entry in entries(root, schema)]
 
 
 def entries(root: Path, schema: str) -> tuple[Entry, ...]:
     """Return the files under a folder whose schema is ``schema``, without parsing their YAML."""
+    return _entries(root, _stamped(root), schema)
+
+
+@lru_cache(maxsize=32)
+def _entries(root: Path, files: tuple[tuple[str, int], ...], schema: str) -> tuple[Entry, ...]:
+    found = sorted((Path(file), stamp) for file, stamp in files)
     return tuple(
         Entry(path.stem, path, root, head.aliases)
-        for path in _files(root)
-        if (head := _head(path, _stamp(path))).schema == schema
+        for path, stamp in found
+        if (head := _head(path, stamp)).schema == schema
     )
 
 
-def _files(root: Path) -> list[Path]:
-    found: list[Path] = []
-    for folder, _, names in os.walk(root):
-        found += [Path(folder, name) for name in names if name.endswith(_SUFFIXES)]
-    return sorted(found)
+def _stamped(root: Path) -> tuple[tuple[str, int], ...]:
+    """Return the spec files under a folder with the times of their last change: what is known of them holds as long."""
+    paths = [f"{folder}{os.sep}{file}" for folder, file in _walk(root)]
+    return tuple((path, os.stat(path).st_mtime_ns) for path in paths)  # noqa: PTH116  a Path for each takes longer
+
+
+def _walk(root: Path) -> Iterator[tuple[str, str]]:
+    for folder, _, files in os.walk(root):
+        yield from ((folder, file) for file in files if file.endswith(_SUFFIXES))
+
+
+def _stem(file: str) -> str:
+    return file.rpartition(".")[0]
 
 
 class _Head(NamedTuple):

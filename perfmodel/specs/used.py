@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 _read: dict[str, str] = {}
@@ -11,6 +12,16 @@ _read: dict[str, str] = {}
 def note_used(path: str | Path, text: str) -> None:
     """Remember that a spec file was read."""
     _read[str(path)] = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def read_hashes() -> dict[str, str]:
+    """Return the path of each file that was read with the hash of its content."""
+    return dict(_read)
+
+
+def note_hashes(hashes: Mapping[str, str]) -> None:
+    """Remember files that another process has read for this one."""
+    _read.update(hashes)
 
 
 def used_files() -> dict[str, str]:

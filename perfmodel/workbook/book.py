@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.api import Estimate
+from perfmodel.network_api import NetworkEstimate
 from perfmodel.readings.cells import Lines, column_letters
 from perfmodel.readings.trace import Node
 from perfmodel.workbook import charts
@@ -24,6 +25,7 @@ from perfmodel.workbook.cells import (
     sweep_formula,
 )
 from perfmodel.workbook.model import BANDS, OPERATOR_CELLS, LiveModel, PhaseSheet, live_model
+from perfmodel.workbook.network import live_network_model
 from perfmodel.workbook.numbers import REQUEST
 from perfmodel.workbook.sheets import Sheets
 
@@ -35,14 +37,19 @@ _OPTIONS = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": 
 _DERIVED = ("share", "bound_over_expected", "bottleneck")
 
 
-def live_workbook(estimate: Estimate, model: LiveModel | None = None) -> bytes:
-    """Return the workbook of a language model's estimate; the same estimate gives the same bytes.
+def model_of(estimate: Estimate | NetworkEstimate) -> LiveModel:
+    """Return the graph of an estimate; TypeError where a formula can only be computed, not traced."""
+    return live_network_model(estimate) if isinstance(estimate, NetworkEstimate) else live_model(estimate)
 
-    Raises TypeError where a formula can only be computed, not traced (:func:`live_model`).
+
+def live_workbook(estimate: Estimate | NetworkEstimate, model: LiveModel | None = None) -> bytes:
+    """Return the workbook of an estimate; the same estimate gives the same bytes.
+
+    Raises TypeError where a formula can only be computed, not traced (:func:`model_of`).
     """
     from xlsxwriter import Workbook
 
-    model = model or live_model(estimate)
+    model = model or model_of(estimate)
     plan, buffer = CellPlan(model), io.BytesIO()
     with Workbook(buffer, _OPTIONS) as book:
         book.set_properties({"created": _CREATED, "title": "perfmodel estimate, live"})
@@ -105,7 +112,7 @@ class _Book(Sheets):
                 self.text(sheet, at, column, word)
             sheet.write_number(at, len(WORDS) - 1, row.repeat)
             self._derived(sheet, phase, at)
-        sheet.write_string(step_row(phase, 0) - 2, 0, "the step", self.bold)
+        sheet.write_string(step_row(phase, 0) - 2, 0, f"the {phase.what}"[:200], self.bold)
         for place, name in enumerate(phase.step):
             sheet.write_string(step_row(phase, place) - 1, 0, name)
         for (letters, row), node in phase_cells(phase):

@@ -12,12 +12,15 @@ if TYPE_CHECKING:
     from xlsxwriter import Workbook
     from xlsxwriter.worksheet import Worksheet
 
+_MOST_BARS = 120
 _SIZE = {"width": 720, "height": 400}
 
 
 def add_operators(book: Workbook, sheet: Worksheet, phase: PhaseSheet) -> None:
-    """Add bars of each operator's expected time and bound below the step's numbers."""
+    """Add bars of each operator's expected time and bound below the step's numbers; none of too many."""
     first, last = FIRST_ROW - 1, FIRST_ROW + len(phase.operators) - 2
+    if len(phase.operators) > _MOST_BARS:
+        return
     chart: Any = book.add_chart({"type": "bar"})
     for name in ("expected_s", "bound_s"):
         column = len(WORDS) + OPERATOR_CELLS.index(name)
@@ -25,7 +28,7 @@ def add_operators(book: Workbook, sheet: Worksheet, phase: PhaseSheet) -> None:
             "name": f"={phase.name}!{_cell(FIRST_ROW - 2, column)}",
             "categories": [phase.name, first, 0, last, 0], "values": [phase.name, first, column, last, column],
         })  # fmt: skip
-    chart.set_title({"name": f"Seconds of each operator in the {phase.name} step, all repetitions"})
+    chart.set_title({"name": f"Seconds of each operator in the {phase.what}, all repetitions"})
     chart.set_y_axis({"reverse": True})
     chart.set_size({"width": 720, "height": max(300, 22 * len(phase.operators) + 120)})
     sheet.insert_chart(last + 3, 3, chart)
@@ -33,8 +36,11 @@ def add_operators(book: Workbook, sheet: Worksheet, phase: PhaseSheet) -> None:
 
 _SWEEPS = (
     ("Seconds by batch", ("ttft_s expected", "ttft_s bound", "tpot_s expected", "tpot_s bound"), True),
+    ("Seconds of a batch", ("latency_s expected", "latency_s bound"), True),
+    ("Samples a second by batch", ("samples_per_s",), True),
     ("Tokens a second by batch", ("tokens_per_s",), True),
     ("US dollars of a million tokens by batch", ("usd_per_million_tokens",), True),
+    ("US dollars of a million samples by batch", ("usd_per_million_samples",), True),
     ("Memory used of one device by batch, bytes", ("memory.used_bytes",), False),
 )  # fmt: skip
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from perfmodel.api import Estimate
@@ -15,6 +15,7 @@ from perfmodel.serving.pipeline import STEP_TOKENS
 from perfmodel.serving.scenario import Answer, Setup
 from perfmodel.serving.timed import StepTime, Time, TimedOperator
 from perfmodel.workbook.numbers import REQUEST, NamedNumber, named_setup
+from perfmodel.workloads.caches import cache_rows
 
 OPERATOR_CELLS = (
     "flops", "bytes", "link_bytes", "compute_s", "memory_s", "link_s", "bound_s", "each_expected_s", "expected_s",
@@ -38,11 +39,15 @@ class OperatorRow:
 
 @dataclass(frozen=True)
 class PhaseSheet:
-    """A step: its operators, and the step's own numbers by name (times, parts of the bound, MFU, MBU)."""
+    """A step: its operators, and the step's own numbers by name (times, parts of the bound, MFU, MBU).
+
+    ``what`` says what it is (prefill, decode, a network), ``name`` is that of its sheet.
+    """
 
     name: str
     operators: tuple[OperatorRow, ...]
     step: Mapping[str, Node]
+    what: str
 
 
 @dataclass(frozen=True)
@@ -101,11 +106,15 @@ def _traced(estimate: Estimate, *, engines: bool) -> LiveModel:
     steps = [("prefill", answer.phases.prefill), ("decode", answer.phases.decode)]
     phases = tuple(_phase(graph, setup, name, step) for name, step in steps if step is not None)
     metrics = tuple(_metrics(graph, setup, answer, *request))
-    found = LiveModel(graph, names.numbers, phases, metrics)
-    read = {node.args[0] for node in reachable(found.roots) if node.op == "input"}
-    inputs = {name: number for name, number in names.numbers.items() if name in read or name in REQUEST}
+    return with_used_inputs(LiveModel(graph, names.numbers, phases, metrics, _settings(estimate.setup)))
+
+
+def with_used_inputs(model: LiveModel) -> LiveModel:
+    """Return a model with those inputs that its graph reads, by group."""
+    read = {node.args[0] for node in reachable(model.roots) if node.op == "input"}
+    inputs = {name: number for name, number in model.inputs.items() if name in read or name in REQUEST}
     order = sorted(inputs, key=lambda name: _GROUPS.index(inputs[name].group))
-    return LiveModel(graph, {name: inputs[name] for name in order}, phases, metrics, _settings(estimate.setup))
+    return replace(model, inputs={name: inputs[name] for name in order})
 
 
 def _settings(setup: Setup) -> dict[str, Any]:
@@ -124,29 +133,27 @@ _GROUPS = ("request", "price", "device", "coefficients")
 
 
 def _phase(graph: Graph, setup: Setup, name: str, step: StepTime) -> PhaseSheet:
-    rows = tuple(_operator(graph, row) for row in step.operators)
+    rows = tuple(operator_row(graph, row) for row in step.operators)
     chip, precisions = setup.decode.machine.chip, setup.decode.precisions
-    matrix, needed = _work(step)
+    matrix = matrix_flops(step)
     numbers: dict[str, Number] = {f"{band}_s": getattr(step.time, band) for band in BANDS}
     numbers |= {part: getattr(step.bound_parts, part) for part in ("compute_s", "memory_s", "link_s")}
     numbers["mfu"] = matrix / (step.time.expected * chip.peak_flops_per_s(precisions.linear.compute))
-    numbers["mbu"] = needed / (step.time.expected * chip.memory_bandwidth_bytes_per_s)
-    return PhaseSheet(name, rows, {key: graph.lift(value) for key, value in numbers.items()})
+    numbers["mbu"] = step.bound_parts.memory_s / step.time.expected
+    return PhaseSheet(name, rows, {key: graph.lift(value) for key, value in numbers.items()}, f"{name} step")
 
 
-def _work(step: StepTime) -> tuple[Number, Number]:
-    """Return the matrix flops, and the bytes of weights and caches, as :func:`perfmodel.serving.rows.utilisation`."""
-    counted = [(row.step.repeat, row.step.operator.counts()) for row in step.operators]
-    matrix = total(repeat * counts.filter_flops(engine="tensor").total_flops() for repeat, counts in counted)
-    needed = total(
-        repeat * total(value for key, value in counts.bytes.items() if key.role in ("weight", "kv"))
-        for repeat, counts in counted
+def matrix_flops(step: StepTime) -> Number:
+    """Return the flops of a step's matrix products."""
+    return total(
+        row.step.repeat * row.step.operator.counts().filter_flops(engine="tensor").total_flops()
+        for row in step.operators
     )
-    return matrix, needed
 
 
-def _operator(graph: Graph, row: TimedOperator) -> OperatorRow:
-    op, repeat = row.step.operator, row.step.repeat
+def operator_row(graph: Graph, row: TimedOperator, times: float = 1.0) -> OperatorRow:
+    """Return the cells of an operator of a step that runs ``times`` times."""
+    op, repeat = row.step.operator, row.step.repeat * times
     counts = op.counts()
     sent = total(value for key, value in counts.bytes.items() if key.tier == "link" and key.direction == "write")
     expected = repeat * row.expected_s
@@ -203,7 +210,8 @@ def _memory(graph: Graph, setup: Setup, answer: Answer, input_tokens: Number) ->
     }
     for name, value in values.items():
         yield Metric(f"memory.{name}_bytes", "B", {"": graph.lift(value)}, name == "used")
-    longest = sizes.longest_context(groups, minimum(input_tokens, STEP_TOKENS))
     yield Metric("memory.largest_batch", "requests", {"": graph.lift(answer.most_running * setup.replicas)})
-    yield Metric("memory.longest_context_tokens", "tokens", {"": graph.lift(longest)})
+    if sizes.model.maximum_tokens or any(tuple(cache_rows(group)) for group in sizes.model.layers):
+        longest = sizes.longest_context(groups, minimum(input_tokens, STEP_TOKENS))
+        yield Metric("memory.longest_context_tokens", "tokens", {"": graph.lift(longest)})
     yield Metric("fits", "", {"": graph.lift(answer.fits)}, True)

@@ -13,10 +13,13 @@ from perfmodel.cost.engines.base import Engine
 from perfmodel.cost.facts import chip_facts
 from perfmodel.cost.link_facts import link_of_topology
 from perfmodel.cost.machine import Machine
+from perfmodel.cost.price import Rates
 from perfmodel.devices import Device, load_system
 from perfmodel.devices.model import WHAT_IF
 from perfmodel.devices.override import canonical_field, device_fields, dimension_of, field_value, with_number
+from perfmodel.numeric import Number, maximum
 from perfmodel.readings.trace import Graph, Node
+from perfmodel.serving.network import NetworkSetup
 from perfmodel.serving.scenario import Setup
 from perfmodel.serving.step import Deployment
 from perfmodel.specs.provenance import Source
@@ -93,7 +96,27 @@ def named_setup(setup: Setup, device: Device, graph: Graph, *, engines: bool = T
     changed = replace(
         setup, decode=decode, prefill=prefill, framework=replace(setup.framework, coefficients=framework),
         memory=replace(setup.memory, capacity_bytes=traced.main_memory.capacity_bytes),
-        energy_facts=_named_energy(setup, traced, names), rates=_named_rates(setup, names),
+        energy_facts=_named_energy(setup, traced, names), rates=_named_rates(setup.rates, names),
+    )  # fmt: skip
+    return changed, names
+
+
+def named_network_setup(
+    setup: NetworkSetup, device: Device, graph: Graph, *, engines: bool = True
+) -> tuple[NetworkSetup, Names]:
+    """Return a network's setup whose numbers are inputs of a graph, and the inputs by name (:func:`named_setup`)."""
+    names = Names(graph)
+    traced = _named_device(device, names)
+    machine = _machine(setup.machine, device, traced, names, engines)
+    stored = setup.memory_of(0.0).weights_bytes
+    cold: Number = maximum(0.0, 1.0 - machine.chip.on_chip_bytes / maximum(stored, 1.0))
+    question, facts = setup.question, setup.energy_facts and energy_facts_of(traced)
+    if facts is not None and question.power_limit_w is not None:
+        limit = NamedNumber("power_limit", "device", question.power_limit_w, "W", "power limit in force", "as asked")
+        question = replace(question, power_limit_w=names.input(limit))
+    changed = replace(
+        setup, machine=replace(machine, cold_weights=cold), question=question, energy_facts=facts,
+        rates=_named_rates(setup.rates, names),
     )  # fmt: skip
     return changed, names
 
@@ -146,15 +169,17 @@ def _source(device: Device, place: str, group: str) -> Source | None:
 
 
 def _on(deployment: Deployment, device: Device, traced: Device, names: Names, engines: bool) -> Deployment:
-    old = deployment.machine
+    return replace(deployment, machine=_machine(deployment.machine, device, traced, names, engines))
+
+
+def _machine(old: Machine, device: Device, traced: Device, names: Names, engines: bool) -> Machine:
     link = old.link and link_of_topology(traced, old.link.topology, int(old.link.domain_size))
     chip = chip_facts(traced, old.chip.matrix_pace)
     own = tuple((name, _named_engine(device, name, each, names)) for name, each in old.engines)
-    machine = _NamedMachine(
+    return _NamedMachine(
         chip, link, old.backend, old.timing, old.warm, old.form, old.cold_weights, own if engines else old.engines,
         old.mix, names=names,
     )  # fmt: skip
-    return replace(deployment, machine=machine)
 
 
 def _named_engine(device: Device, name: str, engine: Engine, names: Names) -> Engine:
@@ -192,8 +217,7 @@ def _named_energy(setup: Setup, traced: Device, names: Names) -> EnergyFacts | N
     return replace(facts, limit_w=names.input(number), board_w=facts.limit_w)
 
 
-def _named_rates(setup: Setup, names: Names) -> Any:
-    rates = setup.rates
+def _named_rates(rates: Rates | None, names: Names) -> Rates | None:
     if rates is None:
         return None
     hire = NamedNumber(

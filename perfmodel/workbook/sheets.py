@@ -38,9 +38,10 @@ class Sheets:
         self.quoted = book.add_format({"quote_prefix": True})
         names = ("summary", "inputs", *(phase.name for phase in model.phases), "sweep", *HELPERS, *SWEEP_HELPERS)
         self.sheets: dict[str, Worksheet] = {name: book.add_worksheet(name) for name in names}
+        about = {phase.name: f"The operators of the {phase.what}, and its own numbers." for phase in model.phases}
         for name, sheet in self.sheets.items():
             sheet.write_string(0, 0, name, self.bold)
-            sheet.write_string(1, 0, _ABOUT.get(name, f"The operators of the {name} step, and the step."), self.grey)
+            sheet.write_string(1, 0, _ABOUT.get(name) or about[name], self.grey)
             sheet.freeze_panes(FIRST_ROW - 1, 1)
 
     def heading(self, sheet: Worksheet, words: Sequence[str], widths: Sequence[int]) -> None:

@@ -175,11 +175,13 @@ class MemoryFfn:
 class Lora:
     """Low-rank adapters beside every linear layer of a block: ``adapters`` of them in use at once, of ``rank``.
 
+    ``targets`` "attention" are the projections of attention alone, "all" the feed-forward network's too.
     Source: LoRA (Hu et al. 2021); many at once as S-LoRA and Punica serve them (2023).
     """
 
     rank: int
     adapters: int = 1
+    targets: str = "all"
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from perfmodel.errors import InputError, SpecError
-from perfmodel.specs.locate import find_spec, list_specs
+from perfmodel.specs.library import SpecLibrary
 from perfmodel.specs.provenance import SOURCES_RULE, Source, sources_of
 from perfmodel.specs.schema import Block, Flag, Listing, Quantity, Real, Text, read_spec
 from perfmodel.specs.yaml_strict import parse_yaml, read_text
@@ -80,24 +80,15 @@ class UseCase:
 
 def list_usecases() -> tuple[str, ...]:
     """Return the names of all use cases, sorted."""
-    return list_specs(KIND, "usecase")
+    return _LIBRARY.names()
 
 
 def load_usecase(name_or_path: str | Path) -> UseCase:
-    """Return a use case by name, alias or path.
-
-    Raises :class:`UnknownNameError` with the nearest names, or :class:`SpecError` with all faults of the file.
-    """
-    path = find_spec(KIND, str(name_or_path), "usecase")
-    try:
-        return _load(path, path.stat().st_mtime_ns)
-    except OSError as error:
-        raise SpecError(f"cannot be read: {error.strerror}", str(path)) from None
+    """Return a use case by name, alias or path; errors as for :meth:`SpecLibrary.load`."""
+    return _LIBRARY.load(name_or_path)
 
 
-@lru_cache(maxsize=64)
-def _load(path: Path, stamp: int) -> UseCase:
-    del stamp  # a file that has changed is read anew
+def _load(path: Path) -> UseCase:
     values, _ = read_spec(USECASE_RULE, parse_yaml(read_text(path), str(path)), str(path), SCHEMA)
     shared = values.get("shared_prefix", 0.0)
     if shared > 1.0:
@@ -109,9 +100,18 @@ def _load(path: Path, stamp: int) -> UseCase:
     )  # fmt: skip
 
 
+_LIBRARY = SpecLibrary(KIND, "usecase", _load)
+
+
 def _lengths(values: dict[str, Any], field: str, path: Path) -> Lengths:
-    """Return the distribution that the stated figures fix, the usual spread where one figure is all."""
-    stated = values[field]
+    return lengths_stated(values[field], field, path)
+
+
+def lengths_stated(stated: Mapping[str, Any], field: str, path: Path) -> Lengths:
+    """Return the distribution that the stated figures (mean, median, p90, fixed) fix; one alone has the usual spread.
+
+    Errors: :class:`SpecError` that names the field.
+    """
     median, p90, mean = stated.get("median"), stated.get("p90"), stated.get("mean")
     if median is not None and p90 is not None:
         if p90 < median:

@@ -42,6 +42,18 @@ def test_what_would_end_a_cell_of_a_table_is_escaped(pages):
     assert pages._cell("a | b\n <c>") == "a \\| b &lt;c>"
 
 
+def test_error_tables_are_markdown_whatever_a_group_is_called(monkeypatch):
+    if not (DOCS / "make_tables.py").exists():
+        pytest.skip("the documentation is not beside the tests")
+    monkeypatch.syspath_prepend(str(DOCS))
+    tables = importlib.import_module("make_tables")
+    rows = [{"engine": "a|b", "figures": 2, "median_error_percent": 12.345, "band_width": None}]
+    heading, rule, row = tables._table(rows).splitlines()
+    assert heading == "| engine | figures | median error, % | band width |"
+    assert rule == "| --- | --- | --- | --- |"
+    assert row == "| a\\|b | 2 | 12.3 | - |"
+
+
 def modules_with_examples():
     found = []
     for module in pkgutil.walk_packages(perfmodel.__path__, "perfmodel."):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from perfmodel import ops
 from perfmodel.numeric import Number, maximum
 from perfmodel.plan.blocks.context import merge_outputs, move_keys, move_queries, prefill_lengths
-from perfmodel.plan.rank import Rank
+from perfmodel.plan.rank import Rank, is_one
 from perfmodel.plan.step_shape import StepOperator
 from perfmodel.workloads.spec import GroupedQueryAttention
 
@@ -53,7 +53,9 @@ def _cores(
         yield StepOperator("attention_prefill" + suffix, "attention", core, count)
     yield from move_queries(rank, s.decode_tokens * heads * a.head_dim * 2.0, count)
     if s.decodes is not None:
-        window, context = (a.window, s.decode_context) if cp == 1 else (-(-a.window // cp), s.decode_context / cp)
+        window, context = a.window, s.decode_context
+        if not is_one(cp):
+            window, context = window and -(-window // cp), context / cp
         # drafts to verify read the same cache: as many more query heads
         core = ops.AttentionDecode(
             s.decodes, context, heads * s.decode_tokens, kv_heads, head_dim, window, dtype, cache, writes, chunked

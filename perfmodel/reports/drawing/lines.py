@@ -79,10 +79,11 @@ def _drawn(series: Sequence[Line], x: Axis, y: Axis, marks: Sequence[Mark], widt
     ys += [edge for one in series for _, *edges in one.band for edge in edges if edge > 0 or not y.log]
     up = scale_over(ys, height - _BOTTOM_PX, _TOP_PX, y.log, y.zero)
     left = 12 + svg.LETTER_PX * max(len(y.write(tick)) for tick in ticks(up))
-    across = scale_over(xs, left, width - _RIGHT_PX, x.log, x.zero)
+    right = max(_RIGHT_PX, svg.LETTER_PX * len(x.write(max(x.named or xs))) / 2 - 4)
+    across = scale_over(xs, left, width - right, x.log, x.zero)
     parts = _frame(across, up, x, y, width, height)
-    for mark in marks:
-        parts += _reference(mark, across, up, series)
+    for row, mark in enumerate(marks):
+        parts += _reference(mark, across, up, series, row)
     for place, one in enumerate(series):
         parts += _line(one, across, up, place, x, y)
     return parts
@@ -108,8 +109,11 @@ def _thinned(values: Sequence[float], most: int) -> list[float]:
     return list(values[:: math.ceil(len(values) / most)]) if values else []
 
 
-def _reference(mark: Mark, across: Scale, up: Scale, series: Sequence[Line]) -> list[str]:
-    """Draw a reference line; the text of a level stands at the end where the lines are farther from it."""
+def _reference(mark: Mark, across: Scale, up: Scale, series: Sequence[Line], row: int) -> list[str]:
+    """Draw a reference line; the text of a level stands at the end where the lines are farther from it.
+
+    The texts of lines that stand are in rows, so that none lies on another.
+    """
     dashes = ' stroke-dasharray="5 4"'
     if mark.axis == "y":
         at = up.at(mark.value)
@@ -119,7 +123,9 @@ def _reference(mark: Mark, across: Scale, up: Scale, series: Sequence[Line]) -> 
         return [svg.line(across.start_px, at, across.end_px, at, "axis", dashes), words]
     at = across.at(mark.value)
     to_left = at > (across.start_px + across.end_px) / 2
-    words = svg.text(at + (-5 if to_left else 5), up.end_px + 10, mark.text, "end" if to_left else "start", "dim")
+    words = svg.text(
+        at + (-5 if to_left else 5), up.end_px + 10 + 15 * row, mark.text, "end" if to_left else "start", "dim"
+    )
     return [svg.line(at, up.start_px, at, up.end_px, "axis", dashes), words]
 
 

@@ -32,8 +32,9 @@ class Scale(NamedTuple):
 def scale_over(values: Sequence[float], start_px: float, end_px: float, log: bool, zero: bool = True) -> Scale:
     """Return a scale over finite values with some air; an even one begins at zero, unless values lie below it."""
     low, high = min(values), max(values)
-    if log:
-        return Scale(low / 1.15, high * 1.15 if high > low else low * 2.0, start_px, end_px, True)
+    if log:  # the air grows with the decades: a mark shall not lie on the axis
+        air = max(1.15, (high / low) ** 0.04)
+        return Scale(low / air, high * air if high > low else low * 2.0, start_px, end_px, True)
     bottom = min(low, 0.0) if zero else low
     top = high if high > bottom else bottom + 1.0
     return Scale(bottom, bottom + 1.06 * (top - bottom), start_px, end_px)
@@ -58,5 +59,7 @@ def _log_ticks(scale: Scale, most: int) -> list[float]:
     for digits in ((1, 2, 5), (1, 3), (1,)):
         found = [d * 10.0**p for p in powers for d in digits if scale.low <= d * 10.0**p <= scale.high]
         if len(found) <= most:
-            return found
+            break
+    if len(found) < 3 and scale.high < 10.0 * scale.low:
+        return _even_ticks(scale, most)
     return found[:: math.ceil(len(found) / most)]

@@ -10,7 +10,7 @@ from perfmodel.reports.views.view import Drawing, Key
 WIDE_PX, NARROW_PX = 860, 344
 """Widths at which a chart is drawn: letters keep their size on a phone because it gets a drawing of its own."""
 
-LETTER_PX = 7.2
+LETTER_PX = 7.8
 
 
 def both(

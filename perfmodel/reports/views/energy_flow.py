@@ -12,7 +12,7 @@ from perfmodel.reports.views.view import Drawing, Key, Table, View
 _PARTS = (("arithmetic", "compute_j", ORANGE), ("memory", "memory_j", BLUE), ("links", "link_j", PURPLE))
 _STATIC = "static power"
 _COLOURS = {name: colour for name, _, colour in _PARTS} | {_STATIC: GREY}
-_HEIGHT_PX, _GAP_PX, _NODE_PX = 250, 12, 12
+_HEIGHT_PX, _GAP_PX, _NODE_PX, _LINE_PX = 250, 12, 12, 15
 Flow = tuple[str, str, float]
 
 
@@ -58,7 +58,7 @@ def _elements(found: Sequence[Flow], width: int) -> list[str]:
     by_phase, by_part = _sums(found, 0), _sums(found, 1)
     phases, parts = list(by_phase), list(by_part)
     scale = (_HEIGHT_PX - 20 - _GAP_PX * max(len(phases), len(parts))) / total
-    columns = (0.0, width * (0.36 if width > 500 else 0.3), width - (150.0 if width > 500 else 144.0))
+    columns = (0.0, width * (0.36 if width > 500 else 0.26), width - (150.0 if width > 500 else 144.0))
     left, right = _stack(by_phase, scale), _stack(by_part, scale)
     elements = [svg.box(columns[0], 10, _NODE_PX, total * scale, GREEN)]
     elements.append(svg.text(columns[0], _HEIGHT_PX - 2, f"request: {quantity(total, 'joules')}"))
@@ -72,13 +72,24 @@ def _elements(found: Sequence[Flow], width: int) -> list[str]:
         elements.append(_ribbon(columns[1], at_left[phase], columns[2], at_right[part], joules * scale, _COLOURS[part]))
         at_left[phase] += joules * scale
         at_right[part] += joules * scale
-    for places, column in ((left, columns[1]), (right, columns[2])):
-        for name, top in places.items():
-            height = (by_phase | by_part)[name] * scale
-            elements.append(svg.box(column, top, _NODE_PX, height, _COLOURS.get(name, GREEN), name))
-            share = percent(height / scale / total)
-            elements.append(svg.text(column + _NODE_PX + 5, top + height / 2 + 4, f"{name} {share}"))
+    room = columns[2] - columns[1] - _NODE_PX
+    for places, column, sums in ((left, columns[1], by_phase), (right, columns[2], by_part)):
+        middles = _apart([top + sums[name] * scale / 2 for name, top in places.items()])
+        for (name, top), middle in zip(places.items(), middles, strict=True):
+            elements.append(svg.box(column, top, _NODE_PX, sums[name] * scale, _COLOURS.get(name, GREEN), name))
+            text = f"{name} {percent(sums[name] / total)}"
+            if column == columns[1] and svg.LETTER_PX * len(text) > room:  # on a phone: beside the next column
+                text = text.replace(" time", "")
+            elements.append(svg.text(column + _NODE_PX + 5, middle + 4, text))
     return elements
+
+
+def _apart(middles: Sequence[float]) -> list[float]:
+    """Return where texts beside nodes stand so that none lies on another."""
+    found: list[float] = []
+    for middle in middles:
+        found.append(max(middle, found[-1] + _LINE_PX) if found else middle)
+    return found
 
 
 def _sums(found: Sequence[Flow], place: int) -> dict[str, float]:

@@ -9,8 +9,9 @@ from perfmodel.reports.views.style import BLUE, GREY, ORANGE, time_scale
 from perfmodel.reports.views.view import Drawing, Table, View
 
 _MOST = 9
-_CAPTION = "The first bar is the bound of the step, each further one what an operator takes beyond its own, the last "
-"the sum."
+_CAPTION = (
+    "The first bar is the bound of the step, each further one what an operator takes beyond its own, the last the sum."
+)
 
 
 def gap_view(report: Report) -> View:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from perfmodel.reports.drawing import Axis, Line, Mark, lines
 from perfmodel.reports.text import Report, Row, amount, plain, size
-from perfmodel.reports.views.view import Table, View
+from perfmodel.reports.views.view import Drawing, Table, View
+
+_GB, _MOST_OVER = 1e9, 4.0
 
 
 def growth_view(report: Report) -> View:
@@ -25,7 +27,33 @@ def growth_view(report: Report) -> View:
     )  # fmt: skip
     cells = [(plain(r.get("tokens")), plain(r.get("largest_batch")), size(r.get("sequence_bytes"))) for r in rows]
     said = _said(asked, enough, fit[-1][0], [tokens for tokens, batch in fit if batch < 1])
-    return View("growth", "Memory by context", said, [], Table(headers, cells), "", [drawing])
+    drawings = [drawing, *_by_batch(report, rows, asked)]
+    return View("growth", "Memory by context", said, [], Table(headers, cells), "", drawings)
+
+
+def _by_batch(report: Report, rows: list[Row], asked: float) -> list[Drawing]:
+    """Return the bytes of a device over the context, a line for each of some batches.
+
+    ``bytes(tokens, batch) = weights + activations + overhead + batch/(attention_dp*dp) * cache(tokens)``.
+    """
+    memory, inputs = report.get("memory") or {}, report.get("inputs") or {}
+    capacity = amount(memory.get("capacity_bytes"))
+    fixed = sum(amount(memory.get(f"{part}_bytes")) for part in ("weights", "activation", "overhead"))
+    groups = (amount(inputs.get("attention_dp")) or 1.0) * (amount(inputs.get("dp")) or 1.0)
+    caches = [(amount(row.get("tokens")), amount(row.get("sequence_bytes"))) for row in rows]
+    if not capacity or not fixed or inputs.get("mode") == "disagg" or not any(cache for _, cache in caches):
+        return []
+    series: list[Line] = []
+    for batch in sorted({max(1.0, asked / 8.0), max(1.0, asked), 8.0 * max(1.0, asked)}):
+        points = [(tokens, (fixed + max(1.0, batch / groups) * cache) / _GB) for tokens, cache in caches]
+        shown = [point for point in points if point[1] <= _MOST_OVER * max(capacity, fixed) / _GB]
+        series.append(Line(f"{batch:g} request{'s' * (batch != 1)} at once", shown))
+    return [lines(
+        "Memory of a device by context, a line for each batch", series,
+        Axis("tokens of a request (context)", log=True, write=plain, named=[tokens for tokens, _ in caches]),
+        Axis("GB of a device", log=True), heading="Memory of a device by context and batch",
+        marks=[Mark("y", capacity / _GB, f"capacity {size(capacity)}")],
+    )]  # fmt: skip
 
 
 def _said(asked: float, enough: list[float], longest: float, none: list[float]) -> str:

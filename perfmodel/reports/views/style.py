@@ -70,6 +70,7 @@ def axis(title: str, **more: Any) -> dict[str, Any]:
         "title": {"text": title, "standoff": 10},
         "automargin": True,
         "gridcolor": "#d9d9d9",
+        "separatethousands": True,
         "zeroline": False,
         "fixedrange": False,
         **more,
@@ -94,6 +95,20 @@ def decades(low: float, high: float, dimension: str) -> dict[str, Any]:
         "tickvals": [10.0**power for power in powers],
         "ticktext": texts,
     }
+
+
+def log_axis(title: str, values: Iterable[float], most: int = 8, air: float = 0.04) -> dict[str, Any]:
+    """Return a logarithmic axis over values above zero, with some air, labelled at 1, 2 and 5 times powers of ten."""
+    from perfmodel.reports.drawing.scales import Scale, ticks
+
+    known = [value for value in values if value > 0] or [1.0]
+    low, high = math.log10(min(known)), math.log10(max(known))
+    beside = max(air * (high - low), 0.02)
+    scale = Scale(10 ** (low - beside), 10 ** (high + beside), 0.0, 1.0, True)
+    return axis(
+        title, type="log", range=[round(low - beside, 4), round(high + beside, 4)], tickvals=ticks(scale, most),
+        ticktext=[f"{value:,g}" for value in ticks(scale, most)],
+    )  # fmt: skip
 
 
 def escaped(text: object) -> str:

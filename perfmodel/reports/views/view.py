@@ -17,7 +17,7 @@ class Table:
 
 
 class Key(NamedTuple):
-    """One entry of a legend: a shape (circle, diamond, square or bar), its colour (empty: the ink), what it means."""
+    """One entry of a legend: a shape (circle, diamond, square, bar, frame), its colour (empty: the ink), what it is."""
 
     shape: str
     colour: str

@@ -105,11 +105,42 @@ def test_the_command_writes_the_page(cli: Cli, tmp_path: Path) -> None:
     assert [v["key"] for v in _data(target.read_text())["axes"][6]["values"]] == ["", "fp8"]
 
 
+def test_a_networks_page_offers_image_sizes_and_precisions(cli: Cli, tmp_path: Path) -> None:
+    target = tmp_path / "page.html"
+    done = cli("explore", "mobilenet_v2", "--on", "rtx-4090", "--image", "192", "--precision", "stored,int8", "--set",
+               "device.power=300W", "--html", target)  # fmt: skip
+    assert done.code == 0, done.err
+    data = _data(target.read_text())
+    assert data["kind"] == "network"
+    assert data["request"] == {"batch": 1}
+    assert [axis["name"] for axis in data["axes"]] == ["device", "image", "precision", "engine", "dp"]
+    assert data["axes"][1]["values"][0] == {"key": "192", "text": "192", "word": "192", "said": "192 pixels"}
+    assert data["fixed"] == ["--set", "device.power=300W"]
+    assert {label["phase"] for label in data["operators"][0]} == {"mobilenetv2_100"}
+
+
+def test_pools_and_drafts_are_axes_of_their_own(cli: Cli, tmp_path: Path) -> None:
+    target = tmp_path / "page.html"
+    done = cli("explore", "llama-3.2-1b", "--on", "h100-sxm", "--precision", "stored", "--prefill", "workers=2",
+               "--prefill", "tp=2", "--decode", "tp=2", "--html", target)  # fmt: skip
+    assert done.code == 0, done.err
+    data = _data(target.read_text())
+    assert [value["word"] for value in data["axes"][1]["values"]] == ["workers=2", "workers=1,tp=2"]
+    assert [axis["name"] for axis in data["axes"]][1:3] == ["prefill_pool", "decode_pool"]
+    done = cli("explore", "llama-3.2-1b", "--on", "h100-sxm", "--tp", "1", "--precision", "stored", "--draft-tokens",
+               "0,1", "--html", target)  # fmt: skip
+    assert "1 cannot be" in done.err  # it has no module that drafts
+    assert "draft" in _data(target.read_text())["refused"]["0,0,0,0,0,0,1,0,0,0"]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["llama-3.1-8b", "--on", "h100-sxm"], "--html"),
-        (["resnet50", "--on", "h100-sxm", "--html", "x.html"], "network"),
+        (["resnet50", "--on", "h100-sxm", "--tp", "2", "--html", "x.html"], "--tp is not an option of the network"),
+        (["llama-3.1-8b", "--on", "h100-sxm", "--image", "288", "--html", "x.html"], "--input"),
+        (["llama-3.1-8b", "--on", "h100-sxm", "--prefill", "tp=2", "--tp", "4", "--html", "x.html"], "--prefill tp=4"),
+        (["llama-3.1-8b", "--on", "h100-sxm", "--draft-tokens", "x", "--html", "x.html"], "--draft-tokens"),
         (["llama-3.1-8b", "--on", ",", "--html", "x.html"], "--on"),
         (["llama-3.1-8b", "--on", "h100-sxm", "--tp", "0", "--html", "x.html"], "tp"),
     ],

@@ -1,5 +1,6 @@
 """The views that are drawn as SVG: sentences and shapes from made-up reports, and what they say of nothing."""
 
+import itertools
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from perfmodel.reports.drawing import Axis, Bar, Line, Mark, Part, bars, lines
 from perfmodel.reports.drawing.scales import Scale, ticks
 from perfmodel.reports.page import section
 from perfmodel.reports.views import ESTIMATE_VIEWS
-from perfmodel.reports.views.energy_flow import energy_view, flows
+from perfmodel.reports.views.energy_flow import _apart, energy_view, flows
 from perfmodel.reports.views.gap import by_gap, gap_view
 from perfmodel.reports.views.growth import growth_view
 from perfmodel.reports.views.tiers import roofs_of, tiers_view
@@ -152,3 +153,41 @@ def test_a_section_has_both_widths() -> None:
     assert 'class="wide"' in text
     assert 'class="narrow"' in text
     assert 'aria-label="l"' in text
+
+
+def test_texts_of_small_flows_stand_apart() -> None:
+    found = _apart([10.0, 12.0, 13.0, 60.0])
+    assert found[0] == 10.0
+    assert all(b - a >= 15.0 for a, b in itertools.pairwise(found))
+    assert found[-1] == 60.0
+
+
+def test_memory_over_context_has_a_line_for_each_batch(report: dict[str, Any]) -> None:
+    report["memory"]["by_context"] = [
+        {"tokens": tokens, "largest_batch": 1e6 / tokens, "sequence_bytes": 131072.0 * tokens}
+        for tokens in (1024, 4096)
+    ]
+    drawings = growth_view(report).drawings
+    assert [key.text for key in drawings[1].legend] == [
+        "1 request at once",
+        "8 requests at once",
+        "64 requests at once",
+    ]
+    assert "capacity 80 GB" in drawings[1].wide
+    report["inputs"]["mode"] = "disagg"  # whose pools have sizes of their own
+    assert len(growth_view(report).drawings) == 1
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [(1.0, 1000.0, [1, 3, 10, 30, 100, 300, 1000]), (520.0, 830.0, [550, 600, 650, 700, 750, 800]),
+     (3.0, 4.0, [3.0, 3.2, 3.4, 3.6, 3.8, 4.0])],
+)  # fmt: skip
+def test_logarithmic_axes_have_round_ticks_over_any_range(low: float, high: float, expected: list[float]) -> None:
+    assert ticks(Scale(low, high, 0.0, 100.0, True)) == pytest.approx(expected)
+
+
+def test_a_caption_is_a_whole_sentence(report: dict[str, Any]) -> None:
+    for make in ESTIMATE_VIEWS:
+        view = make(report)
+        assert not view.caption or view.caption.rstrip().endswith("."), view.title

@@ -38,10 +38,19 @@ def test_words_have_a_line_each() -> None:
 def test_two_axes_are_a_heat_map_with_iso_lines() -> None:
     _, plots = _page({"tpot_s": 0.01, "ttft_s": 0.2}, batch=[1, 8, 64], input_tokens=[512, 2048, 8192])
     kinds = [trace["type"] for trace in plots[0]["data"]]
-    assert kinds == ["heatmap", "contour", "contour", "scatter"]
+    assert kinds == ["heatmap", "contour", "contour", "scatter", "scatter", "scatter"]
     assert plots[0]["data"][0]["customdata"][0][0] > 0
-    star = plots[0]["data"][-1]
-    assert star["marker"]["symbol"] == "star"
+    numbers, *frames = plots[0]["data"][3:]
+    assert (numbers["mode"], numbers["meta"], len(numbers["text"])) == ("text", 3, 9)  # over the iso-lines
+    assert [frame["line"]["color"] for frame in frames] == ["#ffffff", "#000000"]  # seen on dark and on light cells
+    assert max(frames[0]["x"]) - min(frames[0]["x"]) == 1.0
+
+
+def test_one_point_is_said_in_words() -> None:
+    page, plots = _page(batch=[4])
+    assert plots == []
+    assert "There is one point alone, of " in page
+    assert "1 point, which fits in memory" in page.replace("\u00a0", " ")
 
 
 def test_the_best_point_keeps_the_limits() -> None:

@@ -11,9 +11,11 @@ import perfmodel as pm
 from perfmodel.errors import InputError
 from perfmodel.plan.step_shape import StepShape
 from perfmodel.readings.dual import Dual, gradient
-from perfmodel.search.elasticity import METRICS, crossovers, elasticities, metric_of
+from perfmodel.search.bottlenecks import bottleneck_maps, bottlenecks, crossovers
+from perfmodel.search.elasticity import METRICS, elasticities, metric_of
 from perfmodel.search.knobs import KNOBS, present, turned
-from perfmodel.search.require import Limits, jointly, needs, trade_off
+from perfmodel.search.require import Limits, jointly, needs, platform, trade_off
+from perfmodel.search.require_report import require_report
 from perfmodel.serving.step import step_parts
 from perfmodel.workloads.parameters import parameters
 from perfmodel.workloads.scaled import scaled_model
@@ -49,7 +51,7 @@ def test_derivatives_are_the_limits_of_differences(setup: object, metric: str) -
 
 def test_more_of_everything_is_never_slower(setup: object) -> None:
     by_name = {one.knob: one for one in elasticities(setup, "tpot", NUMBERS)}
-    for name in ("peak", "clock", "bandwidth", "link"):
+    for name in ("peak", "clock", "cores", "bandwidth", "link"):
         assert by_name[name].derivative <= 1e-12
         assert by_name[name].up <= 1.0 + 1e-9 <= by_name[name].down + 2e-9
     assert by_name["host"].derivative > 0
@@ -65,7 +67,7 @@ def test_a_knob_turned_back_changes_nothing(setup: object) -> None:
 
 
 def test_at_a_crossover_both_resources_take_as_long(setup: object) -> None:
-    found = {(one.phase, one.knob): one for one in crossovers(setup, NUMBERS)}
+    found = {(one.phase, one.knob): one for one in crossovers(bottlenecks(setup, NUMBERS))}
     length, bandwidth = found["prefill", "context"], found["decode", "bandwidth"]
     faster = turned(setup, {"bandwidth": bandwidth.at / KNOBS["bandwidth"].value(setup)})
     cases = [
@@ -78,17 +80,35 @@ def test_at_a_crossover_both_resources_take_as_long(setup: object) -> None:
         assert named[one.above] >= max(named.values()) * (1 - 1e-6)
 
 
+def test_the_map_agrees_with_the_stretches_along_its_axes(setup: object) -> None:
+    along = {(one.phase, one.knob): one for one in bottlenecks(setup, NUMBERS)}
+    for found in bottleneck_maps(setup, NUMBERS):
+        assert (found.batch, found.context) == ((1.0, 2000.0) if found.phase == "prefill" else (60.0, 2250.0))
+        for i, j in ((0, 0), (20, 30), (40, 10), (56, 56)):
+            n, tokens = found.batches[j], found.contexts[i]
+            prompts = found.phase == "prefill"
+            shape = StepShape(n, tokens, tokens) if prompts else StepShape(decodes=n, decode_context=tokens)
+            parts = step_parts(getattr(setup, found.phase), shape)
+            values = (parts.compute_s, parts.memory_s, parts.link_s)
+            assert values[found.rows[i][j]] == pytest.approx(max(values), rel=1e-9)
+        for knob in ("batch", "context"):
+            spans = along[found.phase, knob].spans
+            assert all(a.high == b.low and a.resource != b.resource for a, b in itertools.pairwise(spans))
+    held = [room for found in bottleneck_maps(setup, NUMBERS) for room in found.room]
+    assert held == sorted(held, reverse=True)
+
+
 @pytest.mark.parametrize("of", ["expected", "p90", "bound"])
 def test_what_is_required_keeps_the_limits_and_a_little_less_does_not(setup: object, of: str) -> None:
     times = setup.answer(*NUMBERS).phases
     limits = Limits(getattr(times.ttft, of) * 0.9, getattr(times.tpot, of) * 0.95, of=of)
     factor = jointly(setup, NUMBERS, limits)
     for more, kept in ((1.0001, True), (0.999, False)):
-        faster = turned(setup, dict.fromkeys(("peak", "bandwidth", "link"), factor * more))
+        faster = platform(setup, dict.fromkeys(("peak", "bandwidth", "link"), factor * more))
         assert (limits.excess(faster, NUMBERS) <= 1.0) == kept
     for need in needs(setup, NUMBERS, limits):
         if need.knob in ("peak", "bandwidth", "link") and need.alone is not None:
-            enough = turned(setup, {need.knob: need.alone / need.has * 1.0001})
+            enough = platform(setup, {need.knob: need.alone / need.has * 1.0001})
             assert limits.excess(enough, NUMBERS) <= 1.0
             assert need.floor is None or need.floor <= need.alone * (1 + 1e-6)
 
@@ -102,12 +122,26 @@ def test_capacity_that_is_required_holds_the_load() -> None:
     assert turned(found, {"capacity": factor * 0.99}).most_running(2000.0, 500.0, together=False) < 600
 
 
-def test_the_edge_falls(setup: object) -> None:
+def test_the_edge_falls_and_what_lies_on_it_is_enough(setup: object) -> None:
     times = setup.answer(*NUMBERS).phases
-    curve = trade_off(setup, NUMBERS, Limits(tpot_s=times.tpot.expected), count=9, span=4.0)
-    least = [math.inf if y is None else y for _, y in curve.points]
-    assert all(a >= b * (1 - 1e-2) for a, b in itertools.pairwise(least))
-    assert math.isfinite(least[-1])
+    limits = Limits(tpot_s=times.tpot.expected)
+    curve = trade_off(setup, NUMBERS, limits, count=9)
+    assert all(y is not None for _, y in curve.points)
+    assert curve.points[0][0] < KNOBS["bandwidth"].value(setup) < curve.points[-1][0]
+    assert all(a[1] >= b[1] * (1 - 5e-2) for a, b in itertools.pairwise(curve.points))
+    for x, y in curve.points:
+        pair = {"bandwidth": x / KNOBS["bandwidth"].value(setup), "peak": y / KNOBS["peak"].value(setup)}
+        assert limits.excess(platform(setup, {name: f * 1.00001 for name, f in pair.items()}), NUMBERS) <= 1.0
+
+
+def test_no_pair_of_two_is_enough_where_a_third_is_short(setup: object) -> None:
+    times = setup.answer(*NUMBERS).phases
+    slow = turned(setup, {"link": 1e-3})
+    limits = Limits(ttft_s=times.ttft.expected, tpot_s=times.tpot.expected)
+    assert not trade_off(slow, NUMBERS, limits).points
+    curve = require_report(slow, NUMBERS, limits)["curve"]
+    assert curve["others"] > 10
+    assert all(point["y"] for point in curve["points"])
 
 
 def test_limits_are_checked() -> None:

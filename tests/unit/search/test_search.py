@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -12,11 +14,13 @@ from perfmodel.devices import load_device
 from perfmodel.errors import InputError, PlanError
 from perfmodel.plan.parallelism import Plan, plan_problem
 from perfmodel.search.choose import front, nearest_misses, ranked
-from perfmodel.search.deployment import decide, option, question_of
+from perfmodel.search.deployment import decide, question_of
 from perfmodel.search.goals import Goals
+from perfmodel.search.kept import keeping, packed, unpacked
+from perfmodel.search.options import Found, Option, Searching, option
 from perfmodel.search.points import Points, points
 from perfmodel.search.pools import best_pools
-from perfmodel.search.space import Space, plans_of
+from perfmodel.search.space import Space, grouped, plans_of
 from perfmodel.search.steps import all_steps
 from perfmodel.serving.scenario import Question, prepare
 from perfmodel.workloads.library import load_model
@@ -154,3 +158,39 @@ def test_question_of_a_row_is_exact() -> None:
     chosen = option(load_device("h100-sxm"), Question(engine="vllm"), Goals(8))
     row = {"mode": "agg", "tp": 2, "pp": 1, "cp": 1, "attention_dp": 1, "ep": 1, "replicas": 4}
     assert question_of(row, chosen).plan == Plan(tp=2, dp=4)
+
+
+def test_what_was_found_is_the_same_after_it_was_kept() -> None:
+    chosen = option(load_device("h100-sxm"), Question(engine="vllm"), Goals(8, rate=2.0, tpot_s=0.04))
+    found = Searching(load_model("llama-3.1-8b"), {"cp": (1,)}, ("agg", "disagg"), (1024, 256))(chosen)
+    assert any("pools" in row for row in found.rows)
+    assert unpacked(json.loads(json.dumps(packed(found)))) == found
+
+
+def test_a_search_that_was_broken_off_goes_on(tmp_path: Path) -> None:
+    goals = Goals(4, tpot_s=0.05)
+    options = [option(load_device(name), Question(engine="vllm"), goals) for name in ("l40s", "h100-sxm")]
+    search = Searching(load_model("llama-3.1-8b"), {"cp": (1,)}, ("agg",), (1024, 256))
+    out = str(tmp_path / "front.csv")
+    with pytest.raises(KeyboardInterrupt), keeping(out, {"asked": 1}, "") as mapper:  # noqa: PT012 - one is not enough
+        next(mapper(search, options[:1]))
+        raise KeyboardInterrupt
+    calls: list[str] = []
+
+    def counted(one: Option) -> Found:
+        calls.append(one.device.name)
+        return search(one)
+
+    with keeping(out, {"asked": 1}, "") as mapper:
+        found = dict(mapper(counted, options))
+    assert calls == ["h100-sxm"]
+    assert [found[place] for place in range(2)] == [search(one) for one in options]
+    assert not list(tmp_path.iterdir())
+
+
+def test_plans_that_differ_in_numbers_alone_are_evaluated_together() -> None:
+    model, device = load_model("deepseek-v3"), load_device("h200-sxm")
+    plans = plans_of(model, Space(1024, {"cp": (1,)}))
+    groups = grouped(model, plans, device, "sglang")
+    assert sum(len(group.members) for group in groups) == len(plans) > 1000
+    assert len(groups) <= 7  # ways in which tokens travel to the experts, inside a domain and beyond it; one device

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from perfmodel.api import Estimate, estimate
+from perfmodel.api import Estimate
+from perfmodel.asking import estimate
+from perfmodel.network_api import NetworkEstimate
 
 _UNITS = {"bandwidth": "B/s", "capacity": "B", "clock": "Hz", "cores": "", "power": "W"}
 
@@ -21,9 +23,10 @@ class Case:
     request: Mapping[str, int]
     changes: Mapping[str, float] = field(default_factory=dict[str, float])
 
-    def asked(self) -> Estimate:
+    def asked(self) -> Estimate | NetworkEstimate:
         """Return the estimate that the workbook is made of."""
-        return estimate(self.model, self.device, **self.options)
+        found: Estimate | NetworkEstimate = estimate(self.model, self.device, **self.options)
+        return found
 
     def cells(self) -> dict[str, float]:
         """Return what to write into named cells."""
@@ -47,6 +50,8 @@ def _written(field: str, value: float) -> str:
 def worst_difference(sheets: Mapping[str, list[dict[str, Any]]], case: Case) -> float:
     """Return the largest relative difference of a workbook's summary, operators and sweep from Python's answers."""
     report = case.answered()
+    if "samples_per_s" in report:
+        return _worst_of_network(sheets, case, report)
     pairs: list[tuple[float, float]] = []
     for row in sheets["summary"]:
         pairs += _of_summary(row, report)
@@ -61,6 +66,46 @@ def worst_difference(sheets: Mapping[str, list[dict[str, Any]]], case: Case) -> 
         pairs += _of_sweep(row, case.answered(batch=int(row["batch"])))
     assert len(pairs) > 100
     return max(abs(a - b) / max(abs(a), abs(b), 1e-300) for a, b in pairs)
+
+
+def _worst_of_network(
+    sheets: Mapping[str, list[dict[str, Any]]], case: Case, report: Mapping[str, Any]
+) -> float:  # fmt: skip
+    pairs: list[tuple[float, float]] = []
+    for row in sheets["summary"]:
+        pairs += _of_network(row["answer"], row, report)
+    told = iter(report["operators"])
+    own = [name for name in _OPERATOR if name != "share" or len(report["stages"]) == 1]
+    for name in kernel_sheets(sheets):
+        for cells in sheets[name]:
+            row = next(told)
+            assert (cells["name"], cells["part"], cells["dtype"]) == (row["name"], row["part"], row["dtype"])
+            assert cells["bottleneck"] == row["bottleneck"]
+            pairs += [(cells[key], row[key]) for key in own]
+    assert next(told, None) is None
+    for row in sheets["sweep"]:
+        other = case.answered(batch=int(row["batch"]))
+        for name, value in row.items():
+            metric, _, band = name.partition(" ")
+            pairs += _of_network(metric, {band or "expected": value}, other)
+    assert len(pairs) > 100
+    return max(abs(a - b) / max(abs(a), abs(b), 1e-300) for a, b in pairs)
+
+
+def kernel_sheets(names: Iterable[str]) -> list[str]:
+    """Return the sheets of a network's kernels."""
+    return [name for name in names if name.startswith(("kernels", "network"))]
+
+
+def _of_network(name: str, row: Mapping[str, Any], report: Mapping[str, Any]) -> list[tuple[float, float]]:
+    if name == "batch":
+        return []
+    if name == "latency_s":
+        return [(value, report[name][band]) for band, value in row.items() if band in report[name]]
+    if name == "memory.used_bytes":
+        return [(row["expected"], report["memory_bytes_per_device"])]
+    where, dot, what = name.partition(".")
+    return [(float(row["expected"]), float(report[where][what] if dot else report[name]))]
 
 
 _OPERATOR = (
@@ -112,4 +157,15 @@ STAGES = Case(
     {"memory.last_level_cache.capacity": 6e7},
 )  # fmt: skip
 DECODE = Case("gemma-3-27b", "tpu-v6e", {"batch": 4, "phase": "decode", "tp": 4}, REQUEST)
+CONVOLUTIONS = Case(
+    "resnet50", "h100-sxm", {"batch": 16}, {"batch": 37},
+    {"memory.main.bandwidth": 2.1e12, "peaks.tensor.float16": 7.3e14, "chip.cores": 120, "chip.clock": 1.5e9,
+     "memory.last_level_cache.capacity": 3e7, "power": 300},
+)  # fmt: skip
+VISION = Case(
+    "vit_base_patch16_224", "tpu-v4", {"batch": 4, "dp": 2, "precision": "int8", "engine": "torch"}, {"batch": 30},
+    {"memory.main.bandwidth": 3e11},
+)  # fmt: skip
+PIPELINE = Case("dit-xl-2-256", "l40s", {"batch": 2, "power_limit_w": 250.0}, {"batch": 5})
+EDGE = Case("mobilenetv2_100", "edge-tpu", {"batch": 1}, {"batch": 3}, {"memory.main.capacity": 6e6})
 SHARDED = Case("llama-3.1-8b", "h100-sxm", {"batch": 8, "tp": 2, "engine": "vllm"}, REQUEST)

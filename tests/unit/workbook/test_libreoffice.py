@@ -11,7 +11,19 @@ from typing import Any
 import pytest
 
 from perfmodel.workbook import write_live_xlsx
-from tests.unit.workbook.cases import DECODE, EXPERTS, SERVED, STAGES, Case, worst_difference
+from tests.unit.workbook.cases import (
+    CONVOLUTIONS,
+    DECODE,
+    EDGE,
+    EXPERTS,
+    PIPELINE,
+    SERVED,
+    STAGES,
+    VISION,
+    Case,
+    kernel_sheets,
+    worst_difference,
+)
 
 OFFICE = shutil.which("libreoffice") or shutil.which("soffice")
 pytest.importorskip("openpyxl")
@@ -21,12 +33,16 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("case", [SERVED, EXPERTS, STAGES, DECODE], ids=lambda case: f"{case.model} on {case.device}")
+CASES = [SERVED, EXPERTS, STAGES, DECODE, CONVOLUTIONS, VISION, EDGE, PIPELINE]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.model} on {case.device}")
 def test_libreoffice_has_the_numbers_of_python(case: Case, tmp_path: Path) -> None:
     write_live_xlsx(tmp_path / "asked.xlsx", case.asked())
     _change(tmp_path / "asked.xlsx", tmp_path / "changed.xlsx", case.cells())
     book = _recalculated(tmp_path / "changed.xlsx", tmp_path)
     names = [name for name in ("summary", "prefill", "decode", "sweep") if name in book.sheetnames]
+    names += kernel_sheets(book.sheetnames)
     assert worst_difference({name: _rows(book[name]) for name in names}, case) < 1e-9
     errors = [cell.value for sheet in book for row in sheet.iter_rows() for cell in row
               if isinstance(cell.value, str) and cell.value.startswith("#")]  # fmt: skip

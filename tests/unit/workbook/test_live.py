@@ -7,8 +7,20 @@ from dataclasses import replace
 
 import pytest
 
-from perfmodel.workbook.book import live_workbook
-from tests.unit.workbook.cases import DECODE, EXPERTS, SERVED, SHARDED, STAGES, Case, worst_difference
+from perfmodel.workbook.book import live_workbook, model_of
+from tests.unit.workbook.cases import (
+    CONVOLUTIONS,
+    DECODE,
+    EDGE,
+    EXPERTS,
+    PIPELINE,
+    SERVED,
+    SHARDED,
+    STAGES,
+    Case,
+    kernel_sheets,
+    worst_difference,
+)
 from tests.unit.workbook.recalculated import Recalculated
 
 pytest.importorskip("xlsxwriter")
@@ -31,6 +43,26 @@ def test_formulas_with_changed_inputs_are_python(case: Case) -> None:
                 if isinstance(cell.value, str) and cell.value.startswith("=")]  # fmt: skip
     assert len(formulas) > 1000
     assert max(map(len, formulas)) < 1000
+
+
+@pytest.mark.parametrize("case", [CONVOLUTIONS, EDGE], ids=lambda case: f"{case.model} on {case.device}")
+def test_a_networks_formulas_with_changed_inputs_are_python(case: Case) -> None:
+    case = replace(case, model="resnet18")  # LibreOffice does the larger ones
+    found = Recalculated(live_workbook(case.asked()), case.cells())
+    names = ["summary", *kernel_sheets(found.book.sheetnames), "sweep"]
+    assert worst_difference({name: found.rows(name) for name in names}, case) < 1e-9
+    formulas = [cell.value for row in found.book["kernels"].iter_rows() for cell in row
+                if isinstance(cell.value, str) and cell.value.startswith("=")]  # fmt: skip
+    assert len(formulas) > 100
+
+
+def test_each_network_of_a_pipeline_has_a_sheet() -> None:
+    asked = PIPELINE.asked()
+    model = model_of(asked)
+    assert len(kernel_sheets(phase.name for phase in model.phases)) == len(asked.report()["stages"]) > 1
+    assert {"batch", "memory_main_bandwidth", "power_limit"} <= set(model.inputs)
+    assert len({phase.name for phase in model.phases}) == len(model.phases)
+    assert all(len(phase.name) <= 31 for phase in model.phases)
 
 
 def test_cached_values_are_those_of_the_question() -> None:
