@@ -22,10 +22,10 @@ from shown_pages import PAGES, SHOTS, Page, Shot
 
 HERE = Path(__file__).resolve().parent
 PICTURES = HERE / "screenshots"
-WIDTHS = {1280: 1300, 390: 1500}
-"""The widths of the pictures, and the most height of each."""
+HEIGHTS = {1280: 1300, 390: 1500}
+"""The most height of a picture by its width."""
 
-COLOURS = 96
+COLOURS = 64
 _HEAD = """# Every view
 
 One picture of each view on a desktop and one on a phone, made by
@@ -54,24 +54,24 @@ def build(folder: Path, pages: Sequence[Page] = PAGES) -> dict[str, Path]:
 
 
 def shoot(places: Mapping[str, Path], pictures: Path, shots: Sequence[Shot] = SHOTS) -> list[str]:
-    """Write the pictures, and return what is wrong: a page that scrolls sideways, a script that failed."""
+    """Write the pictures; return when each page first painted, and what is wrong with it."""
     pictures.mkdir(exist_ok=True)
-    wrong: list[str] = []
+    told: list[str] = []
     with Browser() as browser:
-        for width, most in WIDTHS.items():
-            for dark in (False, True) if width == max(WIDTHS) else (False,):
-                for name in dict.fromkeys(shot.page for shot in shots):
-                    chosen = [shot for shot in shots if shot.page == name and (shot.dark or not dark)]
-                    if not chosen:
-                        continue
-                    browser.open(places[name], width, dark=dark)
-                    wide = browser.run("return document.documentElement.scrollWidth;")
-                    wrong += [f"{name}: {wide} px wide at {width}"] if wide > width else []
-                    wrong += [f"{name}: {text}" for text in browser.happened]
-                    for shot in chosen:
-                        data = small(browser.picture(shot.selector, most))
-                        (pictures / _file(shot, width, dark)).write_bytes(data)
-    return wrong
+        for name in dict.fromkeys(shot.page for shot in shots):
+            for width, dark in ((1280, False), (1280, True), (390, False)):
+                chosen = [shot for shot in shots if shot.page == name and (shot.dark or not dark)]
+                if not chosen:
+                    continue
+                browser.open(places[name], width, dark=dark)
+                wide = browser.run("return document.documentElement.scrollWidth;")
+                told += [f"{name}: {wide} px wide at {width}"] if wide > width else []
+                told += [f"{name}: {text}" for text in browser.happened]
+                for shot in chosen:
+                    data = small(browser.picture(shot.selector, HEIGHTS[width]))
+                    (pictures / _file(shot, width, dark)).write_bytes(data)
+            told.append(f"{name}: first paint after {browser.first_paint_ms():.0f} ms")
+    return told
 
 
 def _file(shot: Shot, width: int, dark: bool = False) -> str:
@@ -85,9 +85,13 @@ def small(png: bytes) -> bytes:
     except ModuleNotFoundError:
         raise SystemExit("the pictures are made smaller by Pillow: pip install pillow") from None
     image = Image.open(io.BytesIO(png)).convert("RGB")
+    # the most frequent colours, that areas keep theirs, and others by coverage, that thin lines do
+    frequent = sorted(image.getcolors(1 << 24) or [], reverse=True)[:COLOURS]
+    spread = (image.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE).getpalette() or [])[: 3 * COLOURS]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([*(part for _, colour in frequent for part in colour), *spread])
     out = io.BytesIO()
-    # by coverage, not by frequency: a thin line keeps its colour
-    image.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
+    image.quantize(palette=palette, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
     return out.getvalue()
 
 
@@ -118,11 +122,11 @@ def main(arguments: Sequence[str]) -> None:
         place = Path(folder or temporary).resolve()
         place.mkdir(parents=True, exist_ok=True)
         places = build(place)
-        wrong = shoot(places, PICTURES)
+        told = shoot(places, PICTURES)
         sizes = {name: path.stat().st_size for name, path in places.items()}
     (HERE / "screenshots.md").write_text(text(sizes), encoding="utf-8")
     whole = sum(path.stat().st_size for path in PICTURES.glob("*.png"))
-    sys.stdout.write("".join(f"{line}\n" for line in wrong))
+    sys.stdout.write("".join(f"{line}\n" for line in told))
     sys.stdout.write(f"{len(SHOTS)} views, {whole / 1e6:.2f} MB of pictures\n")
 
 

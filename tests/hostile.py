@@ -12,7 +12,7 @@ import pytest
 NAME = "=cmd|'/C calc'!A0\"><img src=x onerror=alert(1)></script><script>alert(1)</script>"
 """A name that a spreadsheet would run, that ends an attribute and a script, and that loads what is not there."""
 
-FILE = "\"><script>"
+FILE = '"><script>'
 MODEL, NETWORK, DEVICE, OTHER = (f"{FILE}{kind}.yaml" for kind in ("model", "network", "device", "other"))
 TABLE, KERNELS, SCENARIOS = "table.csv", "kernels.csv", "scenarios.csv"
 _SPECS = {
@@ -22,15 +22,17 @@ _SPECS = {
 
 LANGUAGE = (MODEL, "--on", DEVICE)
 COMMANDS: dict[str, tuple[str, ...]] = {
-    "estimate": ("estimate", *LANGUAGE, "--html", "out.html", "--csv", "out.csv", "--xlsx", "out.xlsx"),
-    "estimate, network": ("estimate", NETWORK, "--on", DEVICE, "--html", "out.html", "--csv", "out.csv",
-                          "--xlsx", "out.xlsx"),
+    "estimate": ("estimate", *LANGUAGE, "--html", "out.html", "--csv", "out.csv"),
+    "estimate, workbook": ("estimate", *LANGUAGE, "--xlsx", "out.xlsx"),
+    "estimate, network": ("estimate", NETWORK, "--on", DEVICE, "--html", "out.html", "--csv", "out.csv"),
+    "estimate, network's workbook": ("estimate", NETWORK, "--on", DEVICE, "--xlsx", "out.xlsx"),
     "ops": ("ops", *LANGUAGE, "--csv", "out.csv"),
     "compare": ("compare", MODEL, "--on", f"{DEVICE},{OTHER}", "--html", "out.html", "--csv", "out.csv"),
     "sweep": ("sweep", *LANGUAGE, "--batch", "1,8,64", "--input", "512,2048,8192", "--slo", "tpot=5ms",
               "--html", "out.html", "--csv", "out.csv"),
     "sweep, lines": ("sweep", NETWORK, "--on", DEVICE, "--batch", "1,8", "--html", "out.html", "--csv", "out.csv"),
     "explore": ("explore", *LANGUAGE, "--tp", "1", "--precision", "stored", "--html", "out.html"),
+    "explore, network": ("explore", NETWORK, "--on", DEVICE, "--precision", "stored", "--html", "out.html"),
     "plan": ("plan", *LANGUAGE, "--gpus", "2", "--rate", "1", "--html", "out.html", "--csv", "out.csv"),
     "simulate": ("simulate", *LANGUAGE, "--rate", "4", "--requests", "40", "--output", "16", "--ttft", "1s",
                  "--html", "out.html", "--csv", "out.csv"),
@@ -38,6 +40,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
                        "--html", "out.html", "--csv", "out.csv"),
     "fleet": ("fleet", MODEL, "--on", f"{DEVICE},{OTHER}", "--rate", "5", "--cuts", "1", "--largest-replica", "1",
               "--day", "usual", "--html", "out.html", "--csv", "out.csv"),
+    "workflow": ("workflow", "run", "rag-answer", *LANGUAGE, "--rate", "1", "--runs", "12", "--csv", "out.csv"),
+    "cascade": ("cascade", MODEL, MODEL, "--on", DEVICE, "--tpot", "50ms", "--csv", "out.csv"),
     "tco": ("tco", *LANGUAGE, "--html", "out.html"),
     "require": ("require", *LANGUAGE, "--tpot", "20ms", "--trade", "bandwidth,peak", "--html", "out.html",
                 "--csv", "out.csv"),

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from perfmodel.cli import options as o
-from perfmodel.cli.output import note, one_stdout, print_columns, print_json, write_table_csv
+from perfmodel.cli.output import give, note, one_stdout, print_columns
 from perfmodel.cli.plain import PlainCommand, examples, new_app
 from perfmodel.errors import InputError
 
@@ -50,13 +50,10 @@ def choices(
         both = {g: [run for run in m if run.rival_rate is not None] for g, m in runs.items()}
         tables["the other model's rows, ours"] = r.regret_table(r.choices(both, margin=share))[-1:]
         tables["the other model's rows, its own"] = r.regret_table(r.choices(both, margin=share, rival=True))[-1:]
-    if csv:
-        write_table_csv(csv, [one._asdict() | {"group": " ".join(one.group)} for one in found["all"]])
-    if json:
-        print_json({"schema": "perfmodel/choices/1", "margin_percent": 100.0 * share, "tables": tables,
-                    "not_answered": reasons})  # fmt: skip
-    elif csv != "-":
-        _print(tables)
+    rows = [one._asdict() | {"group": " ".join(one.group)} for one in found["all"]]
+    report = {"schema": "perfmodel/choices/1", "margin_percent": 100.0 * share, "tables": tables,
+              "not_answered": reasons}  # fmt: skip
+    give(report, rows, lambda: _print(tables), json=json, csv=csv)
     for reason, count in reasons.items():
         note(f"{count:6d}  {reason}")
 

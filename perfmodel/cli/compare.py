@@ -11,15 +11,7 @@ import typer
 from perfmodel import __version__
 from perfmodel.cli import options as o
 from perfmodel.cli.kinds import check_options, of_one_kind
-from perfmodel.cli.output import (
-    of_samples,
-    one_stdout,
-    print_columns,
-    print_json,
-    short,
-    write_page,
-    write_table_csv,
-)
+from perfmodel.cli.output import give, of_samples, one_stdout, print_columns, short
 from perfmodel.cli.plain import WatchedCommand, examples, new_app
 from perfmodel.cli.question import changes
 from perfmodel.errors import InputError, PlanError, did_you_mean
@@ -99,11 +91,8 @@ def compare(
     fixed = changes(change)
     found = run([_merged({"changes": fixed}, one) if fixed else one for one in cases], whole("--baseline", baseline, 0),
                 per, **common)  # fmt: skip
-    _write(found, csv, html)
-    if json:
-        print_json(_object(found))
-    elif csv != "-":
-        _print(found)
+    give(_object(found), found.rows(), lambda: _print(found), json=json, csv=csv, html=html,
+         page="comparison.comparison_html")  # fmt: skip
     if all(one.error for one in found.cases if one is not found.base):
         raise PlanError(next(one.error for one in found.cases if one.error))
 
@@ -200,16 +189,6 @@ def _merged(one: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     if "changes" in one and "changes" in over:
         both["changes"] = {**one["changes"], **over["changes"]}
     return both
-
-
-def _write(found: Comparison, csv: str, html: str) -> None:
-    if csv:
-        write_table_csv(csv, found.rows())
-    if html:
-        from perfmodel.reports.comparison import comparison_html
-
-        report = _object(found)
-        write_page(html, comparison_html(report), report)
 
 
 def _object(found: Comparison) -> dict[str, Any]:

@@ -15,7 +15,7 @@ FILE = "perfmodel.toml"
 DEFAULTS = "defaults"
 SPECS = "specs"
 SHARED = (
-    "device", "engine", "precision", "moe_precision", "kv", "routing", "usecase", "batch", "input", "output",
+    "device", "on", "engine", "precision", "moe_precision", "kv", "routing", "usecase", "batch", "input", "output",
     "power_limit", "price_kind", "usd_per_hour", "usd_per_kwh",
 )  # fmt: skip
 """Options that ``[defaults]`` may set for every command that has them; others belong to the table of a command."""
@@ -68,7 +68,8 @@ def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
         at = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
         said = re.sub(r" \(at .*\)$", "", str(error))
         line, column = (int(at[1]), int(at[2])) if at else (0, 0)
-        raise SpecError(f"is not TOML: {said}", str(path), line, column) from None
+        hint = '; words stand in quotes, as in precision = "fp8"' if said == "Invalid value" else ""
+        raise SpecError(f"is not TOML: {said}{hint}", str(path), line, column) from None
 
 
 def place_of(text: str, table: str, key: str) -> tuple[int, int]:

@@ -11,7 +11,7 @@ import typer
 from perfmodel.cli import options as o
 from perfmodel.cli.grouped import grouped
 from perfmodel.cli.groups import Load, TimeLimits
-from perfmodel.cli.output import note, one_stdout, print_columns, print_json, write_page, write_table_csv
+from perfmodel.cli.output import give, note, one_stdout, print_columns
 from perfmodel.cli.plain import PlainCommand, examples, new_app
 from perfmodel.cli.progress import progress
 
@@ -82,7 +82,7 @@ def design(
             objectives=[name.strip() for name in objective.split(",") if name.strip()],
             limits=_limits(area, power, make, limits),
         )  # fmt: skip
-    give(report, report["front"], lambda: _print(report), json=json, csv=csv, html=html, page="design")
+    give(report, report["front"], lambda: _print(report), json=json, csv=csv, html=html, page="design.design_html")
     if report["best"] is None:
         raise typer.Exit(3)
 

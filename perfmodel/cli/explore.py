@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from perfmodel.cli import options as o
+from perfmodel.cli.grouped import grouped
+from perfmodel.cli.groups import Load
 from perfmodel.cli.kinds import is_network
 from perfmodel.cli.output import note, stamped_page
 from perfmodel.cli.plain import PlainCommand, examples, new_app
-from perfmodel.cli.question import changes, lengths, options, pools, refuse_plan_beside_pools
+from perfmodel.cli.question import changes, options, pools, refuse_plan_beside_pools
 from perfmodel.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,11 +29,87 @@ _USUAL_PRECISIONS = ("bfloat16", "fp8", "nvfp4")
 
 
 def _list(option: str, help_text: str) -> Any:
-    return typer.Option(option, metavar="NAME,NAME", help=help_text)
+    complete = o.complete_precision if option == "--precision" else None
+    return typer.Option(option, metavar="NAME,NAME", autocompletion=complete, help=help_text)
 
 
 def _pools(option: str, help_text: str) -> Any:
     return typer.Option(option, metavar="FIELD=N,..", help=help_text)
+
+
+@dataclass(frozen=True)
+class Splits:
+    """How a deployment may be split: lists, or pools."""
+
+    tp: o.Tps = "1,2,4,8"
+    ep: o.Eps = "1"
+    attention_dp: o.AttentionDps = "1"
+    dp: o.Dps = "1"
+    pp: Annotated[str, typer.Option("--pp", metavar="N,N|A:B:xN", help="Pipeline stages.")] = "1"
+    prefill: Annotated[
+        list[str] | None, _pools("--prefill", "A prefill pool to pick, such as workers=4,tp=4; may be repeated.")
+    ] = None
+    decode: Annotated[list[str] | None, _pools("--decode", "A decode pool to pick; may be repeated.")] = None
+    draft_tokens: Annotated[
+        str, typer.Option("--draft-tokens", metavar="N,N", help="Drafted tokens a step to pick from, such as 0,1,2.")
+    ] = "0"
+
+    def axes(self, context: typer.Context) -> dict[str, tuple[Any, ...]]:
+        """Return the values of each option of a language model's estimate that the page offers."""
+        from perfmodel.arguments import whole
+
+        splits = {name: getattr(self, name) for name in ("tp", "ep", "attention_dp", "dp", "pp")}
+        found = _own_pools(context, splits, self.prefill, self.decode) or _counts(splits)
+        words = _words("--draft-tokens", self.draft_tokens)
+        drafts = tuple(whole("--draft-tokens", word, least=0) for word in words)
+        return found | ({"draft_tokens": drafts} if drafts != (0,) else {})
+
+
+@dataclass(frozen=True)
+class Formats:
+    """What may be computed in, and how: lists."""
+
+    precision: Annotated[
+        str,
+        _list(
+            "--precision", "Precisions to pick from; stored is the checkpoint's  [default: stored and the usual ones]"
+        ),
+    ] = ""
+    kv: Annotated[str, _list("--kv", "KV cache precisions to pick from  [default: as stored]")] = STORED
+    engine: Annotated[
+        str, _list("--engine", "Engines to pick from: bare, vllm, sglang, trtllm; of networks bare, tensorrt, ...")
+    ] = "bare"
+    image: o.Images = ""
+    fusion: Annotated[str, _list("--fusion", "Networks: fusions to pick from  [default: the engine's]")] = ""
+    sparsity: Annotated[str, _list("--sparsity", "Networks: dense, 2:4 or both")] = ""
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """What holds for all of a page."""
+
+    acceptance: o.Acceptance = ""
+    phase: o.Phase = "serve"
+    static: o.Static = False
+    routing: o.RoutingName = "uniform"
+    price_kind: o.PriceKind = "cloud_hour"
+    change: o.Changes = None
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the options of a language model's estimate."""
+        found = options(phase=self.phase, static=self.static, routing=self.routing, price_kind=self.price_kind)
+        return found | ({"acceptance": self.acceptance} if self.acceptance else {})
+
+    def words(self) -> list[str]:
+        """Return the words of those that are not as usual."""
+        found = [] if self.phase == "serve" else ["--phase", self.phase]
+        found += ["--static"] if self.static else []
+        found += [] if self.routing == "uniform" else ["--routing", self.routing]
+        found += ["--acceptance", self.acceptance] if self.acceptance else []
+        found += [] if self.price_kind == "cloud_hour" else ["--price-kind", self.price_kind]
+        for text in self.change or ():
+            found += ["--set", text]
+        return found
 
 
 @app.command(
@@ -43,6 +122,7 @@ def _pools(option: str, help_text: str) -> Any:
         "explore resnet50 --on rtx-4090,jetson-orin-nano-8gb --image 224,288 --precision float16,int8 --html net.html",
     ),
 )
+@grouped
 def explore(
     context: typer.Context,
     model: o.Model,
@@ -53,41 +133,11 @@ def explore(
         ),
     ],
     html: o.HtmlFile = "",
-    batch: o.Batch = "1",
-    input_tokens: o.Input = "",
-    output_tokens: o.Output = "",
-    usecase: o.UseCaseName = "",
-    tp: o.Tps = "1,2,4,8",
-    ep: o.Eps = "1",
-    attention_dp: o.AttentionDps = "1",
-    dp: o.Dps = "1",
-    pp: Annotated[str, typer.Option("--pp", metavar="N,N|A:B:xN", help="Pipeline stages.")] = "1",
-    prefill: Annotated[
-        list[str] | None, _pools("--prefill", "A prefill pool to pick, such as workers=4,tp=4; may be repeated.")
-    ] = None,
-    decode: Annotated[list[str] | None, _pools("--decode", "A decode pool to pick; may be repeated.")] = None,
-    draft_tokens: Annotated[
-        str, typer.Option("--draft-tokens", metavar="N,N", help="Drafted tokens a step to pick from, such as 0,1,2.")
-    ] = "0",
-    acceptance: o.Acceptance = "",
-    precision: Annotated[
-        str,
-        _list(
-            "--precision", "Precisions to pick from; stored is the checkpoint's  [default: stored and the usual ones]"
-        ),
-    ] = "",
-    kv: Annotated[str, _list("--kv", "KV cache precisions to pick from  [default: as stored]")] = STORED,
-    engine: Annotated[
-        str, _list("--engine", "Engines to pick from: bare, vllm, sglang, trtllm; of networks bare, tensorrt, ...")
-    ] = "bare",
-    image: o.Images = "",
-    fusion: Annotated[str, _list("--fusion", "Networks: fusions to pick from  [default: the engine's]")] = "",
-    sparsity: Annotated[str, _list("--sparsity", "Networks: dense, 2:4 or both")] = "",
-    phase: o.Phase = "serve",
-    static: o.Static = False,
-    routing: o.RoutingName = "uniform",
-    price_kind: o.PriceKind = "cloud_hour",
-    change: o.Changes = None,
+    *,
+    load: Load,
+    splits: Splits,
+    formats: Formats,
+    fixed: Fixed,
 ) -> None:
     """Write a page whose sliders and lists recompute an estimate in the browser, without a server or a network.
 
@@ -99,31 +149,16 @@ def explore(
         raise InputError("explore writes a page: name it with --html FILE")
     from perfmodel.arguments import whole
 
-    request = {"batch": whole("--batch", batch)}
-    words = {"model": [model], "device": _words("--on", devices)}
+    asked = load.arguments()
+    request = {"batch": whole("--batch", asked["batch"])}
+    named = _words("--on", devices)
     if network:
-        choices = _network_choices(
-            model, words["device"], image=image, precision=precision, engine=engine, fusion=fusion, sparsity=sparsity,
-            dp=dp, price_kind=price_kind, change=change,
-        )  # fmt: skip
-        _write(html, choices, request, words, _fixed(price_kind=price_kind, change=change))
-        return
-    first, second = lengths(usecase, input_tokens, output_tokens)
-    request |= {"input_tokens": whole("--input", first), "output_tokens": whole("--output", second)}
-    splits = {"tp": tp, "ep": ep, "attention_dp": attention_dp, "dp": dp, "pp": pp}
-    own = _own_pools(context, splits, prefill, decode)
-    axes = own or _counts(splits)
-    drafts = tuple(whole("--draft-tokens", word, least=0) for word in _words("--draft-tokens", draft_tokens))
-    axes |= {"draft_tokens": drafts} if drafts != (0,) else {}
-    fixed = options(phase=phase, static=static, routing=routing, price_kind=price_kind)
-    fixed |= ({"mode": "disagg"} if own else {}) | ({"acceptance": acceptance} if acceptance else {})
-    choices = _language_choices(
-        model, words["device"], axes, fixed, precision=precision, kv=kv, engine=engine, change=change
-    )  # fmt: skip
-    told = _fixed(
-        phase=phase, static=static, routing=routing, acceptance=acceptance, price_kind=price_kind, change=change
-    )  # fmt: skip
-    _write(html, choices, request, words, told)
+        choices = _network_choices(model, named, splits.dp, formats, fixed)
+    else:
+        request |= {name: whole(f"--{name.removesuffix('_tokens')}", asked[name]) for name in ("input_tokens",
+                                                                                        "output_tokens")}  # fmt: skip
+        choices = _language_choices(model, named, splits.axes(context), formats, fixed)
+    _write(html, choices, request, {"model": [model], "device": named}, fixed.words())
 
 
 def _write(
@@ -147,8 +182,7 @@ def _write(
 
 
 def _language_choices(
-    model: str, devices: Sequence[str], axes: dict[str, tuple[Any, ...]], fixed: Mapping[str, Any], *, precision: str,
-    kv: str, engine: str, change: Sequence[str] | None,
+    model: str, devices: Sequence[str], axes: dict[str, tuple[Any, ...]], formats: Formats, fixed: Fixed
 ) -> Choices:  # fmt: skip
     from perfmodel.devices import load_device
     from perfmodel.explorer.choices import Choices
@@ -156,36 +190,38 @@ def _language_choices(
     from perfmodel.workloads.what_if import changed
 
     workload = load_model(model)
-    pairs = [changed(workload, load_device(name), changes(change)) for name in devices]
+    pairs = [changed(workload, load_device(name), changes(fixed.change)) for name in devices]
     stored = pairs[0][0].quantisation.linear
     usual = ",".join([STORED, *(name for name in _USUAL_PRECISIONS if name != stored)])
     axes |= {
-        "precision": _or_none("--precision", precision or usual), "kv_precision": _or_none("--kv", kv),
-        "engine": tuple("" if name == "bare" else name for name in _words("--engine", engine)),
+        "precision": _or_none("--precision", formats.precision or usual),
+        "kv_precision": _or_none("--kv", formats.kv), "engine": _engines(formats),
     }  # fmt: skip
-    others = {name: value for name, value in fixed.items() if name not in axes}
+    others = {name: value for name, value in fixed.arguments().items() if name not in axes}
+    others |= {"mode": "disagg"} if "prefill_pool" in axes else {}
     return Choices(pairs[0][0], tuple(machine for _, machine in pairs), axes, others)
 
 
-def _network_choices(
-    model: str, devices: Sequence[str], *, image: str, precision: str, engine: str, fusion: str, sparsity: str,
-    dp: str, price_kind: str, change: Sequence[str] | None,
-) -> Choices:  # fmt: skip
+def _network_choices(model: str, devices: Sequence[str], dp: str, formats: Formats, fixed: Fixed) -> Choices:
     from perfmodel.devices import load_device
     from perfmodel.devices.override import change_device
     from perfmodel.explorer.choices import Choices
 
-    other = changes(change)
+    other = changes(fixed.change)
     own = {name.removeprefix("device."): value for name, value in other.items() if name.startswith("device.")}
     machines = tuple(change_device(load_device(name), own) for name in devices)
-    axes = _counts({"image": image}) if image else {}
-    axes["precision"] = _or_none("--precision", precision or f"{STORED},int8")
-    axes["engine"] = tuple("" if name == "bare" else name for name in _words("--engine", engine))
-    axes |= {"fusion": tuple(_words("--fusion", fusion))} if fusion else {}
-    axes |= {"sparsity": tuple(_words("--sparsity", sparsity))} if sparsity else {}
+    axes = _counts({"image": formats.image}) if formats.image else {}
+    axes |= {"precision": _or_none("--precision", formats.precision or f"{STORED},int8"), "engine": _engines(formats)}
+    for name in ("fusion", "sparsity"):
+        text = getattr(formats, name)
+        axes |= {name: tuple(_words(f"--{name}", text))} if text else {}
     axes |= _counts({"dp": dp})
     rest = {name: value for name, value in other.items() if not name.startswith("device.")}
-    return Choices(model, machines, axes, {"price_kind": price_kind, "changes": rest})
+    return Choices(model, machines, axes, {"price_kind": fixed.price_kind, "changes": rest})
+
+
+def _engines(formats: Formats) -> tuple[str, ...]:
+    return tuple("" if name == "bare" else name for name in _words("--engine", formats.engine))
 
 
 def _counts(texts: Mapping[str, str]) -> dict[str, tuple[Any, ...]]:
@@ -222,18 +258,3 @@ def _words(option: str, text: str) -> list[str]:
 
 def _or_none(option: str, text: str) -> tuple[str | None, ...]:
     return tuple(None if word == STORED else word for word in _words(option, text))
-
-
-def _fixed(
-    *, price_kind: str, change: Sequence[str] | None, phase: str = "serve", static: bool = False,
-    routing: str = "uniform", acceptance: str = "",
-) -> list[str]:  # fmt: skip
-    """Return the words of the options that stay as they are, where they are not the usual ones."""
-    found = [] if phase == "serve" else ["--phase", phase]
-    found += ["--static"] if static else []
-    found += [] if routing == "uniform" else ["--routing", routing]
-    found += ["--acceptance", acceptance] if acceptance else []
-    found += [] if price_kind == "cloud_hour" else ["--price-kind", price_kind]
-    for text in change or ():
-        found += ["--set", text]
-    return found

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from perfmodel.cli import options as o
-from perfmodel.cli.output import note, one_stdout, print_columns, print_json, short, write_page, write_table_csv
+from perfmodel.cli.output import give, note, one_stdout, print_columns, short
 from perfmodel.cli.plain import PlainCommand, examples, new_app
 
 app = new_app()
@@ -76,7 +76,7 @@ def fleet(
         ttft_s=seconds("--ttft", ttft), tpot_s=seconds("--tpot", tpot), sure=sure, engine=engine, precision=precision,
         price_kind=price_kind, spare=spare, day=day,
     )  # fmt: skip
-    give(report, report["fleet"], lambda: _print(report), json=json, csv=csv, html=html, page="fleet")
+    give(report, report["fleet"], lambda: _print(report), json=json, csv=csv, html=html, page="fleet.fleet_html")
 
 
 def _print(report: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from perfmodel import __version__
 from perfmodel.cli import network_words as w
 from perfmodel.cli.network_show import band, intensity, pairs, shape, totals
-from perfmodel.cli.output import one_stdout, print_columns, print_json, write_table_csv
+from perfmodel.cli.output import give, one_stdout, print_columns
 from perfmodel.cli.plain import examples
 
 SCHEMA = "perfmodel/network-blocks/1"

@@ -10,7 +10,7 @@ import typer
 from perfmodel import __version__
 from perfmodel.cli import network_words as w
 from perfmodel.cli.network_show import band, shape
-from perfmodel.cli.output import note, one_stdout, print_columns, print_json, write_table_csv
+from perfmodel.cli.output import give, note, one_stdout, print_columns
 from perfmodel.cli.plain import examples
 
 SCHEMA = "perfmodel/network-cuts/1"

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from perfmodel import __version__
 from perfmodel.cli import network_words as w
-from perfmodel.cli.output import one_stdout, print_columns, print_json, write_table_csv
+from perfmodel.cli.output import give, one_stdout, print_columns
 from perfmodel.cli.plain import examples
+
+if TYPE_CHECKING:
+    from perfmodel.deployment.engine_map import EngineMap
 
 SCHEMA = "perfmodel/network-map/1"
 EXAMPLES = examples("network map mobilenetv2_100 --on twin-systolic --precision int8 --goal throughput")

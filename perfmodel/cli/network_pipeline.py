@@ -9,7 +9,7 @@ import typer
 from perfmodel import __version__
 from perfmodel.cli import network_words as w
 from perfmodel.cli.network_show import band
-from perfmodel.cli.output import one_stdout, print_columns, print_json, short, write_table_csv
+from perfmodel.cli.output import give, one_stdout, print_columns, short
 from perfmodel.cli.plain import examples
 from perfmodel.errors import InputError
 
@@ -60,14 +60,10 @@ def pipeline(
     found = _cascade(networks, devices, precision, whole("--batch", batch), (link, handover), one_by_one,
                      w.Asked(fusion=fusion, engine=engine))  # fmt: skip
     rows, summary = found.rows(), found.summary()
-    if csv:
-        write_table_csv(csv, [_flat(row) for row in rows])
-    if json:
-        asked = {"networks": networks, "devices": devices, "batch": found.batch, "one_by_one": one_by_one,
-                 "link": link or None, "fusion": fusion, "engine": engine}  # fmt: skip
-        print_json({"schema": SCHEMA, "version": __version__, "inputs": asked, **summary, "networks": rows})
-    elif csv != "-":
-        _print(rows, summary)
+    asked = {"networks": networks, "devices": devices, "batch": found.batch, "one_by_one": one_by_one,
+             "link": link or None, "fusion": fusion, "engine": engine}  # fmt: skip
+    answer = {"schema": SCHEMA, "version": __version__, "inputs": asked, **summary, "networks": rows}
+    give(answer, [_flat(row) for row in rows], lambda: _print(rows, summary), json=json, csv=csv)
 
 
 def _cascade(

@@ -9,7 +9,7 @@ import typer
 from perfmodel import __version__
 from perfmodel.cli import network_words as w
 from perfmodel.cli.network_show import band, shape, totals
-from perfmodel.cli.output import one_stdout, print_columns, print_json, write_table_csv
+from perfmodel.cli.output import give, one_stdout, print_columns
 from perfmodel.cli.plain import examples
 
 SCHEMA = "perfmodel/network-prune/1"
@@ -61,14 +61,8 @@ def prune(
         "after": {**counts_of(narrow), **totals(after, samples)},
         "blocks": _blocks(network, narrow),
     }  # fmt: skip
-    if csv:
-        write_table_csv(
-            csv, [row | {name: shape(row[name]) for name in ("before", "after")} for row in answer["blocks"]]
-        )
-    if json:
-        print_json(answer)
-    elif csv != "-":
-        _print(answer)
+    rows = [row | {name: shape(row[name]) for name in ("before", "after")} for row in answer["blocks"]]
+    give(answer, rows, lambda: _print(answer), json=json, csv=csv)
 
 
 def _blocks(before: Any, after: Any) -> list[dict[str, Any]]:

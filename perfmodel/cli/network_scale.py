@@ -9,7 +9,7 @@ import typer
 from perfmodel import __version__
 from perfmodel.cli import network_words as w
 from perfmodel.cli.network_show import totals
-from perfmodel.cli.output import note, one_stdout, print_columns, print_json, short, write_table_csv
+from perfmodel.cli.output import give, note, one_stdout, print_columns, short
 from perfmodel.cli.plain import examples
 from perfmodel.errors import InputError, PerfmodelError
 

@@ -2,24 +2,73 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from perfmodel.cli import options as o
-from perfmodel.cli.output import print_columns, print_json, short
+from perfmodel.cli.grouped import grouped
+from perfmodel.cli.output import give, print_columns, short
 from perfmodel.cli.plain import PlainCommand, examples, new_app
 from perfmodel.errors import InputError
 
 if TYPE_CHECKING:
     from perfmodel.cost.offload import Tier
-    from perfmodel.deployment.offload import Offloaded, OffloadedStep
+    from perfmodel.deployment.offload import Caching, Offloaded, OffloadedStep
 
 app = new_app()
 
-Share = Annotated[
-    str, typer.Option("--hit-rate", metavar="SHARE", help="Experts found on the device  [default: from --zipf]")
-]
+
+@dataclass(frozen=True)
+class Store:
+    """Where lies what the device does not hold, and how fast it comes."""
+
+    host: Annotated[
+        str,
+        typer.Option("--host", metavar="SIZE[@RATE]", help="Host memory of each device, perhaps slower than the link."),
+    ] = "256GB"
+    flash: Annotated[
+        str, typer.Option("--flash", metavar="SIZE@RATE", help="Storage behind it, such as 2TB@7GB/s.")
+    ] = ""
+    link: Annotated[
+        str, typer.Option("--link", metavar="RATE", help="What a device receives  [default: the device's host link]")
+    ] = ""
+    link_efficiency: Annotated[
+        str, typer.Option("--link-efficiency", metavar="SHARE", help="Share of the rates that copies reach.")
+    ] = "0.8"
+    keep: Annotated[str, typer.Option("--keep", metavar="NAME", help="What fills the device first: weights or kv.")] = (
+        "weights"
+    )
+
+
+@dataclass(frozen=True)
+class Experts:
+    """How the experts on the device are chosen."""
+
+    hits: Annotated[
+        str, typer.Option("--hit-rate", metavar="SHARE", help="Experts found on the device  [default: from --zipf]")
+    ] = ""
+    cache: Annotated[str, typer.Option("--cache", metavar="NAME", help="Experts on the device: popular or lru.")] = (
+        "popular"
+    )
+    exponent: Annotated[
+        str, typer.Option("--zipf", metavar="S", help="Popularity of experts, 1/rank^S; 0 is uniform.")
+    ] = "0"
+    predicted: Annotated[
+        str,
+        typer.Option("--predicted", metavar="SHARE", help="Missing experts that are fetched before they are needed."),
+    ] = "0"
+
+    def caching(self) -> Caching:
+        """Return what :mod:`perfmodel.deployment.offload` calls it."""
+        from perfmodel.arguments import positive, share
+        from perfmodel.deployment.offload import Caching
+
+        return Caching(
+            share("--hit-rate", self.hits) if self.hits else None, self.cache, positive("--zipf", self.exponent),
+            share("--predicted", self.predicted),
+        )  # fmt: skip
 
 
 @app.command(
@@ -31,6 +80,7 @@ Share = Annotated[
         "offload deepseek-v3 --on gb200 --host 960GB@450GB/s --link 450GB/s --precision fp8 --hit-rate 0.9",
     ),
 )  # fmt: skip
+@grouped
 def offload(
     model: o.Model,
     device: o.On,
@@ -42,33 +92,9 @@ def offload(
     precision: o.Precision = "",
     moe_precision: o.MoePrecision = "",
     kv: o.Kv = "",
-    host: Annotated[
-        str,
-        typer.Option("--host", metavar="SIZE[@RATE]", help="Host memory of each device, perhaps slower than the link."),
-    ] = "256GB",
-    flash: Annotated[
-        str, typer.Option("--flash", metavar="SIZE@RATE", help="Storage behind it, such as 2TB@7GB/s.")
-    ] = "",
-    link: Annotated[
-        str, typer.Option("--link", metavar="RATE", help="What a device receives  [default: the device's host link]")
-    ] = "",
-    link_efficiency: Annotated[
-        str, typer.Option("--link-efficiency", metavar="SHARE", help="Share of the rates that copies reach.")
-    ] = "0.8",
-    keep: Annotated[
-        str, typer.Option("--keep", metavar="NAME", help="What fills the device first: weights or kv.")
-    ] = "weights",
-    hits: Share = "",
-    cache: Annotated[
-        str, typer.Option("--cache", metavar="NAME", help="Experts on the device: popular or lru.")
-    ] = "popular",
-    exponent: Annotated[
-        str, typer.Option("--zipf", metavar="S", help="Popularity of experts, 1/rank^S; 0 is uniform.")
-    ] = "0",
-    predicted: Annotated[
-        str,
-        typer.Option("--predicted", metavar="SHARE", help="Missing experts that are fetched before they are needed."),
-    ] = "0",
+    *,
+    store: Store,
+    experts: Experts,
     json: o.Json = False,
 ) -> None:
     """Estimate a language model whose weights, experts or cache lie partly in host memory or on flash.
@@ -77,30 +103,20 @@ def offload(
     layer. Experts are cached: what a step finds missing, it waits for. One static batch on the devices of one replica.
     """
     from perfmodel.api import estimate
-    from perfmodel.arguments import positive, share
-    from perfmodel.deployment.offload import Caching
+    from perfmodel.arguments import share
     from perfmodel.deployment.offload import offload as ask
 
     asked = estimate(
         model, device, batch=batch, input_tokens=input_tokens, output_tokens=output_tokens, tp=tp, ep=ep,
         precision=precision or None, moe_precision=moe_precision or None, kv_precision=kv or None, static=True,
     )  # fmt: skip
-    caching = Caching(
-        share("--hit-rate", hits) if hits else None,
-        cache,
-        positive("--zipf", exponent),
-        share("--predicted", predicted),
-    )
     found = ask(
         asked.setup, float(asked.batch), float(asked.input_tokens), float(asked.output_tokens),
-        _tiers(host, flash), _link(link, asked.device), kept_first=keep, caching=caching,
-        link_efficiency=_above_zero(share("--link-efficiency", link_efficiency)),
+        _tiers(store.host, store.flash), _link(store.link, asked.device), kept_first=store.keep,
+        caching=experts.caching(), link_efficiency=_above_zero(share("--link-efficiency", store.link_efficiency)),
     )  # fmt: skip
     answer = _answer(found, asked)
-    if json:
-        print_json(answer)
-    else:
-        _print(found, answer)
+    give(answer, (), lambda: _print(found, answer), json=json)
 
 
 def _above_zero(value: float) -> float:

@@ -10,7 +10,7 @@ from perfmodel.cli import options as o
 from perfmodel.cli.grouped import grouped
 from perfmodel.cli.groups import Arithmetic, Load, NetworkWords, Split, ask, ask_network
 from perfmodel.cli.kinds import is_network
-from perfmodel.cli.output import one_stdout, print_columns, print_json, write_table_csv
+from perfmodel.cli.output import give, one_stdout, print_columns
 from perfmodel.cli.plain import PlannedCommand, examples, new_app
 from perfmodel.errors import InputError
 
@@ -59,13 +59,9 @@ def ops(
 
 def _show(report: dict[str, Any], json: bool, csv: str) -> None:
     rows = report["operators"]
-    if csv:
-        write_table_csv(csv, rows)
-    if json:
-        kept = ("version", "inputs", "step_s", "latency_s", "operators", "spec_hashes")
-        print_json({"schema": SCHEMA, **{key: report[key] for key in kept if key in report}})
-    elif csv != "-":
-        _print(report, rows)
+    kept = ("version", "inputs", "step_s", "latency_s", "operators", "spec_hashes")
+    answer = {"schema": SCHEMA, **{key: report[key] for key in kept if key in report}}
+    give(answer, rows, lambda: _print(report, rows), json=json, csv=csv)
 
 
 def _print(report: dict[str, Any], rows: list[dict[str, Any]]) -> None:

@@ -33,6 +33,13 @@ def complete_usecase(incomplete: str) -> list[str]:
     return _last_of_list(incomplete, lambda: list_specs("workloads", "usecase"))
 
 
+def complete_precision(incomplete: str) -> list[str]:
+    """Return the names of precisions that begin like that; of a list, those of its last name."""
+    from perfmodel.formats import format_names
+
+    return _last_of_list(incomplete, format_names)
+
+
 def _last_of_list(incomplete: str, names: Callable[[], Iterable[str]]) -> list[str]:
     from perfmodel.cli.settings import with_folders
 
@@ -137,6 +144,7 @@ Precision = Annotated[
     typer.Option(
         "--precision",
         metavar="NAME",
+        autocompletion=complete_precision,
         help="Weights and activations of linear layers: bfloat16, fp8, fp8_block, nvfp4, int8, int4_wo, ..."
         "  [default: as the checkpoint; networks: 16 bits]",
     ),

@@ -108,13 +108,14 @@ def give(
 ) -> None:  # fmt: skip
     """Write the files that were asked for, then the answer: as JSON, or as ``show`` prints it.
 
-    ``rows`` are those of ``csv``; where they go to standard output nothing else does. ``page`` names the module of
-    :mod:`perfmodel.reports` that makes the HTML: ``plan`` is ``plan.plan_html(report)``.
+    ``rows`` are those of ``csv``; where they go to standard output nothing else does. ``page`` names the function of
+    :mod:`perfmodel.reports` that makes the HTML of the report: ``plan.plan_html``.
     """
     if csv:
         write_table_csv(csv, rows)
     if html:
-        make: Callable[[Mapping[str, Any]], str] = getattr(import_module(f"perfmodel.reports.{page}"), f"{page}_html")
+        module, _, name = page.partition(".")
+        make: Callable[[Mapping[str, Any]], str] = getattr(import_module(f"perfmodel.reports.{module}"), name)
         write_page(html, make(report), report)
     if json:
         print_json(report)

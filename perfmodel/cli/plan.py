@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -26,6 +26,7 @@ Limit = "Time with its unit, such as 30ms."
         "plan llama-3.1-70b --on h100-sxm --gpus 16 --rate 4 --input 4096 --output 512 --ttft 2s --tpot 40ms",
         "plan deepseek-v3 --on h200-sxm,b200 --gpus 64 --rate 40 --tpot 30ms --engine sglang",
         "plan llama-3.1-8b --on l40s,a100-sxm-80gb --gpus 8 --objective throughput --precision bfloat16,fp8",
+        "plan llama-3.1-8b --on h100-sxm --gpus 8 --rate 40 --ttft 0.5s --tpot 25ms --percentile p99 --spread 0.8",
         "plan qwen3-235b-a22b --on h200-sxm --gpus 32 --usecase chat --rate 20 --html plan.html",
     ),
 )
@@ -68,6 +69,13 @@ def plan(
     ] = "",
     attention_dp: Annotated[str, typer.Option("--attention-dp", metavar="N,..", help="Attention groups.")] = "",
     ep: Annotated[str, typer.Option("--ep", metavar="N,..", help="Expert parallelism to choose from.")] = "",
+    percentile: Annotated[
+        str,
+        typer.Option("--percentile", metavar="pN", help="Simulate the best: p50, p90 or p99 of requests keep all."),
+    ] = "",
+    spread: Annotated[
+        str, typer.Option("--spread", metavar="SIGMA", help="Lognormal lengths of simulated requests.  [all alike]")
+    ] = "",
     price_kind: o.PriceKind = "cloud_hour",
     usd_per_hour: o.UsdPerHour = "",
     json: o.Json = False,
@@ -80,16 +88,16 @@ def plan(
     Every way of splitting the model is evaluated at every load that its memory holds, as whole replicas and as
     separate pools of prefill and decode workers. The best for the objective is shown with what it beats, the trade of
     speed for a user against tokens a device, and how to launch it. Where no plan keeps the limits, exit code 3 and what
-    is missing.
+    is missing. With --percentile the best plans are simulated with requests that arrive at random, with more replicas
+    where they need them, and the first wins of whose requests so many keep all limits.
     """
     one_stdout(json, csv)
     from perfmodel.cli.durations import seconds
     from perfmodel.cli.question import lengths
-    from perfmodel.search.report import plan_report
 
     input_tokens, output_tokens = lengths(usecase, input_tokens, output_tokens)
     only = {"tp": tp, "pp": pp, "cp": cp, "attention_dp": attention_dp, "ep": ep}
-    report = plan_report(
+    report = _searched(percentile, spread)(
         model, on.split(","), gpus=gpus, rate=rate, input_tokens=input_tokens, output_tokens=output_tokens,
         ttft_s=seconds("--ttft", ttft), tpot_s=seconds("--tpot", tpot), e2e_s=seconds("--e2e", e2e),
         objective=objective, sure=sure, margin=margin, mode=mode, engine=engine,
@@ -111,19 +119,41 @@ def plan(
         raise typer.Exit(3)
 
 
+def _searched(percentile: str, spread: str) -> Callable[..., dict[str, Any]]:
+    """Return the search, with the simulation of its best plans where a percentile is asked for."""
+    from perfmodel.arguments import positive
+    from perfmodel.errors import InputError
+    from perfmodel.search.report import plan_report
+
+    if not percentile:
+        if spread:
+            raise InputError("--spread is that of simulated requests: give --percentile")
+        return plan_report
+    from perfmodel.search.verified import Promise, verified_plan_report
+
+    promise = Promise(percentile, positive("--spread", spread or 0.0))
+    return lambda model, devices, **asked: verified_plan_report(model, devices, promise, **asked)
+
+
 def _print(report: Mapping[str, Any]) -> None:
     best = report["best"]
     print(
         f"{report['model']}, {report['input_tokens']:,} input and {report['output_tokens']:,} output tokens a request"
     )
     print(report["asked"])
-    if best is None:
+    if best is None and report.get("simulated"):
+        print("\nNo plan does that when its requests arrive at random:")
+        _print_simulated(report)
+    elif best is None:
         print("\nNo plan does that. The nearest:")
         for row in report["misses"][:5]:
             print(f"  {row['plan']}: " + "; ".join(row["misses"]))
     else:
         print(f"\nBest: {best['plan']}, {best['devices_used']} device{'s' * (best['devices_used'] != 1)}")
         print_columns(report["answers"], numbers=(1, 2, 3, 4), indent="  ")
+        if report.get("simulated"):
+            print(f"\nSimulated: {report['inputs']['percentile']} of the requests must keep all limits")
+            _print_simulated(report)
         print("\nWhat it beats")
         print_columns([("plan", "devices", "TTFT", "TPOT", "why not"), *(_other(row) for row in report["others"])],
                       numbers=(1, 2, 3), indent="  ")  # fmt: skip
@@ -140,6 +170,22 @@ def _print(report: Mapping[str, Any]) -> None:
     for problem in report["problems"]:
         note(problem)
     note(f"{report['plans']:,} plans, {report['evaluated']:,} points in {report['seconds']:.2f} s")
+
+
+def _print_simulated(report: Mapping[str, Any]) -> None:
+    which = report["inputs"]["percentile"]
+    rows = [
+        (row["plan"], str(row["devices"]), row["error"], "", "", "") if "error" in row
+        else (row["plan"], str(row["devices"]), *(_ms(row[f"{name}_{which}_s"]) for name in ("ttft", "tpot", "e2e")),
+              "saturated" if row["saturated"] else f"{100 * row['slo_share']:.1f} %")
+        for row in report["simulated"]
+    ]  # fmt: skip
+    heading = ("plan", "devices", *(f"{name} {which}" for name in ("TTFT", "TPOT", "E2E")), "keep all")
+    print_columns([heading, *rows], numbers=(1, 2, 3, 4, 5), indent="  ")
+
+
+def _ms(value: float | None) -> str:
+    return "" if value is None else f"{1e3 * value:,.4g} ms"
 
 
 def _other(row: Mapping[str, Any]) -> tuple[str, ...]:

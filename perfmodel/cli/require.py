@@ -10,7 +10,7 @@ import typer
 from perfmodel.cli import options as o
 from perfmodel.cli.grouped import grouped
 from perfmodel.cli.groups import Arithmetic, Load, Split, TimeLimits, ask
-from perfmodel.cli.output import one_stdout, print_columns, print_json, write_page, write_table_csv
+from perfmodel.cli.output import give, one_stdout, print_columns
 from perfmodel.cli.plain import PlainCommand, examples, new_app
 
 app = new_app()
@@ -67,7 +67,7 @@ def require(
     numbers = float(asked.batch), float(asked.input_tokens), float(asked.output_tokens)
     kept = asked_limits(load.usecase, limits.seconds(), of)
     report = require_report(asked.setup, numbers, kept, trade)
-    give(report, report["needs"], lambda: _print(report), json=json, csv=csv, html=html, page="require")
+    give(report, report["needs"], lambda: _print(report), json=json, csv=csv, html=html, page="require.require_html")
 
 
 def _print(report: Mapping[str, Any]) -> None:

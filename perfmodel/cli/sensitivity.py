@@ -10,7 +10,7 @@ import typer
 from perfmodel.cli import options as o
 from perfmodel.cli.grouped import grouped
 from perfmodel.cli.groups import Arithmetic, Load, Phases, Split, ask
-from perfmodel.cli.output import one_stdout, print_columns, print_json, write_page, write_table_csv
+from perfmodel.cli.output import give, one_stdout, print_columns
 from perfmodel.cli.plain import PlainCommand, examples, new_app
 
 app = new_app()
@@ -60,7 +60,15 @@ def sensitivity(
     numbers = float(asked.batch), float(asked.input_tokens), float(asked.output_tokens)
     metrics = [name.strip() for name in metric.split(",") if name.strip()]
     report = sensitivity_report(asked.setup, numbers, metrics, "bound" if bound else "expected")
-    give(report, report["elasticities"], lambda: _print(report), json=json, csv=csv, html=html, page="sensitivity")
+    give(
+        report,
+        report["elasticities"],
+        lambda: _print(report),
+        json=json,
+        csv=csv,
+        html=html,
+        page="sensitivity.sensitivity_html",
+    )
 
 
 def _print(report: Mapping[str, Any]) -> None:

@@ -79,7 +79,7 @@ def simulate(
     how: dict[str, Any] = {
         **vars(arrivals), **lengths.arguments(), **asking.arguments(), **vars(steps), "slo": limits.slo(),
         "equipment": beside.equipment(asked.device, decoding, asking.adapters, small),
-        "above": replicas.above(asked.setup),
+        "above": replicas.above(asked.device),
     }  # fmt: skip
     if dask or arrivals.several:
         words = {

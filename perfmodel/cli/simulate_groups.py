@@ -13,7 +13,7 @@ from perfmodel.cli.groups import TimeLimits
 from perfmodel.cli.question import changes, options, pools
 
 if TYPE_CHECKING:
-    from perfmodel.serving.scenario import Setup
+    from perfmodel.devices import Device
     from perfmodel.simulation.above import Above
     from perfmodel.simulation.equipment import Equipment
     from perfmodel.simulation.summary import Slo
@@ -127,11 +127,11 @@ class Replicas:
         str, _option("--headroom", "TOKENS", "A replica with an urgent request is full at so much load.")
     ] = "0"
 
-    def above(self, setup: Setup) -> Above:
-        """Return what stands above the replicas of a setup."""
+    def above(self, device: Device) -> Above:
+        """Return what stands above replicas of a device."""
         from perfmodel.simulation.above import above_from
 
-        return above_from(setup, **vars(self))
+        return above_from(device, **vars(self))
 
 
 @dataclass(frozen=True)
@@ -177,6 +177,9 @@ class Decoding:
 
     draft_tokens: o.DraftTokens = ""
     acceptance: o.Acceptance = ""
+    acceptance_spread: Annotated[
+        str, _option("--acceptance-spread", "SHARE", "Standard deviation of the acceptance between requests.")
+    ] = ""
     draft: Annotated[
         str, _option("--draft", "MODEL", "A small model that drafts  [default: the model's own module]")
     ] = ""
@@ -216,6 +219,6 @@ class Beside:
         from perfmodel.simulation.words import equipment_from
 
         return equipment_from(
-            device, **vars(self), adapters=adapters, draft=draft, **decoding.drafts, block=decoding.block,
+            device, **vars(self), adapters=adapters, draft=draft, **decoding.drafts, acceptance_spread=decoding.acceptance_spread, block=decoding.block,
             passes=decoding.passes,
         )  # fmt: skip

@@ -10,7 +10,7 @@ import typer
 from perfmodel.cli import options as o
 from perfmodel.cli.grouped import grouped
 from perfmodel.cli.groups import Arithmetic, Load, Split, ask
-from perfmodel.cli.output import one_stdout, print_columns, print_json, write_page
+from perfmodel.cli.output import give, one_stdout, print_columns
 from perfmodel.cli.plain import PlainCommand, examples, new_app
 
 app = new_app()
@@ -60,7 +60,7 @@ def tco(
     terms = {"years": years, "use": use, "usd_per_kwh": usd_per_kwh, "pue": pue, "host_w": host_w,
              "usd_per_device_year": upkeep, "gco2_per_kwh": gco2_per_kwh, "embodied_kg": embodied_kg}  # fmt: skip
     report = ownership_report(asked.setup, asked.device, asked.answer, purchase, host, terms)
-    give(report, (), lambda: _print(report), json=json, html=html, page="ownership")
+    give(report, (), lambda: _print(report), json=json, html=html, page="ownership.ownership_html")
 
 
 def _print(report: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from perfmodel.cli import options as o
-from perfmodel.cli.output import one_stdout, print_columns, print_json, short, write_table_csv
+from perfmodel.cli.output import give, one_stdout, print_columns, short
 from perfmodel.cli.plain import PlainCommand, examples, new_app
 from perfmodel.cli.traffic_cascade import EXAMPLES, Dtype, cascade, word_bytes_of
 from perfmodel.errors import InputError
@@ -174,15 +174,9 @@ def _answer(
     else:
         sizes = [_capacity("--sram", part) for part in (sram or "1MiB").split(",")]
         rows, more = buffer_rows(work, sizes, policies, word_bytes), {}
-    if csv:
-        write_table_csv(csv, _same_columns(rows))
-    if json:
-        print_json({
-            "schema": SCHEMA, "flops": work.flops, "operand_bytes": work.operand_words * word_bytes, "rows": rows,
-            **more,
-        })  # fmt: skip
-    elif csv != "-":
-        _print(work, rows, word_bytes)
+    answer = {"schema": SCHEMA, "flops": work.flops, "operand_bytes": work.operand_words * word_bytes, "rows": rows,
+              **more}  # fmt: skip
+    give(answer, _same_columns(rows), lambda: _print(work, rows, word_bytes), json=json, csv=csv)
 
 
 def _levels(level: list[str] | None, on: str, sram: str) -> list[Level]:

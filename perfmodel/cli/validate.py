@@ -10,7 +10,7 @@ import typer
 
 from perfmodel import __version__
 from perfmodel.cli import options as o
-from perfmodel.cli.output import note, one_stdout, print_columns, print_json, write_page, write_table_csv
+from perfmodel.cli.output import give, note, one_stdout, print_columns
 from perfmodel.cli.plain import PlainCommand, examples, new_app
 from perfmodel.errors import InputError
 
@@ -72,18 +72,11 @@ def validate(
     rows, reasons = read_kind(kind, path)
     groups = [name.strip() for name in (by or _usual(kind, path)).split(",") if name.strip()]
     table = error_table(rows, groups)
-    if csv:
-        write_table_csv(csv, rows)
     report: dict[str, Any] = {
         "schema": SCHEMA, "version": __version__, "kind": kind, "data": str(path), "by": groups, "errors": table,
         "figures": rows, "not_answered": reasons,
     }  # fmt: skip
-    if html:
-        _write_html(html, report)
-    if json:
-        print_json(report)
-    elif csv != "-":
-        _print(table, reasons)
+    give(report, rows, lambda: _print(table, reasons), json=json, csv=csv, html=html, page="measured.validation_html")
     if limit is not None and table and table[-1]["median_error_percent"] > limit:
         note(f"the median error is {table[-1]['median_error_percent']:.1f} %, above {limit:g} %")
         raise typer.Exit(OUTSIDE)
@@ -120,12 +113,6 @@ def _usual(kind: str, path: Path) -> str:
     chosen = find_kind(kind)
     carried = chosen.carried and path.as_posix().endswith(chosen.carried)
     return chosen.by.removesuffix(",device") if carried else chosen.by
-
-
-def _write_html(target: str, report: Mapping[str, Any]) -> None:
-    from perfmodel.reports.measured import validation_html
-
-    write_page(target, validation_html(report), report)
 
 
 def _print(table: Sequence[Mapping[str, Any]], reasons: Mapping[str, int]) -> None:

@@ -12,8 +12,9 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from typing import IO, Any, NamedTuple
@@ -69,11 +70,9 @@ def _spread(
     lock, places = Lock(), iter(range(len(items)))
 
     def run(_: int) -> None:
-        with _worker() as process:
-            assert process.stdin is not None
-            assert process.stdout is not None
+        with _worker() as (told, back):
             for place in _shared(places, lock):
-                answer = _asked(process.stdin, process.stdout, (work, items[place]))
+                answer = _asked(told, back, (work, items[place]))
                 with lock:
                     answers[place] = answer
                     say(len(answers))
@@ -100,12 +99,23 @@ def _shared(places: Iterator[int], lock: Lock) -> Iterator[int]:
         yield place
 
 
-def _worker() -> subprocess.Popen[bytes]:
+@contextmanager
+def _worker() -> Generator[tuple[IO[bytes], IO[bytes]]]:
+    """Yield the two ends of a worker's pipes; it ends when they are closed."""
     home = str(Path(__file__).parents[2])
     paths = [home, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", _START]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)  # noqa: S603
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)  # noqa: S603
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        yield process.stdin, process.stdout
+    finally:
+        with suppress(BrokenPipeError):  # it may have gone already
+            process.stdin.close()
+        process.stdout.close()
+        process.wait()
 
 
 def _asked(to: IO[bytes], back: IO[bytes], question: tuple[Callable[[Any], Any], Any]) -> _Done:

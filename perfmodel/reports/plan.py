@@ -21,8 +21,10 @@ def plan_html(report: Report) -> str:
     best = report["best"]
     header = f"<h1>{escape(title)}</h1>\n<p class='soft'>{escape(_question(report))}</p>"
     if best is None:
-        header += '\n<p class="alert" role="alert">No plan keeps these limits. The nearest are below.</p>'
-    body = _cards(best) + _answers(report) + section(view) + _others(report) + _misses(report) + _launch(report)
+        why = " when its requests arrive at random" if report.get("simulated") else "; the nearest are below"
+        header += f'\n<p class="alert" role="alert">No plan keeps these limits{why}.</p>'
+    body = _cards(best) + _answers(report) + _simulated(report) + section(view) + _others(report) + _misses(report)
+    body += _launch(report)
     return page(title, header, body, escape(f"perfmodel {report['version']}, {report['schema']}"), list(view.plots))
 
 
@@ -55,6 +57,26 @@ def _answers(report: Report) -> str:
     if not rows:
         return ""
     return table(Table(("", *rows[0][1:]), [tuple(row) for row in rows[1:]]), "Answer", "Answer")
+
+
+def _simulated(report: Report) -> str:
+    """Return the plans that were simulated, each with the share of its requests that keeps all limits."""
+    which = report["inputs"].get("percentile")
+    rows = [
+        (row["plan"], f"{row['devices']}",
+         *(["", "", "", row["error"]] if "error" in row else _simulated_cells(row, which)))
+        for row in report.get("simulated", ())
+    ]  # fmt: skip
+    if not rows:
+        return ""
+    heading = ("plan", "devices", f"TTFT {which}", f"TPOT {which}", f"E2E {which}", "keep all limits")
+    return table(Table(heading, rows), "Simulated", "Simulated, requests arriving at random")
+
+
+def _simulated_cells(row: Report, which: str) -> list[str]:
+    times = [row[f"{name}_{which}_s"] for name in ("ttft", "tpot", "e2e")]
+    kept = "saturated" if row["saturated"] else f"{100 * row['slo_share']:.1f} %"
+    return ["" if time is None else _time(time) for time in times] + [kept]
 
 
 def _front_view(report: Report) -> View:

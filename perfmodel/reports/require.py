@@ -80,6 +80,6 @@ def _plot(report: Report, curve: Report) -> Plot:
     ]  # fmt: skip
     layout = base_layout(xaxis=across, yaxis=up, shapes=_floors(least))
     legend = (Key("bar", BLUE, "enough, above the curve"), Key("diamond", ORANGE, "the device as it is"),
-              Key("bar", GREY, "dotted: what physics asks for"))  # fmt: skip
+              Key("bar", "", "dotted: what physics asks for"))  # fmt: skip
     label = f"Least {curve['y_meaning']} for each {curve['x_meaning']}"
     return Plot("region-plot", "", label, 420, data, layout, legend, True)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from perfmodel.cluster.mapping import Mapper, one_by_one
 from perfmodel.errors import PlanError
+from perfmodel.numeric import maximum, minimum
 from perfmodel.plan.parallelism import Plan
 from perfmodel.search.choose import Row, why_not
 from perfmodel.search.flags import FRAMEWORKS, launch_flags
 from perfmodel.search.options import SHOWN, Found, Option, Searching
 from perfmodel.search.pools import Pools
 from perfmodel.search.space import WAYS
+from perfmodel.serving.closed_loop import pooled_state, steady_state
+from perfmodel.serving.pipeline import decode_steps, prompt_step
 from perfmodel.serving.scenario import Answer, Question, Setup, prepare
 from perfmodel.workloads.spec import LanguageModel
 
@@ -75,8 +78,8 @@ def decide(
     if rows:
         found.misses = []
         best, option = rows[0]
-        found.best = _settled(model, best, option, input_tokens, output_tokens)
-        found.flags = _flags(model, found.best, option, input_tokens + output_tokens)
+        found.best = settled(model, best, option, input_tokens, output_tokens)
+        found.flags = flags_of(model, found.best, option, input_tokens + output_tokens)
         for row, other in rows[1 : SHOWN + 1]:
             found.others.append(row | {"why": why_not(row, best, other.goals)})
     else:
@@ -94,7 +97,7 @@ def question_of(row: Row, option: Option) -> Question:
     return replace(option.question, plan=Plan(**ways, dp=row["replicas"]))
 
 
-def _settled(model: LanguageModel, row: Row, option: Option, input_tokens: int, output_tokens: int) -> Row:
+def settled(model: LanguageModel, row: Row, option: Option, input_tokens: int, output_tokens: int) -> Row:
     """Return the row with the exact answer at the load that serves the rate, or at the load it was found at."""
     setup = prepare(model, option.device, question_of(row, option))
     lengths = float(input_tokens), float(output_tokens)
@@ -109,14 +112,35 @@ def _load_for(setup: Setup, rate: float, most: float, lengths: tuple[float, floa
     """Return the requests in flight at which the rate is served: Little's law turned round, in three finer grids."""
     import numpy as np
 
-    low, high = 0.0, most
+    low, high, served = 0.0, most, _rates(setup, *lengths)
     for _ in range(3):
         loads = np.linspace(low, high, 33)[1:]
-        rates = np.broadcast_to(setup.answer(loads, *lengths).requests_per_s, loads.shape)
+        rates = np.broadcast_to(served(loads), loads.shape)
         enough = np.flatnonzero(rates >= rate * (1.0 - 1e-9))
         place = int(enough[0]) if len(enough) else len(loads) - 1
         low, high = float(loads[place - 1]) if place else low, float(loads[place])
     return high
+
+
+def _rates(setup: Setup, input_tokens: float, output_tokens: float) -> Callable[[Any], Any]:
+    """Return the requests a second of :meth:`Setup.answer` as a function of the load, its prompts computed once."""
+    prefill, nothing = prompt_step(setup.prefill, input_tokens), (0.0, 0.0)
+    most = maximum(setup.most_running(input_tokens, output_tokens, together=False), 1.0)
+    first, later = setup.question.prefill_pool, setup.question.decode_pool
+    plans, framework = (setup.prefill.plan, setup.decode.plan), setup.framework
+
+    def served(load: Any) -> Any:
+        mine = maximum(load / (later.workers if later else setup.replicas), 1.0)
+        running = minimum(mine, most)
+        decode = decode_steps(setup.decode, running, input_tokens, output_tokens, exact_bound=False)
+        steps = framework, prefill, decode, nothing
+        if first and later:
+            workers = first.workers, later.workers
+            return pooled_state(plans, workers, *steps, load, running, output_tokens).requests_per_s
+        state = steady_state(plans[1], *steps, mine, running, output_tokens)
+        return state.requests_per_s * minimum(load, setup.replicas * 1.0)
+
+    return served
 
 
 def _answer_row(setup: Setup, answer: Answer, load: float) -> Row:
@@ -142,7 +166,8 @@ def _answer_row(setup: Setup, answer: Answer, load: float) -> Row:
     return found
 
 
-def _flags(model: LanguageModel, best: Row, option: Option, tokens: int) -> dict[str, list[str]]:
+def flags_of(model: LanguageModel, best: Row, option: Option, tokens: int) -> dict[str, list[str]]:
+    """Return the commands that launch a settled row, by framework."""
     question = question_of(best, option)
     setup = prepare(model, option.device, question)
     name = _checkpoint(model)

@@ -122,11 +122,11 @@ def _report(found: Decision, goals: Goals, engine: str, mode: str) -> dict[str, 
                    "margin_percent": 100.0 * goals.margin, "engine": engine, "mode": mode,
                    **{name: limit for name, limit in limits.items() if math.isfinite(limit)}},
         "asked": _asked(goals, limits),
-        "best": None if found.best is None else _named(found.best),
-        "answers": [] if found.best is None else _answers(found.best),
-        "others": [_named(row) for row in found.others],
-        "front": [_named(row) for row in found.front],
-        "misses": [_named(row) for row in found.misses],
+        "best": None if found.best is None else named(found.best),
+        "answers": [] if found.best is None else answers_of(found.best),
+        "others": [named(row) for row in found.others],
+        "front": [named(row) for row in found.front],
+        "misses": [named(row) for row in found.misses],
         "flags": found.flags,
         "problems": found.problems,
         "plans": found.plans,
@@ -143,7 +143,7 @@ def _asked(goals: Goals, limits: Mapping[str, float]) -> str:
     )
 
 
-def _named(row: Mapping[str, Any]) -> dict[str, Any]:
+def named(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a row in JSON's types, with its plan in words."""
     found: dict[str, Any] = {"plan": plan_words(row), **{name: value for name, value in row.items() if name != "pools"}}
     pools = row.get("pools")
@@ -177,7 +177,8 @@ def _splits(plan: Plan) -> str:
     return " ".join(ways) or "one device"
 
 
-def _answers(best: Mapping[str, Any]) -> list[tuple[str, ...]]:
+def answers_of(best: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Return a settled row as a table in words."""
     rows: list[tuple[str, ...]] = [("", "expected", "bound", "p10", "p90")]
     for name in ("ttft", "tpot", "e2e"):
         values = (best[f"{name}_s"], *(best[f"{name}_{part}_s"] for part in ("bound", "p10", "p90")))

@@ -122,7 +122,8 @@ def platform(setup: Setup, factors: Mapping[str, Number]) -> Setup:
 _BY = {"peak": "cores"}
 
 
-def _excess(setup: Setup, factors: Mapping[str, Number], numbers: Numbers, limits: Limits) -> Number:
+def excess_of(setup: Setup, factors: Mapping[str, Number], numbers: Numbers, limits: Limits) -> Number:
+    """Return the largest of the times over their limits on a platform of other numbers, and enough memory."""
     return limits.excess(_with_room(platform(setup, factors), numbers), numbers)
 
 
@@ -134,11 +135,11 @@ def _with_room(setup: Setup, numbers: Numbers) -> Setup:
 
 def _least(setup: Setup, name: str, numbers: Numbers, limits: Limits, *, falling: bool = False) -> float | None:
     """Return the least value of a number (``falling``: the most) that keeps the limits, all else as it is."""
-    found = _solved(lambda factor: _excess(setup, {name: factor}, numbers, limits), 1, falling=falling)[0]
+    found = solved(lambda factor: excess_of(setup, {name: factor}, numbers, limits), 1, falling=falling)[0]
     return None if math.isnan(found) else found * KNOBS[name].value(setup)
 
 
-def _solved(excess: Callable[[Any], Number], rows: int, *, falling: bool = False) -> list[float]:
+def solved(excess: Callable[[Any], Number], rows: int, *, falling: bool = False) -> list[float]:
     """Return for each row the least factor (``falling``: the most) with which it keeps the limits, NaN if none does.
 
     ``excess`` takes a column of factors for each row, all evaluated at once; seven grids, each 16 times finer.
@@ -202,43 +203,6 @@ def _floor(setup: Setup, name: str, numbers: Numbers, limits: Limits) -> tuple[f
 _STEP = {"ttft": "prefill", "tpot": "decode step"}
 
 
-@dataclass(frozen=True)
-class Curve:
-    """The edge of what is enough: for each value of ``x`` the least ``y`` that keeps the limits (None: none does)."""
-
-    x: str
-    y: str
-    points: list[tuple[float, float | None]]
-
-
-def trade_off(
-    setup: Setup, numbers: Numbers, limits: Limits, x: str = "bandwidth", y: str = "peak", count: int = 17,
-    span: float = 16.0,
-) -> Curve:  # fmt: skip
-    """Return how much of ``y`` each value of ``x`` asks for, from the least ``x`` for which there is any such ``y``.
-
-    ``x`` goes to ``span`` times that, and to twice what the platform has of it. No points: no pair is enough.
-    Errors: :class:`InputError` for a number that the deployment does not have.
-    """
-    names = present(setup)
-    for name in (x, y):
-        if name not in SOLVED or name not in names:
-            raise InputError(f"no '{name}' to trade here (one of {', '.join(n for n in SOLVED if n in names)})")
-    import numpy as np
-
-    least_x = _solved(lambda factor: _excess(setup, {x: factor, y: WIDEST}, numbers, limits), 1)[0]
-    if math.isnan(least_x):
-        return Curve(x, y, [])
-    # at the least itself y is as large as is tried: the edge is shown from a little beyond
-    factors = np.geomspace(1.05 * least_x, max(span * least_x, 2.0), count)[:, None]
-    least = _solved(lambda factor: _excess(setup, {x: factors, y: factor}, numbers, limits), count)
-    points = [
-        (float(factor) * KNOBS[x].value(setup), None if math.isnan(one) else one * KNOBS[y].value(setup))
-        for factor, one in zip(factors[:, 0], least, strict=True)
-    ]
-    return Curve(x, y, points)
-
-
 def jointly(setup: Setup, numbers: Numbers, limits: Limits, names: Sequence[str] = TOGETHER) -> float:
     """Return the factor by which all of the named numbers must grow together for the limits to hold.
 
@@ -247,9 +211,9 @@ def jointly(setup: Setup, numbers: Numbers, limits: Limits, names: Sequence[str]
     turning = [name for name in names if name in present(setup)]
 
     def excess(factor: Number) -> Number:
-        return _excess(setup, dict.fromkeys(turning, factor), numbers, limits)
+        return excess_of(setup, dict.fromkeys(turning, factor), numbers, limits)
 
-    found = _solved(excess, 1)[0]
+    found = solved(excess, 1)[0]
     if math.isnan(found):
         most = _with_room(platform(setup, dict.fromkeys(turning, WIDEST)), numbers)
         left = ", ".join(

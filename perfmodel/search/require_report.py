@@ -18,9 +18,9 @@ from perfmodel.search.require import (
     jointly,
     needs,
     platform,
-    trade_off,
 )
 from perfmodel.search.sensitivity_report import number_text
+from perfmodel.search.trade import trade_off
 from perfmodel.serving.scenario import Setup
 
 Numbers = tuple[float, float, float]

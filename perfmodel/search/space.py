@@ -56,15 +56,19 @@ def plans_of(model: LanguageModel, space: Space) -> list[Plan]:
     divides the devices that hold the experts.
     """
     experts = any(isinstance(group.ffn, MoeFfn) for group in model.layers)
+    possible: dict[tuple[int, ...], bool] = {}  # whatever the stages, of which there may be as many as layers
     found: list[Plan] = []
     for devices in _replica_sizes(space):
         for tp, pp, cp, groups in _splits(devices, space):
             if groups > 1 and not experts:
                 continue
             for ep in _divisors(tp * cp * groups) if experts else (1,):
-                plan = Plan(tp=tp, pp=pp, cp=cp, attention_dp=groups, ep=ep)
-                if space.allows("ep", ep) and plan_problem(model, plan) is None:
-                    found.append(plan)
+                ways = (tp, cp, groups, ep)
+                if ways not in possible:
+                    plan = Plan(tp=tp, cp=cp, attention_dp=groups, ep=ep)
+                    possible[ways] = space.allows("ep", ep) and plan_problem(model, plan) is None
+                if possible[ways] and pp <= model.layer_count:
+                    found.append(Plan(tp=tp, pp=pp, cp=cp, attention_dp=groups, ep=ep))
     if not found:
         raise PlanError(_no_plan(model, space))
     return found

@@ -121,20 +121,31 @@ def disaggregated(
     400 Gbit/s a device moves a prompt's cache in 2 to 10 % of its prefill).
     """
     running = minimum(maximum(in_flight / workers[1], 1.0), maximum(most_running, 1.0))
-    groups = prefill_pool.plan.attention_dp
     prefill = prompt_step(prefill_pool, input_tokens)
     decode = decode_steps(decode_pool, running, input_tokens, output_tokens, exact_bound=False)
-    ttft_bound = prefill_bound(prefill_pool, 1, input_tokens)
-    tpot_bound = decode_steps_bound(decode_pool, 1, input_tokens, output_tokens)
-    busy, tpot = framework.prefill(prefill.time), framework.decode(decode.time, decode_pool.plan.tokens_per_step)
+    bounds = (
+        prefill_bound(prefill_pool, 1, input_tokens),
+        decode_steps_bound(decode_pool, 1, input_tokens, output_tokens),
+    )
+    plans = prefill_pool.plan, decode_pool.plan
+    return pooled_state(plans, workers, framework, prefill, decode, bounds, in_flight, running, output_tokens)
+
+
+def pooled_state(
+    plans: tuple[Plan, Plan], workers: tuple[Number, Number], framework: Framework, prefill: StepTime,
+    decode: StepTime, bounds: tuple[Number, Number], in_flight: Number, running: Number, output_tokens: Number,
+) -> Phases:  # fmt: skip
+    """Return the steady state of :func:`disaggregated` from its steps and the bounds of TTFT and TPOT."""
+    groups = plans[0].attention_dp
+    busy, tpot = framework.prefill(prefill.time), framework.decode(decode.time, plans[1].tokens_per_step)
     decoding, slots = minimum(in_flight, running * workers[1]), workers[0] * groups / stage_share(prefill)
     ttft = pooled_ttft(
         framework.coefficients, tpot.expected, busy.expected, decoding, slots, in_flight, output_tokens,
         framework.crowded(prefill),
     )  # fmt: skip
     steps = maximum(output_tokens - 1.0, 0.0)
-    ttft_time = _time(ttft_bound, ttft, busy, framework.ttft_band)
-    tpot_time = _time(tpot_bound, tpot.expected, tpot, framework.tpot_band)
+    ttft_time = _time(bounds[0], ttft, busy, framework.ttft_band)
+    tpot_time = _time(bounds[1], tpot.expected, tpot, framework.tpot_band)
     rate = in_flight / (ttft + steps * tpot.expected)
     return Phases(
         ttft_time, tpot_time, added(ttft_time, tpot_time, steps), rate, rate * output_tokens, decoding,

@@ -9,8 +9,8 @@ from typing import Any
 
 from perfmodel.arguments import positive, share, whole
 from perfmodel.cost.link_facts import DEFAULT_NIC_BYTES_PER_S
+from perfmodel.devices import Device
 from perfmodel.errors import InputError, did_you_mean
-from perfmodel.serving.scenario import Setup
 from perfmodel.simulation.driver import Driver
 from perfmodel.simulation.migration import Moves, Rescheduler, Rescheduling
 from perfmodel.simulation.replica import Replica
@@ -60,10 +60,10 @@ class Above:
 
 
 def above_from(
-    setup: Setup, *, balance: str = "", migrate: bool | str = False, migrate_link: str = "", urgent: Any = 0,
+    device: Device, *, balance: str = "", migrate: bool = False, migrate_link: str = "", urgent: Any = 0,
     headroom: Any = 0,
 ) -> Above:  # fmt: skip
-    """Return what stands above the replicas of a setup, from words; moves go over the device's network by default.
+    """Return what stands above replicas of a device, from words; moves go over the device's network by default.
 
     Errors: :class:`InputError` for a word or number that cannot be.
     """
@@ -73,11 +73,9 @@ def above_from(
         raise InputError("a link to migrate over is of no use without migrate")
     rate: float | None = None
     if migrate:
-        link = setup.decode.machine.link
-        usual = float(link.outer_bandwidth_bytes_per_s) if link else DEFAULT_NIC_BYTES_PER_S
+        link = device.link("scale_out")
+        usual = float(link.bandwidth_bytes_per_s) if link else DEFAULT_NIC_BYTES_PER_S
         rate = parse_quantity(migrate_link, "bytes_per_s") if migrate_link else usual
-        if not rate > 0.0:
-            raise InputError(f"a link to migrate over must be above 0, not {migrate_link}")
     return Above(balance, rate, share("urgent", urgent or 0), whole("headroom", positive("headroom", headroom or 0), 0))
 
 

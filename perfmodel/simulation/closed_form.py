@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from perfmodel.calibration import Coefficients
 from perfmodel.cost.offload import touched_shares, zipf
-from perfmodel.numeric import Number, maximum, total, where
+from perfmodel.numeric import Number, total
 from perfmodel.serving.pipeline import STEP_TOKENS
 from perfmodel.simulation.predictor import Composition, Predictor
 from perfmodel.simulation.sharing import Demanding, slowdown
@@ -20,30 +20,6 @@ class Steady(NamedTuple):
     ttft_s: float
     tpot_s: float
     requests_per_s: float
-
-
-def tokens_of_step(drafts: Number, acceptance: Number) -> Number:
-    """Return the tokens that a checked step yields on average: ``(1 - a^(n+1))/(1 - a)``, n + 1 where a is 1.
-
-    Source: Leviathan et al. 2023, "Fast Inference from Transformers via Speculative Decoding", equation 1.
-    """
-    left = 1.0 - acceptance
-    return where(left > 1e-9, (1.0 - acceptance ** (drafts + 1)) / maximum(left, 1e-9), drafts + 1.0)
-
-
-def speculation_gain(drafts: Number, acceptance: Number, draft_cost: Number, check_cost: Number = 1.0) -> Number:
-    """Return how many times faster drafted decoding is: ``tokens/(check + drafts*draft)``.
-
-    Costs are in steps of the large model that yield one token: ``draft_cost`` that of a draft, ``check_cost`` that of a
-    step which checks all of them, 1 as long as reading the weights is what takes time, more in large batches.
-    Source: Leviathan et al. 2023, theorem 3.8, with the cost of checking apart.
-    """
-    return tokens_of_step(drafts, acceptance) / (check_cost + drafts * draft_cost)
-
-
-def best_drafts(acceptance: float, draft_cost: float, check_cost: Callable[[int], float], most: int = 16) -> int:
-    """Return how many drafts a step gain most, of 0 to ``most``; ``check_cost`` tells the cost of checking n drafts."""
-    return max(range(most + 1), key=lambda n: speculation_gain(n, acceptance, draft_cost, check_cost(n)) if n else 1.0)
 
 
 def distinct_adapters(adapters: int, exponent: float, sequences: Number) -> Number:

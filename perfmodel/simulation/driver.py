@@ -68,7 +68,7 @@ class Driver:
     def run(self) -> None:
         """Run until there is neither work nor an event."""
         while True:
-            self._advance(self._next_s())
+            self._advance(self.next_s)
             if not self._events:
                 break
             time_s, _, action = heappop(self._events)
@@ -77,7 +77,9 @@ class Driver:
         if stuck:
             raise InputError(f"{stuck} requests wait for room that nothing gives back")
 
-    def _next_s(self) -> float:
+    @property
+    def next_s(self) -> float:
+        """Return the time of the next event, infinity if there is none."""
         return self._events[0][0] if self._events else math.inf
 
     def _advance(self, until_s: float) -> None:
@@ -88,7 +90,7 @@ class Driver:
             return
         stuck: set[int] = set()  # those whose requests cannot run before something else happens
         while True:
-            behind = [i for i, r in enumerate(self.replicas) if r.load and r.now_s < self._next_s() and i not in stuck]
+            behind = [i for i, r in enumerate(self.replicas) if r.load and r.now_s < self.next_s and i not in stuck]
             if not behind:
                 return
             behind.sort(key=self._acts_s)
@@ -96,7 +98,7 @@ class Driver:
             # one step at least: two replicas of the same time could otherwise wait for each other
             after = self._acts_s(behind[1]) if len(behind) > 1 else math.inf
             before = self.replicas[first].now_s
-            done = self._run(first, min(self._next_s(), max(after, math.nextafter(self._acts_s(first), math.inf))))
+            done = self._run(first, min(self.next_s, max(after, math.nextafter(self._acts_s(first), math.inf))))
             if self.replicas[first].now_s == before and not done:
                 stuck.add(first)
             for request in done:

@@ -37,7 +37,8 @@ class Equipment:
     ``link_bytes_per_s`` is what a device receives from its host (None: nothing comes from there), ``swap_bytes`` the
     host's room for swapped caches of a device, ``tiers`` keep prefixes behind the device's memory. ``lora`` are the
     adapters that requests may ask for. ``draft`` is the small model that drafts ``draft_tokens`` a step (None: the
-    plan's own multi-token prediction, if any), ``block`` the tokens and passes of block decoding.
+    plan's own multi-token prediction, if any), ``acceptance_spread`` the standard deviation of the acceptance between
+    requests, ``block`` the tokens and passes of block decoding.
     """
 
     link_bytes_per_s: float | None = None
@@ -47,6 +48,7 @@ class Equipment:
     draft: Setup | None = None
     draft_tokens: int = 0
     acceptance: float = 0.8
+    acceptance_spread: float = 0.0
     block: tuple[int, int] | None = None
     seed: int = 0
 
@@ -57,8 +59,10 @@ class Equipment:
         if self.block:
             return Blocks(*self.block)
         if self.draft is not None:
-            return Drafts(self.draft_tokens, self.acceptance, seed)
-        return Drafts(plan.draft_tokens, plan.acceptance, seed) if plan.draft_tokens else None
+            return Drafts(self.draft_tokens, self.acceptance, seed, self.acceptance_spread)
+        if not plan.draft_tokens:
+            return None
+        return Drafts(plan.draft_tokens, plan.acceptance, seed, self.acceptance_spread)
 
     @property
     def decode_tokens(self) -> int:

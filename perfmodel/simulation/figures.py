@@ -3,15 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isfinite
+from math import inf, isfinite
 from typing import Any
 
 from perfmodel.cost.cache_moves import break_even_bytes_per_s, break_even_tokens, quadratic
 from perfmodel.simulation.equipment import Equipment
+from perfmodel.simulation.policy import Policy
 from perfmodel.simulation.predictor import Composition
 from perfmodel.simulation.replica import Replica
-from perfmodel.simulation.requests import Request
+from perfmodel.simulation.requests import Asked, Request
 from perfmodel.simulation.run import Simulated
+
+
+def stated(policy: Policy, asked: Asked, e: Equipment) -> dict[str, Any]:
+    """Return, by their names, the inputs that are not as in a plain simulation."""
+    found: dict[str, Any] = {}
+    if policy.preempt != "recompute":
+        found["preempt"] = policy.preempt
+    if policy.name == "shared":
+        found["prefill_share"] = policy.prefill_share
+    found |= {name: count for name in ("documents", "adapters") if (count := getattr(asked, name))}
+    if found.keys() & {"documents", "adapters"}:
+        found["zipf"] = asked.exponent
+    if e.lora is not None:
+        found |= {"lora_rank": e.lora.rank, "lora_targets": e.lora.targets}
+    if e.draft is not None:
+        found |= {"draft": e.draft.decode.model.name, "draft_tokens": e.draft_tokens, "acceptance": e.acceptance}
+    if e.acceptance_spread:
+        found["acceptance_spread"] = e.acceptance_spread
+    if e.block:
+        found |= {"block": e.block[0], "passes": e.block[1]}
+    if e.tiers:
+        found["tiers"] = [
+            vars(tier) | {"bytes_per_s": min(tier.bytes_per_s, e.link_bytes_per_s or inf)} for tier in e.tiers
+        ]
+    return found
 
 
 def figures_of(result: Simulated, equipment: Equipment) -> dict[str, Any]:

@@ -11,6 +11,9 @@ from perfmodel.simulation.freeness import AHEAD_TOKENS, remaining_steps, usable_
 from perfmodel.simulation.replica import Replica
 from perfmodel.simulation.requests import Request
 
+_CALM = 8.0
+"""With room for so many times the fewest steps nobody has to give anything away soon, whatever the interval."""
+
 
 @dataclass(frozen=True)
 class StagedCopy:
@@ -113,7 +116,15 @@ class Rescheduler:
             source, target = self.driver.replicas[giver], self.driver.replicas[taker]
             if all(move.source is not source for move in self._moving):
                 self._begin(source, target, now_s)
-        self.driver.at(now_s + self.how.interval_s, self._look)
+        self.driver.at(self._next_look_s(now_s, min(room.values())), self._look)
+
+    def _next_look_s(self, now_s: float, least_room: float) -> float:
+        """Return when to look again: after the interval, or as long as nothing comes that could change much."""
+        soon = now_s + self.how.interval_s
+        if least_room < _CALM * self.how.least_steps:
+            return soon
+        step_s = min(replica.busy_s / replica.steps if replica.steps else 0.0 for replica in self.driver.replicas)
+        return max(soon, min(self.driver.next_s, now_s + 0.5 * least_room * step_s))
 
     def _begin(self, source: Replica, target: Replica, now_s: float) -> None:
         """Begin to copy the request that costs least to move, if the target has room for it."""

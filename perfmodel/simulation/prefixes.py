@@ -67,6 +67,14 @@ class PrefixCache:
         """Return the tokens that are kept under a key, in any tier."""
         return max((found.tokens for kept in self._every() if (found := kept.get(key))), default=0)
 
+    def needed_bytes(self, request: Request) -> float:
+        """Return what a request's use of its key adds to its own cache: less than nothing where others use it too."""
+        found = self.near.get(request.key) or next((f for _, kept in self.behind if (f := kept.get(request.key))), None)
+        if found is None:
+            return 0.0
+        used = self._cache_bytes(min(found.tokens, request.most_shared))
+        return (0.0 if found.users else self._cache_bytes(found.tokens)) - used
+
     def borrow(self, request: Request, now_s: float, computing_s: Callable[[int], float]) -> float:
         """Let a request begin with what is kept under its key: sets what it has read; return when that is there.
 

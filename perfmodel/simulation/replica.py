@@ -118,8 +118,7 @@ class Replica:
         held = self.held_bytes + self.reserved_bytes
         while self.waiting and len(self.running) < self.policy.most_running:
             request = self.waiting[0]
-            needed = self.cache_bytes(max(request.to_read, request.context) + 1)
-            needed += self.adapters.needed_bytes(request.adapter) if self.adapters else 0.0
+            needed = self._needed_bytes(request)
             if (self.running or self.reserved_bytes) and held + needed > self.room_bytes:
                 return
             self.waiting.popleft()
@@ -128,6 +127,13 @@ class Replica:
             self.running.append(request)
             held = self.held_bytes + self.reserved_bytes
             self._make_room()
+
+    def _needed_bytes(self, request: Request) -> float:
+        """Return what a request that is let in adds to what is held."""
+        needed = self.cache_bytes(max(request.to_read, request.context) + 1)
+        if self.prefixes and request.key and not request.swapped and not self.arrives_cached:
+            needed += self.prefixes.needed_bytes(request)
+        return needed + (self.adapters.needed_bytes(request.adapter) if self.adapters else 0.0)
 
     def _begin(self, request: Request) -> None:
         """Give a request what it begins with: its swapped cache, its prompt's, that of its key; and its adapter."""

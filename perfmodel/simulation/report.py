@@ -13,7 +13,7 @@ from perfmodel.errors import InputError
 from perfmodel.serving.scenario import Setup
 from perfmodel.simulation.above import Above, above_figures
 from perfmodel.simulation.equipment import Equipment
-from perfmodel.simulation.figures import figures_of
+from perfmodel.simulation.figures import figures_of, stated
 from perfmodel.simulation.replica import Policy
 from perfmodel.simulation.requests import Asked, Request, ask, drawn_requests, read_trace
 from perfmodel.simulation.run import Simulated, replicas_of, simulate, simulate_closed, simulate_pools
@@ -73,7 +73,7 @@ def simulate_report(
         "devices": setup.devices,
         "inputs": {"rate": rate or None, "in_flight": closed or None, "trace": trace or None, "arrival": arrival,
                    "policy": how.name, "chunk": how.token_budget, "engine": setup.question.engine,
-                   "mode": setup.question.mode, "seed": lot, **_limits(slo)},
+                   "mode": setup.question.mode, "seed": lot, **stated(how, wanted, has), **_limits(slo)},
         **found,
         **figures_of(result, has),
         **over,

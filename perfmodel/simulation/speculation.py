@@ -7,6 +7,7 @@ from random import Random
 from typing import Protocol
 
 from perfmodel.errors import InputError
+from perfmodel.serving.speculation import beta_shape
 from perfmodel.simulation.predictor import Composition, Predictor
 from perfmodel.simulation.requests import Request
 
@@ -28,13 +29,18 @@ class Drafts:
     """``count`` drafted tokens a step, each kept with probability ``acceptance`` if those before it are.
 
     A step yields ``1 + k`` tokens, ``P(k) = a^k*(1 - a)`` for ``k < count`` and ``a^count`` for all: on average
-    ``(1 - a^(count+1))/(1 - a)``. Source: Leviathan et al. 2023, equation 1.
+    ``(1 - a^(count+1))/(1 - a)``. Source: Leviathan et al. 2023, equation 1. With a ``spread`` (a standard deviation)
+    every request has an acceptance of its own, of a beta distribution.
+
+    Errors: :class:`InputError` for a spread that shares from 0 to 1 of this mean cannot have.
     """
 
-    def __init__(self, count: int, acceptance: float, seed: int = 0) -> None:
+    def __init__(self, count: int, acceptance: float, seed: int = 0, spread: float = 0.0) -> None:
         self.count = count
         self.acceptance = acceptance
         self._random = Random(seed)  # noqa: S311 - a simulation, no secret
+        self._shape = beta_shape(acceptance, spread) if spread else None
+        self._each: dict[Request, float] = {}
 
     @property
     def decode_tokens(self) -> int:
@@ -43,10 +49,18 @@ class Drafts:
 
     def tokens_of(self, request: Request) -> int:
         """Return the drafts that are kept until the first that is not, and the token of the check."""
-        kept = 0
-        while kept < self.count and self._random.random() < self.acceptance:
+        kept, acceptance = 0, self._acceptance_of(request)
+        while kept < self.count and self._random.random() < acceptance:
             kept += 1
         return kept + 1
+
+    def _acceptance_of(self, request: Request) -> float:
+        if self._shape is None:
+            return self.acceptance
+        found = self._each.get(request)
+        if found is None:
+            found = self._each[request] = self._random.betavariate(*self._shape)
+        return found
 
 
 class Blocks:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from perfmodel.serving.scenario import Setup
-from perfmodel.simulation.closed_form import Steady, distinct_adapters, shared_state, steady_state, tokens_of_step
+from perfmodel.serving.speculation import steps_of_unlike
+from perfmodel.simulation.closed_form import Steady, distinct_adapters, shared_state, steady_state
 from perfmodel.simulation.equipment import Equipment
 from perfmodel.simulation.predictor import StepPredictor
 from perfmodel.simulation.replica import Policy
@@ -35,7 +36,9 @@ def closed_form_of(
 
 def _as_estimated(policy: Policy, e: Equipment) -> bool:
     """Say whether an estimate knows all that is asked."""
-    return policy.name != "shared" and e.draft is None and e.block is None and e.lora is None
+    return (
+        policy.name != "shared" and e.draft is None and e.block is None and e.lora is None and not e.acceptance_spread
+    )
 
 
 def _of_a_replica(
@@ -58,6 +61,6 @@ def _of_a_replica(
 def _tokens_of_step(setup: Setup, e: Equipment) -> float:
     if e.block:
         return e.block[0] / e.block[1]
-    if e.draft is not None:
-        return float(tokens_of_step(e.draft_tokens, e.acceptance))
-    return setup.decode.plan.tokens_per_step
+    plan = setup.decode.plan
+    drafts, acceptance = (plan.draft_tokens, plan.acceptance) if e.draft is None else (e.draft_tokens, e.acceptance)
+    return 1.0 / steps_of_unlike(drafts, acceptance, e.acceptance_spread if drafts else 0.0)

@@ -28,8 +28,8 @@ HOST_LATENCY_S, FLASH_LATENCY_S = 10e-6, 100e-6
 def equipment_from(
     device: Device, *, host: str = "", flash: str = "", link: str = "", link_efficiency: Any = LINK_EFFICIENCY,
     compress: Any = 1.0, adapters: Any = 0, lora_rank: Any = 16, lora_targets: str = "attention",
-    draft: Setup | None = None, draft_tokens: Any = 0, acceptance: Any = 0.8, block: Any = 0, passes: Any = 0,
-    seed: Any = 0,
+    draft: Setup | None = None, draft_tokens: Any = 0, acceptance: Any = 0.8, acceptance_spread: Any = 0.0,
+    block: Any = 0, passes: Any = 0, seed: Any = 0,
 ) -> Equipment:  # fmt: skip
     """Return the equipment that words state: sizes such as ``256GB``, perhaps with their rate, ``2TB@7GB/s``.
 
@@ -53,6 +53,7 @@ def equipment_from(
         draft=draft,
         draft_tokens=drafts if draft is not None else 0,
         acceptance=share("acceptance", acceptance),
+        acceptance_spread=share("acceptance_spread", acceptance_spread or 0.0),
         block=_block(block, passes),
         seed=whole("seed", seed, least=0),
     )

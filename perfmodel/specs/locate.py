@@ -23,7 +23,7 @@ KINDS: tuple[str, ...] = ("hardware_specs", "workloads")
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _SUFFIXES = (".yaml", ".yml")
-_LISTED = ("device", "model", "usecase")
+_LISTED = ("device", "model", "usecase", "workflow")
 _VENDORS = "nvidia amd intel google apple aws amazon huawei qualcomm microsoft meta samsung sk hynix"
 _HARDWARE_WORDS = frozenset(f"{_VENDORS} geforce tesla quadro instinct corporation".split())
 _IGNORED_WORDS = {"hardware_specs": _HARDWARE_WORDS}

@@ -42,6 +42,11 @@ class Engine:
     FUSION: ClassVar[str] = ""
 
     @property
+    def peak_scale(self) -> Number | None:
+        """Return what the matrix peak grows with of the engine's own numbers; None: it is the chip's alone."""
+        return None
+
+    @property
     def own_memory(self) -> bool:
         """Say whether the engine leaves the bandwidth of the main memory to the others while it works."""
         return False

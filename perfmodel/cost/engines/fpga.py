@@ -65,6 +65,10 @@ class Fpga(Engine):
         return cls(**{named.get(key, key): value for key, value in values.items()})
 
     @property
+    def peak_scale(self) -> Number | None:
+        return self.dsps * self.clock_hz
+
+    @property
     def start_s(self) -> Number:
         return self.issue_s
 

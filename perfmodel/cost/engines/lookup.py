@@ -64,6 +64,10 @@ class Lookup(Engine):
         settings = {{"clock": "clock_hz"}.get(k, k): v for k, v in values.items() if k != "tables"}
         return cls(**settings, tables_of_weights=values.get("tables", "weights") == "weights")
 
+    @property
+    def peak_scale(self) -> Number | None:
+        return self.lanes * self.clock_hz
+
     def runs(self, op: Operator) -> bool:
         return isinstance(op, Linear) and op.format.weight.bits <= 8
 

@@ -83,14 +83,15 @@ class Mesh(Engine):
     @classmethod
     def from_spec(cls, values: Mapping[str, Any], chip: ChipFacts) -> Self:
         depth = values.get("depth", 2)
-        if values.get("routes", depth + 1) < depth + 1:
+        routes = values.get("routes", depth + 1)
+        if isinstance(depth, int) and isinstance(routes, int) and routes < depth + 1:
             raise InputError(
                 f"{chip.name}: a tree of depth {depth} needs {depth + 1} routes through a core, and there are "
-                f"{values['routes']}; lower depth"
+                f"{routes}; lower depth"
             )
         return cls(
-            float(values["rows"]), float(values["columns"]), values["link"], values["hop"], values["stage"],
-            float(depth), values.get("efficiency", 0.7),
+            1.0 * values["rows"], 1.0 * values["columns"], values["link"], values["hop"], values["stage"],
+            1.0 * depth, values.get("efficiency", 0.7),
         )  # fmt: skip
 
     def runs(self, op: Operator) -> bool:
@@ -123,7 +124,7 @@ class Mesh(Engine):
             side, columns = maximum(self.rows * share, 1.0), maximum(self.columns * share, 1.0)
             return local / (share * share) + times * self.reduced_s(size / columns, side)
 
-        return best_of(_SHARES, laid_out, size, local, self.rows, self.columns, self.hop_s)
+        return best_of(_SHARES, laid_out, size, local, *self._numbers)
 
     def _attention_s(self, op: AttentionPrefill | AttentionDecode, times: float) -> Number:
         """Return the communication of attention; heads and sequences lie apart, in squares of their own.
@@ -148,6 +149,11 @@ class Mesh(Engine):
         flow = size / self.link_bytes_per_s
         return side * self.hop_s + stages * (self.stage_s + flow) + flow
 
+    @property
+    def _numbers(self) -> tuple[Number, ...]:
+        """Return the numbers of the mesh, any of which may be a column."""
+        return self.rows, self.columns, self.hop_s, self.stage_s, self.link_bytes_per_s
+
     def _core(self, op: Linear, chip: ChipFacts) -> tuple[Number, Number]:
         """Return what one core computes and reads from its SRAM in a second."""
         cores = self.rows * self.columns
@@ -167,7 +173,7 @@ class Mesh(Engine):
             local = maximum(2.0 * op.m * kt * nt / rate, kt * nt * op.format.weight.bytes_per_element / sram)
             return local + self.reduced_s(op.m * nt * self._PARTIAL_BYTES, side)
 
-        return best_of(_SHARES, laid_out, op.m, op.n, op.k, rate, sram, self.rows, self.columns, self.hop_s)
+        return best_of(_SHARES, laid_out, op.m, op.n, op.k, rate, sram, *self._numbers)
 
     def _shifted_s(self, op: Linear, chip: ChipFacts) -> Number:
         """Return the time of MeshGEMM: as many steps as the longer side, in each a tile product while tiles shift on.
@@ -186,4 +192,4 @@ class Mesh(Engine):
             moved = maximum(mt * kt * a, kt * nt * b) / self.link_bytes_per_s
             return steps * maximum(local, self.stage_s + 2.0 * self.hop_s + moved)
 
-        return best_of(_SHARES, laid_out, op.m, op.n, op.k, rate, sram, self.rows, self.columns, self.hop_s)
+        return best_of(_SHARES, laid_out, op.m, op.n, op.k, rate, sram, *self._numbers)

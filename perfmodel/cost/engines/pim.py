@@ -148,8 +148,10 @@ class Pim(Engine):
         return Joules(0.0, passed * self.j_per_byte, 0.0)
 
 
-def _refresh(values: Mapping[str, Any], chip: ChipFacts) -> float:
+def _refresh(values: Mapping[str, Any], chip: ChipFacts) -> Number:
     cycle, interval = values.get("refresh_cycle", 0.0), values.get("refresh_interval", 0.0)
+    if not (isinstance(cycle, float) and isinstance(interval, float)):
+        return cycle / interval
     if bool(cycle) != bool(interval) or cycle > 0.5 * interval:
         raise InputError(
             f"{chip.name}: refresh_cycle and refresh_interval of a pim engine go together, and a cycle is under half "

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from perfmodel.cost.engines.base import Engine
 from perfmodel.cost.facts import ChipFacts, chip_facts
@@ -102,7 +103,13 @@ def _file(engine: type[Engine]) -> str | None:
     return getattr(sys.modules[engine.__module__], "__file__", None)
 
 
-def engines_of(device: Device, chip: ChipFacts | None = None) -> tuple[tuple[str, Engine], ...]:
+Changes = Mapping[str, Mapping[str, Any]]
+"""Other values than the file's, in SI units, by the name of an engine and the key of its block."""
+
+
+def engines_of(
+    device: Device, chip: ChipFacts | None = None, changes: Changes | None = None
+) -> tuple[tuple[str, Engine], ...]:
     """Return the engines of a device by their names; empty if its file lists none.
 
     Errors: :class:`SpecError` with every fault of their blocks, at its line and column; an unknown form.
@@ -110,11 +117,15 @@ def engines_of(device: Device, chip: ChipFacts | None = None) -> tuple[tuple[str
     if not device.engines:
         return ()
     chip = chip or chip_facts(device)
-    return tuple((spec.name, read_engine(spec, device, chip)) for spec in device.engines)
+    changed = changes or {}
+    return tuple((spec.name, read_engine(spec, device, chip, changed.get(spec.name))) for spec in device.engines)
 
 
-def read_engine(spec: EngineSpec, device: Device, chip: ChipFacts) -> Engine:
-    """Return one engine from its block of a device file; errors as for :func:`engines_of`."""
+def read_engine(spec: EngineSpec, device: Device, chip: ChipFacts, changes: Mapping[str, Any] | None = None) -> Engine:
+    """Return one engine from its block of a device file; errors as for :func:`engines_of`.
+
+    ``changes`` are values in place of the block's, in SI units, any of them a column.
+    """
     try:
         kind = engine_class(spec.form)
     except UnknownNameError as error:
@@ -125,5 +136,5 @@ def read_engine(spec: EngineSpec, device: Device, chip: ChipFacts) -> Engine:
     if reading.faults:
         raise SpecError.of(device.path, reading.faults)
     kinds = values.pop("operators", None)
-    engine = kind.from_spec(values, chip)
+    engine = kind.from_spec({**values, **(changes or {})}, chip)
     return engine if kinds is None else replace(engine, kinds=frozenset(kinds))

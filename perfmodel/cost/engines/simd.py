@@ -81,6 +81,10 @@ class Simd(Engine):
         return cls(**{**defaults, **given}, cache_bytes_per_s=cache)
 
     @property
+    def peak_scale(self) -> Number | None:
+        return self.cores * self.clock_hz
+
+    @property
     def start_s(self) -> Number:
         return self.barrier_s
 

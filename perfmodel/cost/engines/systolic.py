@@ -76,6 +76,10 @@ class Systolic(Engine):
         settings |= {named.get(key, key): value for key, value in values.items()}
         return cls(dtypes=frozenset((*chip.peaks, *chip.sparse_peaks)), **settings)
 
+    @property
+    def peak_scale(self) -> Number | None:
+        return self._cells_per_s
+
     def runs(self, op: Operator) -> bool:
         return not isinstance(op, Collective) and matrix_dtypes(op) <= self.dtypes
 

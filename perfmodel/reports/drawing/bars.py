@@ -62,27 +62,27 @@ def _drawn(rows: Sequence[Bar], axis: Axis, width: int) -> tuple[int, list[str]]
     right = 14 + svg.LETTER_PX * max(len(row.text) for row in rows)
     across = scale_over([row.end for row in rows], left, width - right, False)
     height = _TOP_PX + pitch * len(rows) + _BOTTOM_PX
-    parts = _frame(across, axis, height)
+    parts = _frame(across, axis, height, width)
     for place, row in enumerate(rows):
         top = _TOP_PX + pitch * place + (0 if beside else 17)
         parts += _bar(row, across, top, beside)
     return height, parts
 
 
-def _frame(across: Scale, axis: Axis, height: int) -> list[str]:
+def _frame(across: Scale, axis: Axis, height: int, width: int) -> list[str]:
     bottom = height - _BOTTOM_PX
     parts: list[str] = []
     for value in ticks(across, 6 if across.end_px - across.start_px > 400 else 3):
         parts.append(svg.line(across.at(value), _TOP_PX, across.at(value), bottom, "grid"))
         parts.append(svg.text(across.at(value), bottom + 18, axis.write(value), "middle"))
     parts.append(svg.line(across.at(0.0), _TOP_PX, across.at(0.0), bottom))
-    parts.append(svg.text((across.start_px + across.end_px) / 2, height - 6, axis.title, "middle", "dim"))
+    parts.append(svg.centred((across.start_px + across.end_px) / 2, height - 6, axis.title, width, "dim"))
     return parts
 
 
 def _bar(row: Bar, across: Scale, top: float, beside: bool) -> list[str]:
     middle = top + _BAR_PX / 2
-    x, y = (across.start_px - 8, middle + 4) if beside else (across.start_px, top - 5)
+    x, y = (across.start_px - 8, middle + 4) if beside else (across.start_px + 4, top - 5)
     parts = [svg.text(x, y, row.name, "end" if beside else "start")]
     begin = 0.0
     for part in row.parts:

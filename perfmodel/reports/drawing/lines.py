@@ -101,7 +101,7 @@ def _frame(across: Scale, up: Scale, x: Axis, y: Axis, width: int, height: int) 
         parts.append(svg.line(across.at(value), bottom, across.at(value), bottom + 5))
         parts.append(svg.text(across.at(value), bottom + 19, x.write(value), "middle"))
     parts.append(svg.line(across.start_px, bottom, across.end_px, bottom))
-    parts.append(svg.text((across.start_px + across.end_px) / 2, height - 6, x.title, "middle", "dim"))
+    parts.append(svg.centred((across.start_px + across.end_px) / 2, height - 6, x.title, width, "dim"))
     return parts
 
 

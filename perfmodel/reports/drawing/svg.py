@@ -41,6 +41,12 @@ def text(x: float, y: float, words: str, anchor: str = "start", kind: str = "") 
     return f'<text{named} x="{px(x)}" y="{px(y)}"{at}>{escape(words)}</text>'
 
 
+def centred(x: float, y: float, words: str, width: float, kind: str = "") -> str:
+    """Return a text around ``x``, moved so far that it lies within the drawing's width."""
+    half = min(LETTER_PX * len(words) / 2, width / 2)
+    return text(min(max(x, half), width - half), y, words, "middle", kind)
+
+
 def box(x: float, y: float, width: float, height: float, colour: str, title: str = "") -> str:
     """Return a filled rectangle; ``title`` is shown where a pointer rests on it."""
     inside = f"<title>{escape(title)}</title>" if title else ""

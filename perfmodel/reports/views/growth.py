@@ -27,7 +27,7 @@ def growth_view(report: Report) -> View:
     )  # fmt: skip
     cells = [(plain(r.get("tokens")), plain(r.get("largest_batch")), size(r.get("sequence_bytes"))) for r in rows]
     said = _said(asked, enough, fit[-1][0], [tokens for tokens, batch in fit if batch < 1])
-    drawings = [drawing, *_by_batch(report, rows, asked)]
+    drawings = [*([drawing] if any(batch >= 1 for _, batch in fit) else []), *_by_batch(report, rows, asked)]
     return View("growth", "Memory by context", said, [], Table(headers, cells), "", drawings)
 
 

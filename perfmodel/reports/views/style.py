@@ -28,6 +28,9 @@ _SYMBOLS = ("circle", "diamond", "square")
 WIDE_ONLY = "wide-only"
 """The name of annotations that the page leaves out on a phone."""
 
+_CORNER = 0.03
+"""The part of an axis from its beginning where a label would lie on one of the other axis."""
+
 FONT = {"family": "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif", "size": 13}
 
 
@@ -105,9 +108,10 @@ def log_axis(title: str, values: Iterable[float], most: int = 8, air: float = 0.
     low, high = math.log10(min(known)), math.log10(max(known))
     beside = max(air * (high - low), 0.02)
     scale = Scale(10 ** (low - beside), 10 ** (high + beside), 0.0, 1.0, True)
+    named = [value for value in ticks(scale, most) if scale.at(value) > _CORNER]
     return axis(
-        title, type="log", range=[round(low - beside, 4), round(high + beside, 4)], tickvals=ticks(scale, most),
-        ticktext=[f"{value:,g}" for value in ticks(scale, most)],
+        title, type="log", range=[round(low - beside, 4), round(high + beside, 4)], tickvals=named,
+        ticktext=[f"{value:,g}" for value in named],
     )  # fmt: skip
 
 

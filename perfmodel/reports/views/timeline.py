@@ -12,17 +12,22 @@ from perfmodel.reports.text import Report, Row, amount, percent, plain, seconds
 from perfmodel.reports.views.style import ORANGE, PURPLE, ink_on, part_colour, time_scale
 from perfmodel.reports.views.view import Drawing, Key, Table, View
 
+_OTHER_HALF = "step"
+"""What an operator hides behind where that is the other half of the batch."""
+
 _LANES = ("device", "links")
 _LANE_PX, _TOP_PX, _BOTTOM_PX = 44, 6, 44
 _CAPTION = (
     "Expected times of one repetition, in order. Communication that may hide lies below what it hides behind; what "
-    "sticks "
-    "out waits. Kernels that a framework overlaps otherwise are drawn one after the other."
+    "sticks out waits. Kernels that a framework overlaps otherwise are drawn one after the other."
 )
 
 
 class Span(NamedTuple):
-    """What runs from when to when, in seconds of one repetition; ``links`` says in which lane."""
+    """What runs from when to when, in seconds of one repetition; ``links`` says in which lane.
+
+    ``hidden`` runs beside other work; ``half``: beside that of the other half of the batch, which is not drawn.
+    """
 
     name: str
     part: str
@@ -30,6 +35,7 @@ class Span(NamedTuple):
     end_s: float
     links: bool
     hidden: bool
+    half: bool = False
 
 
 def timeline_view(report: Report) -> View:
@@ -78,17 +84,26 @@ def layer_of(report: Report, phase: str) -> list[Span]:
 
 
 def spans_of(rows: Sequence[Row]) -> list[Span]:
-    """Return rows one after the other; communication ``behind`` another operator starts with it, and may stick out."""
+    """Return rows one after the other; communication ``behind`` another operator starts with it, and may stick out.
+
+    What hides behind the step as a whole does so behind the other half of the batch, which is not among the rows: it
+    takes its turn.
+    """
     found: list[Span] = []
     begun: dict[str, float] = {}
     now = free = 0.0
     for row in rows:
         time_s = amount(row.get("expected_s")) / (amount(row.get("repeat")) or 1.0)
         name, links, behind = str(row.get("name")), bool(amount(row.get("link_bytes"))), str(row.get("behind") or "")
-        start = max(begun.get(behind, now), free) if behind and links else now
-        found.append(Span(name, str(row.get("part") or "other"), start, start + time_s, links, bool(behind)))
+        beside = links and behind not in ("", _OTHER_HALF)
+        start = max(begun.get(behind, now), free) if beside else now
+        found.append(
+            Span(
+                name, str(row.get("part") or "other"), start, start + time_s, links, bool(behind), behind == _OTHER_HALF
+            )
+        )
         begun[name] = start
-        if links and behind:
+        if beside:
             free = start + time_s
         else:
             now = start + time_s
@@ -99,10 +114,12 @@ def _clause(report: Report, name: str, spans: Sequence[Span]) -> str:
     whole = max(span.end_s for span in spans)
     links = sum(span.end_s - span.start_s for span in spans if span.links)
     hidden = sum(span.end_s - span.start_s for span in spans if span.links and span.hidden)
-    said = f"a layer of {name} takes {seconds(whole)}"
+    halves = any(span.half for span in spans)
+    said = f"a layer of {name}{' of half the batch' if halves else ''} takes {seconds(whole)}"
     if not links:
         return f"{said}, all of it on the device"
-    beside = f", {percent(hidden / links)} of it beside other work" if hidden else ", none of it beside other work"
+    other = "the other half's work" if halves else "other work"
+    beside = f", {percent(hidden / links)} of it beside {other}" if hidden else ", none of it beside other work"
     return f"{said}; links are busy for {percent(links / whole)} of it{beside}"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from perfmodel.asking import estimate
 from perfmodel.reproductions.kinds.estimate import pool_of
 from perfmodel.reproductions.registry import kind
+from perfmodel.simulation.above import above_from
 from perfmodel.simulation.report import lengths_from, simulate_report
 from perfmodel.simulation.summary import Slo
 from perfmodel.simulation.words import asked_from, equipment_from, exiting
@@ -17,7 +18,8 @@ _SIMULATED = ("rate", "in_flight", "requests", "arrival", "variation", "shared_p
               "most_running", "seed", "preempt", "prefill_share")  # fmt: skip
 _ASKED = ("documents", "adapters", "zipf")
 _BESIDE = ("host", "flash", "link", "link_efficiency", "compress", "lora_rank", "lora_targets", "block", "passes")
-_DRAFTED = ("draft_tokens", "acceptance")
+_ABOVE = ("balance", "migrate", "migrate_link", "urgent", "headroom")
+_DRAFTED = ("draft_tokens", "acceptance", "acceptance_spread")
 
 
 @kind("simulate")
@@ -31,7 +33,7 @@ def simulated(
 
     ``draft`` is a small model that drafts, ``exits`` an early exit such as ``16=0.4``.
     """
-    how, asked, beside = (_taken(options, names) for names in (_SIMULATED, _ASKED, _BESIDE))
+    how, asked, beside, above = (_taken(options, names) for names in (_SIMULATED, _ASKED, _BESIDE, _ABOVE))
     drafted = _taken(options, _DRAFTED) if draft else {}
     pools = {f"{name}_pool": pool_of(stated) for name, stated in (("prefill", prefill), ("decode", decode)) if stated}
     ways = {**options, **pools, **({"mode": "disagg"} if pools else {})}
@@ -42,7 +44,7 @@ def simulated(
     limits = Slo(ttft_s, tpot_s, tbt_s=tbt_s)
     report = simulate_report(
         whole.setup, inputs=inputs, outputs=outputs, slo=None if limits == Slo() else limits,
-        asked=asked_from(**asked), equipment=equipment, **how,
+        asked=asked_from(**asked), equipment=equipment, above=above_from(whole.device, **above), **how,
     )  # fmt: skip
     return {name: value for name, value in report.items() if name != "points"}
 

@@ -18,6 +18,7 @@ from perfmodel.devices import Device
 from perfmodel.devices.override import with_number
 from perfmodel.errors import InputError
 from perfmodel.numeric import Number
+from perfmodel.search.design.engines import changes_of, engine_numbers, peak_growth
 from perfmodel.search.design.space import CHIP
 
 _FIELDS = {
@@ -40,10 +41,6 @@ class Chip:
 
 def check_design(like: Device, names: list[str]) -> None:
     """Refuse numbers that the model chip does not have. Errors: :class:`InputError`."""
-    if like.engines:
-        raise InputError(
-            f"the engines of {like.name} have numbers of their own: perfmodel sweep --vary device.engines..."
-        )
     for name in names:
         if name == "cache" and like.last_level_cache is None:
             raise InputError(f"{like.name} has no last-level cache to vary")
@@ -64,7 +61,8 @@ def base_values(like: Device, dtype: str) -> dict[str, float]:
         "cache": cache.capacity_bytes if cache else None, "link": up.bandwidth_bytes_per_s if up else None,
         "network": out.bandwidth_bytes_per_s if out else None,
     }  # fmt: skip
-    return {name: value for name in CHIP if (value := found[name]) is not None}
+    mine = {name: value for name in CHIP if (value := found[name]) is not None}
+    return mine | {name: number.value for name, number in engine_numbers(like).items()}
 
 
 def designed(like: Device, values: Mapping[str, Number], dtype: str) -> Chip:
@@ -82,6 +80,7 @@ def _device(like: Device, values: Mapping[str, Number], dtype: str) -> Device:
     all_peaks = ratio.get("cores", 1.0) * ratio.get("clock", 1.0)
     factor: dict[str, Any] = {"tensor": ratio.get("peak", all_peaks), "vector": ratio.get("vector", all_peaks)}
     peaks = tuple(replace(p, flops_per_s=p.flops_per_s * factor.get(p.engine, 1.0)) for p in like.peaks)
+    changes = changes_of(values)
     device = replace(like, peaks=peaks)
     if "cores" in values:
         device = replace(device, core_count=values["cores"])
@@ -91,7 +90,9 @@ def _device(like: Device, values: Mapping[str, Number], dtype: str) -> Device:
     for name, field in _FIELDS.items():
         if name in values:
             device = with_number(device, field, values[name])
-    return device
+    grown = peak_growth(device, changes)
+    peaks = tuple(replace(p, flops_per_s=p.flops_per_s * grown) if p.engine == "tensor" else p for p in device.peaks)
+    return replace(device, peaks=peaks) if changes else device
 
 
 def _area(like: Device, device: Device) -> Number | None:

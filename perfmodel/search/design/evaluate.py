@@ -8,17 +8,19 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from perfmodel.cost.energy import EnergyFacts
+from perfmodel.cost.engines.registry import Changes, engines_of
 from perfmodel.cost.facts import chip_facts
 from perfmodel.cost.link_facts import link_of_topology
 from perfmodel.cost.machine import Machine
 from perfmodel.cost.price import Rates
 from perfmodel.devices import Device
-from perfmodel.errors import InputError, PlanError
+from perfmodel.errors import InputError, PerfmodelError, PlanError
 from perfmodel.numeric import Number, minimum, where
 from perfmodel.plan.memory import USABLE_FRACTION
 from perfmodel.plan.parallelism import Plan
 from perfmodel.plan.words import PLAN_FIELDS
 from perfmodel.search.design.chip import Chip, base_values, check_design, designed
+from perfmodel.search.design.engines import PREFIX, changes_of, engine_numbers
 from perfmodel.search.design.space import CHIP, LOAD, PLAN, DesignSpace
 from perfmodel.serving.scenario import STEP_TOKENS, Question, Setup, prepare
 from perfmodel.serving.step import Deployment
@@ -33,6 +35,8 @@ METRICS = {
     "memory_share": ("memory used", "", -1),
 }  # fmt: skip
 """Metrics with name, dimension, and whether more (1) or less (-1) is better; ``memory_share`` above 1 does not fit."""
+
+_ANSWERS = ("ttft_s", "tpot_s", "tokens_per_s", "memory_share")
 
 CHUNK = 2048
 """Designs at once: each kernel's choices are arrays of them, which should stay in the cache."""
@@ -59,6 +63,38 @@ class Designs:
         object.__setattr__(self, "dtype", setup.decode.precisions.linear.compute)
         if self.question.phase != "serve" or self.question.mode != "agg":
             raise InputError("designs are compared for phase serve, aggregated")
+        if self.like.engines:
+            self._check_that_it_matters()
+
+    def _check_that_it_matters(self) -> None:
+        """Refuse numbers that no engine of the model chip works with: a thousandth of them would change nothing.
+
+        Of a number of an engine, a thousandfold is tried too: with it the engine may be the one to be chosen.
+        """
+        known = base_values(self.like, self.dtype)
+        if self.of_like()["memory_share"] > 1.0:
+            return
+        for name in self.space.names:
+            if name in known and not self._matters(name, known[name]):
+                own = [other for other in known if other.startswith(PREFIX) or self._matters(other, known[other])]
+                raise InputError(
+                    f"{name} changes nothing on {self.like.name}, whose engines do not work with it for this model and "
+                    f"load; vary {', '.join(own)}"
+                )
+
+    def _matters(self, name: str, value: float) -> bool:
+        of_engine, as_it_is = name.startswith(PREFIX), self.of_like()
+        dimension = engine_numbers(self.like)[name].dimension if of_engine else CHIP[name][0]
+        # the power that a number takes changes the energy even where nothing works with it
+        asked = (*_ANSWERS, "joules_per_token") if of_engine else _ANSWERS
+        for factor in (1e-3, 1e3) if of_engine else (1e-3,):
+            try:
+                other = self._metrics({}, {name: value * factor if dimension else max(round(value * factor), 1)}, 1)
+            except (PerfmodelError, ArithmeticError):
+                return True  # it cannot be just anything
+            if any(float(other[metric][0]) != as_it_is[metric] for metric in asked if metric in as_it_is):
+                return True
+        return False
 
     @property
     def base(self) -> dict[str, Any]:
@@ -112,10 +148,11 @@ class Designs:
     def _metrics(self, chosen: Mapping[str, Any], numbers: Mapping[str, Any], count: int) -> dict[str, Any]:
         import numpy as np
 
-        chip = designed(self.like, {name: value for name, value in numbers.items() if name in CHIP}, self.dtype)
+        mine = {name: value for name, value in numbers.items() if name in CHIP or name.startswith(PREFIX)}
+        chip = designed(self.like, mine, self.dtype)
         found: dict[str, Any] = {"area_mm2": chip.area_mm2, "power_w": chip.power_w, "chip_usd": chip.usd}
         try:
-            setup = self._setup(chosen, chip)
+            setup = self._setup(chosen, chip, changes_of(mine))
             load = [numbers.get(name, value) for name, value in zip(LOAD, self.load, strict=True)]
             found |= _answered(setup, load)
         except PlanError:
@@ -124,23 +161,24 @@ class Designs:
                    for name, value in found.items() if value is not None}  # fmt: skip
         return {name: columns[name] for name in METRICS if name in columns}
 
-    def _setup(self, chosen: Mapping[str, Any], chip: Chip) -> Setup:
+    def _setup(self, chosen: Mapping[str, Any], chip: Chip, changes: Changes) -> Setup:
         ways = {name: value for name, value in chosen.items() if name in PLAN_FIELDS}
         others = {name: value for name, value in chosen.items() if name not in PLAN_FIELDS}
         plan = self.question.plan
         setup = prepare(self.model, self.like, replace(self.question, plan=replace(plan, **ways), **others))
-        decode = _on(setup.decode, self.like, chip.device)
+        decode = _on(setup.decode, self.like, chip.device, changes)
         memory = replace(setup.memory, capacity_bytes=chip.device.main_memory.capacity_bytes)
         rates = _scaled(setup.rates, chip, designed(self.like, {}, self.dtype))
         facts: EnergyFacts | None = chip.energy
         return replace(setup, decode=decode, prefill=decode, memory=memory, energy_facts=facts, rates=rates)
 
 
-def _on(deployment: Deployment, like: Device, device: Device) -> Deployment:
+def _on(deployment: Deployment, like: Device, device: Device, changes: Changes) -> Deployment:
     old = deployment.machine
     link = old.link and link_of_topology(device, old.link.topology, int(old.link.domain_size))
     chip = chip_facts(device, old.chip.matrix_pace)
-    machine = Machine(chip, link, old.backend, old.timing, old.warm, old.form, old.cold_weights, old.engines, old.mix)
+    engines = engines_of(device, chip, changes)
+    machine = Machine(chip, link, old.backend, old.timing, old.warm, old.form, old.cold_weights, engines, old.mix)
     return replace(deployment, machine=machine)
 
 

@@ -11,9 +11,10 @@ from perfmodel.arguments import whole
 from perfmodel.devices import load_device
 from perfmodel.plan.parallelism import Plan
 from perfmodel.search.design.chip import base_values, designed
+from perfmodel.search.design.engines import PREFIX, changes_of, peak_growth
 from perfmodel.search.design.evaluate import METRICS, Designs
 from perfmodel.search.design.optimise import Aim, Found, Progress, optimise
-from perfmodel.search.design.space import CHIP, parse_space
+from perfmodel.search.design.space import parse_space
 from perfmodel.serving.scenario import Question
 from perfmodel.units import format_quantity
 from perfmodel.workloads.library import load_model
@@ -51,7 +52,8 @@ def design_report(
     load = tuple(float(whole(name, value)) for name, value in
                  (("batch", batch), ("input_tokens", input_tokens), ("output_tokens", output_tokens)))  # fmt: skip
     question = Question(plan=Plan(tp=whole("tp", tp)), precision=precision or None, engine=engine)
-    designs = Designs(load_model(model), load_device(like), parse_space(vary), question, (load[0], load[1], load[2]))
+    device = load_device(like)
+    designs = Designs(load_model(model), device, parse_space(vary, device), question, (load[0], load[1], load[2]))
     aim = Aim(_with_second(tuple(objectives), designs.of_like()), dict(limits or {}))
     found = optimise(designs, aim, whole("trials", trials), whole("seed", seed, least=0), searcher, progress)
     return {
@@ -96,10 +98,11 @@ def _row(designs: Designs, found: Found, place: int) -> Row:
 def _settings(designs: Designs, found: Found, place: int) -> list[str]:
     """Return the best chip as words of ``perfmodel device new --like ... --set ...``."""
     decoded = designs.space.decode(found.unit[place : place + 1])
-    mine = {name: float(column[0]) for name, column in decoded.items() if name in CHIP}
     base = base_values(designs.like, designs.dtype)
+    mine = {name: float(column[0]) for name, column in decoded.items() if name in base}
     grown = {name: value / base[name] for name, value in mine.items()}
     matrix = grown.get("peak", grown.get("cores", 1.0) * grown.get("clock", 1.0))
+    matrix = matrix * float(peak_growth(designs.like, changes_of(mine)))
     vector = grown.get("vector", grown.get("cores", 1.0) * grown.get("clock", 1.0))
     factors = {"tensor": matrix, "vector": vector}
     said = [f"peaks.{p.engine}.{p.dtype}=*{factors[p.engine]:.6g}" for p in designs.like.peaks
@@ -107,16 +110,17 @@ def _settings(designs: Designs, found: Found, place: int) -> list[str]:
     fields = {"cores": "chip.cores", "clock": "chip.clock", "bandwidth": "memory.main.bandwidth",
               "capacity": "memory.main.capacity", "cache": "memory.last_level_cache.capacity",
               "link": "links.scale_up.bandwidth", "network": "links.scale_out.bandwidth"}  # fmt: skip
-    said += [f"{field}={_quantity(name, mine[name])}" for name, field in fields.items() if name in mine]
+    fields |= {name: name for name in mine if name.startswith(PREFIX)}
+    dimensions = {axis.name: axis.dimension for axis in designs.space.axes}
+    said += [f"{field}={_quantity(mine[name], dimensions[name])}" for name, field in fields.items() if name in mine]
     power = designed(designs.like, mine, designs.dtype).power_w
     return said if power is None else [*said, f"power={float(power):.6g}W"]
 
 
-_UNITS = {"hertz": "Hz", "flops_per_s": "FLOP/s", "bytes_per_s": "B/s", "bytes": "B"}
+_UNITS = {"hertz": "Hz", "flops_per_s": "FLOP/s", "bytes_per_s": "B/s", "bytes": "B", "seconds": "s"}
 
 
-def _quantity(name: str, value: float) -> str:
-    dimension = CHIP[name][0]
+def _quantity(value: float, dimension: str) -> str:
     return f"{value:.6g}{_UNITS[dimension]}" if dimension else str(round(value))
 
 

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from perfmodel.devices import Device
 from perfmodel.errors import InputError, did_you_mean
+from perfmodel.search.design.engines import PREFIX, EngineNumber, engine_numbers
 from perfmodel.units import format_quantity, parse_quantity
 
 CHIP = {
@@ -102,37 +104,47 @@ class DesignSpace:
         return [axis.encode(values[axis.name]) for axis in self.axes]
 
 
-def parse_space(texts: Sequence[str]) -> DesignSpace:
-    """Return the space of ``NAME=LOW:HIGH`` (a range) and ``NAME=A,B,C`` (choices). Errors: :class:`InputError`."""
-    return DesignSpace(tuple(_axis(text) for text in texts))
+def parse_space(texts: Sequence[str], like: Device | None = None) -> DesignSpace:
+    """Return the space of ``NAME=LOW:HIGH`` (a range) and ``NAME=A,B,C`` (choices). Errors: :class:`InputError`.
+
+    The numbers of the engines of ``like`` are ``engines.NAME.KEY``.
+    """
+    engines = {} if like is None else engine_numbers(like)
+    return DesignSpace(tuple(_axis(text, engines) for text in texts))
 
 
-def _axis(text: str) -> Axis:
+def _axis(text: str, engines: Mapping[str, EngineNumber]) -> Axis:
     name, equals, values = (piece.strip() for piece in text.partition("="))
-    name = {"input": "input_tokens", "output": "output_tokens", "kv": "kv_precision"}.get(name, name.replace("-", "_"))
+    if not name.startswith(PREFIX):
+        name = {"input": "input_tokens", "output": "output_tokens", "kv": "kv_precision"}.get(
+            name, name.replace("-", "_")
+        )
     if not equals or not values:
         raise InputError(f"'{text}' is not NAME=LOW:HIGH or NAME=A,B, such as bandwidth=2TB/s:8TB/s or tp=1,2,4")
-    known: dict[str, str] = {**{chip: meaning for chip, (_, meaning) in CHIP.items()}, **LOAD, **PLAN}
+    known: dict[str, str] = {**{chip: meaning for chip, (_, meaning) in CHIP.items()}, **LOAD, **PLAN,
+                             **dict.fromkeys(engines, "number of an engine")}  # fmt: skip
     if name not in known:
         raise InputError(f"no number '{name}' to vary{did_you_mean(name, known)} (one of {', '.join(known)})")
-    dimension = CHIP[name][0] if name in CHIP else ""
+    dimension = CHIP[name][0] if name in CHIP else engines[name].dimension if name in engines else ""
     meaning = known[name]
     if ":" not in values:
         parts = [part for piece in values.split(",") if (part := piece.strip())]
         words = name in ("precision", "kv_precision")
-        return Axis(name, dimension, meaning, choices=tuple(parts if words else (_number(name, p) for p in parts)))
+        return Axis(
+            name, dimension, meaning, choices=tuple(parts if words else (_number(name, p, dimension) for p in parts))
+        )
     if name in PLAN:
         raise InputError(f"{name} has choices, not a range: {name}=1,2,4")
     low, _, high = values.partition(":")
-    ends = _number(name, low), _number(name, high)
+    ends = _number(name, low, dimension), _number(name, high, dimension)
     if not 0.0 < ends[0] < ends[1]:
         raise InputError(f"{name}: a range begins above 0 and ends above its start, not {values}")
     return Axis(name, dimension, meaning, *ends)
 
 
-def _number(name: str, text: str) -> Any:
-    if name in CHIP and CHIP[name][0]:
-        return parse_quantity(text.strip(), CHIP[name][0])
+def _number(name: str, text: str, dimension: str) -> Any:
+    if dimension:
+        return parse_quantity(text.strip(), dimension)
     from perfmodel.arguments import whole
 
     return whole(name, text.strip())

@@ -21,7 +21,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_defaults_fill_in_and_are_said(cli: Cli, here: Path) -> None:
-    (here / "perfmodel.toml").write_text('[defaults]\ndevice = "h100-sxm"\nkv = "fp8"\n[estimate]\nbatch = 8\n')
+    (here / "perfmodel.toml").write_text('[defaults]\non = "h100-sxm"\nkv = "fp8"\n[estimate]\nbatch = 8\n')
     found = cli("estimate", MODEL, "--json")
     answer = json.loads(found.out)
     assert (answer["inputs"]["device"], answer["inputs"]["batch"]) == ("h100-sxm", 8)
@@ -88,6 +88,7 @@ def test_a_default_engine_of_the_other_kind_is_left_out(cli: Cli, here: Path) ->
         ("[estimate]\nbatch = {a = 1}\n", "is one value, not a table"),
         ("[estimate]\nbatch = 1979-05-27\n", "neither a word nor a number"),
         ("[estimate\n", "is not TOML"),
+        ("[estimate]\nprecision = fp8\n", ":2:13: is not TOML: Invalid value; words stand in quotes"),
         ('[defaults]\nspecs = "nowhere"\n', "'nowhere' is no folder"),
     ],
 )

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from perfmodel.cli.output import jsonable, one_stdout, print_columns, print_json, short
+import perfmodel
+from perfmodel.cli.output import give, jsonable, one_stdout, print_columns, print_json, short
 from perfmodel.errors import InputError
 
 
@@ -43,3 +47,27 @@ def test_two_answers_cannot_share_standard_output() -> None:
     for json_asked, files in ((True, ("-",)), (False, ("-", "-"))):
         with pytest.raises(InputError, match="standard output"):
             one_stdout(json_asked, *files)
+
+
+def test_an_answer_is_printed_unless_its_table_has_standard_output(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    report, rows = {"schema": "x/1", "rows": [{"a": 1}]}, [{"a": 1}]
+    give(report, rows, lambda: print("shown"), json=False)
+    assert capsys.readouterr().out == "shown\n"
+    give(report, rows, lambda: print("shown"), json=False, csv="-")
+    assert capsys.readouterr().out == "a\n1\n"
+    give(report, rows, lambda: print("shown"), json=False, csv=str(tmp_path / "a.csv"))
+    told = capsys.readouterr()
+    assert told.out == "shown\n"
+    assert (tmp_path / "a.csv").read_text() == "a\n1\n"
+    give(report, rows, lambda: print("shown"), json=True)
+    assert json.loads(capsys.readouterr().out)["rows"] == rows
+
+
+def test_every_page_that_a_command_names_can_be_made() -> None:
+    text = "".join(path.read_text() for path in (Path(perfmodel.__file__).parent / "cli").glob("*.py"))
+    named = set(re.findall(r'page="(\w+)\.(\w+)"', text))
+    assert len(named) > 4
+    for module, function in named:
+        assert callable(getattr(import_module(f"perfmodel.reports.{module}"), function))

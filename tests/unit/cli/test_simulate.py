@@ -19,7 +19,10 @@ def answer(cli: Cli, *words: str) -> dict[str, object]:
 
 def test_documents_are_found_and_said(cli: Cli) -> None:
     words = ("--documents", "3", "--shared-prefix", "0.5", "--host", "64GB")
-    found = answer(cli, *words)["prefix_cache"]
+    report = answer(cli, *words)
+    assert report["inputs"]["documents"] == 3
+    assert report["inputs"]["tiers"][0]["capacity_bytes"] == 64e9
+    found = report["prefix_cache"]
     assert found["hit_rate"] > 0.5
     assert found["break_even_bytes_per_s"] > 1e9
     text = cli(*ONE, *words)

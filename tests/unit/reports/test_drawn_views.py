@@ -191,3 +191,16 @@ def test_a_caption_is_a_whole_sentence(report: dict[str, Any]) -> None:
     for make in ESTIMATE_VIEWS:
         view = make(report)
         assert not view.caption or view.caption.rstrip().endswith("."), view.title
+
+
+def test_what_hides_behind_the_other_half_takes_its_turn() -> None:
+    def row(name: str, link_bytes: float, behind: str) -> dict[str, Any]:
+        return {"phase": "decode", "name": name, "repeat": 2.0, "expected_s": 2e-6, "part": "ffn",
+                "link_bytes": link_bytes, "behind": behind}  # fmt: skip
+
+    rows = [row("router", 0.0, ""), row("dispatch", 8.0, "step"), row("experts", 0.0, "")]
+    spans = spans_of(rows)
+    assert [span.start_s for span in spans] == pytest.approx([0.0, 1e-6, 2e-6])  # experts wait for their tokens
+    found = timeline_view({"operators": rows}).finding
+    assert "of half the batch takes 3.00 µs" in found
+    assert "100 % of it beside the other half's work" in found

@@ -200,3 +200,58 @@ def test_aims() -> None:
     unknown: Any = designs("tpu-v6e", ["bandwidth=1TB/s:2TB/s"])
     with pytest.raises(InputError, match="is not known"):
         optimise(unknown, Aim(("tpot_s",), {"area_mm2": 500.0}), 8, searcher="random")
+
+
+@pytest.mark.parametrize(
+    ("like", "ranges"),
+    [
+        ("wse-3", ["engines.mesh.stage=2ns:20ns", "engines.mesh.rows=400:1200", "bandwidth=5PB/s:50PB/s"]),
+        ("edge-array-128x128", ["engines.array.rows=32:512", "clock=200MHz:1GHz"]),
+        (
+            "alveo-u280",
+            ["engines.slices.dsps=2000:20000", "engines.slices.clock=200MHz:600MHz", "bandwidth=200GB/s:1TB/s"],
+        ),
+        ("gddr6-aim", ["engines.in-bank.units=4:64", "engines.in-bank.mac=0.5ns:4ns"]),
+    ],
+)
+def test_numbers_of_engines_in_columns_are_the_designs_one_by_one(like: str, ranges: list[str]) -> None:
+    device = load_device(like)
+    mine = Designs(load_model("gpt2"), device, parse_space(ranges, device), Question(), (4.0, 256.0, 32.0))
+    unit = np.random.default_rng(2).random((9, len(ranges)))
+    found = mine.evaluate(unit)
+    assert len(set(found["tpot_s"].tolist())) > 1
+    for place in (0, 8):
+        one = mine.evaluate(unit[place])
+        for name, column in one.items():
+            assert column[0] == pytest.approx(found[name][place], nan_ok=True), name
+
+
+def test_an_array_that_grows_is_the_device_with_that_array() -> None:
+    like = load_device("edge-array-128x128")
+    mine = Designs(load_model("gpt2"), like, parse_space(["engines.array.rows=128:256"], like), Question(),
+                   (4.0, 256.0, 32.0))  # fmt: skip
+    grown = {f"peaks.tensor.{p.dtype}": "*2" for p in like.peaks if p.engine == "tensor"}
+    device = change_device(like, {"engines.array.rows": "256", **grown})
+    asked = pm.estimate("gpt2", device, batch=4, input_tokens=256, output_tokens=32)
+    found = mine.evaluate([1.0])
+    assert found["tpot_s"][0] == pytest.approx(asked.tpot_s.expected, rel=1e-9)
+    assert found["ttft_s"][0] == pytest.approx(asked.ttft_s.expected, rel=1e-9)
+
+
+def test_numbers_that_engines_do_not_work_with_are_refused() -> None:
+    for like, range_ in (("alveo-u280", "peak=1TFLOP/s:9TFLOP/s"), ("wse-3", "engines.network.latency=1us:9us")):
+        device = load_device(like)
+        with pytest.raises(InputError, match="changes nothing"):
+            Designs(load_model("gpt2"), device, parse_space([range_], device), Question(), (4.0, 256.0, 32.0))
+    with pytest.raises(InputError, match=r"engines\.mesh\.rows"):
+        parse_space(["engines.mesh.row=10:20"], load_device("wse-3"))
+
+
+def test_the_best_design_of_an_engine_is_a_file_to_write() -> None:
+    report = design_report("gpt2", "wse-3", ["engines.mesh.stage=2ns:20ns", "engines.mesh.rows=400:1200"], batch=1,
+                           input_tokens=256, output_tokens=32, objectives=["tpot_s"], trials=64,
+                           searcher="random")  # fmt: skip
+    assert report["best"]["tpot_s"] <= report["model_chip"]["tpot_s"]
+    device = change_device(load_device("wse-3"), dict(text.split("=") for text in report["device"]))
+    asked = pm.estimate("gpt2", device, batch=1, input_tokens=256, output_tokens=32)
+    assert report["best"]["tpot_s"] == pytest.approx(asked.tpot_s.expected, rel=1e-3)

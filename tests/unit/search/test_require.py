@@ -14,8 +14,9 @@ from perfmodel.readings.dual import Dual, gradient
 from perfmodel.search.bottlenecks import bottleneck_maps, bottlenecks, crossovers
 from perfmodel.search.elasticity import METRICS, elasticities, metric_of
 from perfmodel.search.knobs import KNOBS, present, turned
-from perfmodel.search.require import Limits, jointly, needs, platform, trade_off
+from perfmodel.search.require import Limits, jointly, needs, platform
 from perfmodel.search.require_report import require_report
+from perfmodel.search.trade import trade_off
 from perfmodel.serving.step import step_parts
 from perfmodel.workloads.parameters import parameters
 from perfmodel.workloads.scaled import scaled_model

@@ -6,10 +6,11 @@ import math
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import perfmodel as pm
+from perfmodel.devices import load_device
 from perfmodel.errors import InputError
 from perfmodel.simulation.above import Above, above_from
 from perfmodel.simulation.driver import Driver
@@ -18,6 +19,7 @@ from perfmodel.simulation.migration import Rescheduler, Rescheduling, staged_cop
 from perfmodel.simulation.replica import Policy, Replica
 from perfmodel.simulation.report import simulate_report
 from perfmodel.simulation.requests import Request
+from perfmodel.simulation.routing import router_named
 from perfmodel.workloads.usecases import Lengths
 
 
@@ -27,7 +29,7 @@ class Second:
 
 
 def replica(room=1000.0, **policy):
-    return Replica(Second(), Policy(**policy), room, lambda tokens: float(tokens))
+    return Replica(Second(), Policy(**policy), room, float)
 
 
 def test_a_copy_in_stages_by_hand():
@@ -74,7 +76,7 @@ def test_a_request_moves_away_from_a_full_replica_and_writes_on():
     requests = [Request(0, 0.0, 400, 300), Request(1, 0.0, 300, 300)]
     group = [replica(1000.0, token_budget=1000), replica(1000.0, token_budget=1000)]
     driver = Driver(group, First())
-    mover = Rescheduler(driver, Rescheduling(link_bytes_per_s=100.0, interval_s=1.0))
+    mover = Rescheduler(driver, Rescheduling(link_bytes_per_s=100.0, interval_s=1.0, least_steps=20.0))
     mover.start()
     for request in requests:
         driver.submit(request)
@@ -86,18 +88,23 @@ def test_a_request_moves_away_from_a_full_replica_and_writes_on():
     # the shorter one moved: stages of some 4 s and 0.04 s, and it waits for no step of the idle replica
     assert requests[1].finished_s == pytest.approx(300.0, abs=1.5)
     assert mover.moves.downtime_s[0] <= 1.0
-    assert mover.moves.moved_bytes == pytest.approx(300 + (300 - 3 * 2) / 2, abs=10)
+    # it began when there was room for fewer than 20 steps of both, and wrote four tokens while it was copied
+    assert mover.moves.moved_bytes == pytest.approx(300 + 131 + 4, abs=2)
     assert group[1].reserved_bytes == 0.0
 
 
+@settings(max_examples=15)
 @given(seed=st.integers(0, 10_000), link=st.sampled_from([20.0, 200.0, 1e6]), urgent=st.booleans())
 def test_moves_lose_nobody_and_give_back_all_room(seed, link, urgent):
     dice = random.Random(seed)
     requests = [Request(i, i * dice.random() * 9, dice.randint(1, 300), dice.randint(1, 300)) for i in range(30)]
-    above = Above(move_bytes_per_s=link, urgent=0.3 if urgent else 0.0, headroom_tokens=400)
-    above.mark(requests, seed)
+    target = 400.0 if urgent else None
+    for request in requests:
+        request.priority = int(urgent and dice.random() < 0.3)
     group = [replica(1000.0, token_budget=500) for _ in range(3)]
-    driver, _ = above.over(group, seed)
+    driver = Driver(group, router_named("steps", seed, target))
+    mover = Rescheduler(driver, Rescheduling(link, interval_s=2.0, least_steps=20.0, target_bytes=target))
+    mover.start()
     for request in requests:
         driver.submit(request)
     driver.run()
@@ -118,23 +125,26 @@ def test_urgent_requests_are_let_in_first():
 
 @pytest.fixture(scope="module")
 def setup():
-    return pm.estimate("llama-3.1-8b", "l4", dp=4).setup
+    """A model whose caches are large and a card whose memory is small, as in Llumnix's evaluation."""
+    return pm.estimate("llama-1-7b", "a10", dp=4, engine="vllm").setup
 
 
 def test_moving_saves_preemptions_where_memory_is_short(setup):
-    """Llumnix's effect: as many requests, fewer that have to start again, on the same replicas."""
-    load = {"rate": 1.2, "requests": 220, "inputs": Lengths(1500.0, 0.7), "outputs": Lengths(500.0, 0.7)}
+    """The same requests on the same replicas, and fewer of them have to start again."""
+    inputs = outputs = Lengths(372.0, 0.8)
+    load = {"rate": 2.5, "requests": 300, "inputs": inputs, "outputs": outputs, "policy": "prompts_first", "seed": 1}
     still = simulate_report(setup, **load, above=Above("memory"))
     moving = simulate_report(setup, **load, above=Above("memory", move_bytes_per_s=8e9))
-    assert still["preemptions"] > 0
-    assert moving["preemptions"] < still["preemptions"]
+    assert moving["preemptions"] < 0.8 * still["preemptions"]
     assert moving["migrations"]["moved"] > 0
-    assert moving["migrations"]["mean_downtime_s"] < 0.5
-    assert moving["tokens_per_s"] == pytest.approx(still["tokens_per_s"], rel=0.1)
+    assert moving["migrations"]["mean_downtime_s"] < 3.0 * moving["tpot_s"]["mean"]
+    assert moving["tokens_per_s"] == pytest.approx(still["tokens_per_s"], rel=0.05)
 
 
 def test_classes_are_told_apart(setup):
-    found = simulate_report(setup, rate=1.0, requests=80, above=Above(urgent=0.25, headroom_tokens=4000))
+    found = simulate_report(
+        setup, rate=1.0, requests=80, outputs=Lengths(100.0, 0.0), above=Above(urgent=0.25, headroom_tokens=4000)
+    )
     classes = found["priorities"]
     assert classes["urgent"]["requests"] + classes["others"]["requests"] == 80
     assert classes["urgent"]["ttft_s"]["p99"] > 0.0
@@ -142,15 +152,16 @@ def test_classes_are_told_apart(setup):
 
 
 def test_words(setup):
-    assert above_from(setup, migrate=True).move_bytes_per_s > 1e9
-    assert above_from(setup, migrate=True, migrate_link="1GB/s").move_bytes_per_s == 1e9
+    device = load_device("a10")
+    assert above_from(device, migrate=True).move_bytes_per_s == pytest.approx(12.5e9)  # the card's network
+    assert above_from(device, migrate=True, migrate_link="1GB/s").move_bytes_per_s == 1e9
     for wrong, said in (
         ({"balance": "lest_load"}, "least_load"),
         ({"migrate_link": "1GB/s"}, "without migrate"),
         ({"urgent": 2}, "between 0 and 1"),
-        ({"migrate": True, "migrate_link": "0GB/s"}, "above 0"),
+        ({"migrate": True, "migrate_link": "0GB/s"}, "zero"),
     ):
         with pytest.raises(InputError, match=said):
-            above_from(setup, **wrong)
+            above_from(device, **wrong)
     with pytest.raises(InputError, match="closed loop"):
         simulate_report(setup, in_flight=4, above=Above("random"))

@@ -24,7 +24,7 @@ class Work:
 
 def replicas(count, room=1e18, **policy):
     policy = {"name": "prompts_first", "token_budget": 10**9, "most_running": 1} | policy
-    return [Replica(Work(), Policy(**policy), room, lambda tokens: float(tokens)) for _ in range(count)]
+    return [Replica(Work(), Policy(**policy), room, float) for _ in range(count)]
 
 
 def run(requests, group, router=None, **more):

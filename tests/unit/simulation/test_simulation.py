@@ -14,6 +14,8 @@ from perfmodel.errors import InputError
 from perfmodel.plan.parallelism import Plan
 from perfmodel.serving.scenario import Pool
 from perfmodel.simulation.against import CASES, Case, compare
+from perfmodel.simulation.against_options import OPTIONS, Option
+from perfmodel.simulation.against_options import compare as compare_option
 from perfmodel.simulation.predictor import Composition, StepPredictor
 from perfmodel.simulation.replica import Policy, Replica
 from perfmodel.simulation.requests import Request, drawn_requests, numbered, read_trace
@@ -236,3 +238,11 @@ class _Seconds:
 
     def step_s(self, step):
         return 1.0 * (step.decodes > 0) + 0.1 * step.prompts * step.new_tokens
+
+
+@pytest.mark.parametrize("option", [OPTIONS[1], OPTIONS[3], OPTIONS[6]], ids=lambda option: option.title)
+def test_the_closed_form_of_options_lies_near_the_simulation(option: Option) -> None:
+    ttft, tpot, rate = compare_option(option, in_flight=8, requests=64)
+    assert tpot == pytest.approx(1.0, abs=0.12)
+    assert rate == pytest.approx(1.0, abs=0.1)
+    assert 0.3 < ttft < 1.6

@@ -6,7 +6,13 @@ import pytest
 
 import perfmodel as pm
 from perfmodel.errors import InputError
-from perfmodel.simulation.closed_form import best_drafts, speculation_gain, tokens_of_step
+from perfmodel.serving.speculation import (
+    best_drafts,
+    speculation_gain,
+    steps_of_unlike,
+    tokens_of_step,
+    tokens_of_unlike,
+)
 from perfmodel.simulation.equipment import Equipment
 from perfmodel.simulation.predictor import Composition, StepPredictor
 from perfmodel.simulation.replica import Policy
@@ -26,6 +32,25 @@ def test_tokens_of_a_step_are_those_of_the_closed_form(drafts: int, acceptance: 
     assert mean == pytest.approx(float(tokens_of_step(drafts, acceptance)), rel=0.015)
     assert {min(tokens), max(tokens)} <= set(range(1, drafts + 2))
     assert tokens.count(drafts + 1) / len(tokens) == pytest.approx(acceptance**drafts, abs=0.015)
+
+
+@pytest.mark.parametrize(("acceptance", "spread"), [(0.7, 0.2), (0.5, 0.05), (0.8, 0.3)])
+def test_requests_of_unlike_acceptance(acceptance: float, spread: float) -> None:
+    drawn = Drafts(4, acceptance, seed=4, spread=spread)
+    tokens, steps = 0, 0.0
+    for one in requests([0.0] * 3000):
+        mean = sum(drawn.tokens_of(one) for _ in range(20)) / 20
+        tokens += mean
+        steps += 1.0 / float(tokens_of_step(4, drawn._each[one]))
+    assert tokens / 3000 == pytest.approx(tokens_of_unlike(4, acceptance, spread), rel=0.02)
+    assert steps / 3000 == pytest.approx(steps_of_unlike(4, acceptance, spread), rel=0.02)
+    assert 1.0 / steps_of_unlike(4, acceptance, spread) < tokens_of_unlike(4, acceptance, spread)
+    assert tokens_of_unlike(4, acceptance, 0.0) == pytest.approx(float(tokens_of_step(4, acceptance)))
+
+
+def test_a_spread_that_cannot_be() -> None:
+    with pytest.raises(InputError, match=r"below 0\.5"):
+        Drafts(4, 0.5, spread=0.6)
 
 
 def test_steps_of_a_request_by_hand() -> None:
