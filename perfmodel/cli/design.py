@@ -27,6 +27,7 @@ MOST_SHOWN = 12
         "design llama-3.1-8b --like l40s --vary cores=32:256 --vary bandwidth=0.5TB/s:4TB/s --batch 32 --tpot 20ms"
         " --objective joules_per_token,area_mm2 --html front.html",
         "design qwen3-30b-a3b --like h200-sxm --vary link=100GB/s:2TB/s --vary tp=1,2,4,8 --batch 128 --make 2000USD",
+        "design llama-3.1-8b --like wse-3 --vary engines.mesh.rows=400:1200 --objective tpot_s",
     ),
 )
 @grouped
@@ -41,7 +42,7 @@ def design(
             "--vary",
             metavar="NAME=LOW:HIGH",
             help="A range, or choices A,B,C: cores, clock, peak, vector, bandwidth, capacity, cache, link, network;"
-            " batch, input, output; tp, pp, ep, dp, precision ... (again for each).",
+            " engines.NAME.KEY; batch, input, output; tp, pp, ep, dp, precision ... (again for each).",
         ),
     ],
     *,

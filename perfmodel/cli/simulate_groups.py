@@ -55,13 +55,14 @@ class Lengths:
     spread: Annotated[
         str, _option("--spread", "SIGMA", "Lengths are lognormal with this sigma  [default: all alike]")
     ] = ""
+    longest: Annotated[str, _option("--longest", "N", "Lengths are cut at so many tokens.")] = ""
     usecase: o.UseCaseName = ""
 
     def arguments(self) -> dict[str, Any]:
         """Return the distributions of lengths."""
         from perfmodel.simulation.report import lengths_from
 
-        inputs, outputs = lengths_from(self.usecase, self.input_tokens, self.output_tokens, self.spread)
+        inputs, outputs = lengths_from(self.usecase, self.input_tokens, self.output_tokens, self.spread, self.longest)
         return {"inputs": inputs, "outputs": outputs}
 
 
@@ -219,6 +220,6 @@ class Beside:
         from perfmodel.simulation.words import equipment_from
 
         return equipment_from(
-            device, **vars(self), adapters=adapters, draft=draft, **decoding.drafts, acceptance_spread=decoding.acceptance_spread, block=decoding.block,
-            passes=decoding.passes,
+            device, **vars(self), adapters=adapters, draft=draft, **decoding.drafts,
+            acceptance_spread=decoding.acceptance_spread, block=decoding.block, passes=decoding.passes,
         )  # fmt: skip

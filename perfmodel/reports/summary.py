@@ -297,7 +297,18 @@ def warning(report: Report) -> str:
     if report.get("fits") is not False:
         return ""
     text = f"This plan {fit(report)}".replace(":", " on each device,")
-    return f"{text}; the times are those of a device with more memory." if times(report) else f"{text}."
+    text = f"{text}; the times are those of a device with more memory." if times(report) else f"{text}."
+    return f"{text} {_mend(report)}"
+
+
+def _mend(report: Report) -> str:
+    """Return what would make a plan fit."""
+    most, unit = number(memory_of(report).get("largest_batch")), unit_of(report)
+    if most and most >= 1.0:
+        return f"At most {plain(most)} {unit.many if unit.key == 'sample' else 'requests'} fit."
+    if unit.key == "sample":
+        return "Fewer bits (--precision) need less."
+    return "More devices (--tp, --pp), fewer bits (--precision, --kv) or other memory (perfmodel offload) make room."
 
 
 def limit(report: Report) -> str:

@@ -53,7 +53,13 @@ def render_estimate(report: Report, console_width: int | None = None) -> None:
 def _console(width: int | None) -> Console:
     from rich.console import Console
 
-    console = Console(width=width, markup=False, highlight=False, emoji=False, soft_wrap=False)
+    class Piped(Console):
+        """A console that leaves it to the program what a reader that has gone means, and does not end it with 1."""
+
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
+    console = Piped(width=width, markup=False, highlight=False, emoji=False, soft_wrap=False)
     if width is None and not console.is_terminal:
         console.width = _PIPE_WIDTH
     return console

@@ -146,8 +146,17 @@ def _point(request: Request) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def lengths_from(usecase: str, input_tokens: str, output_tokens: str, spread: str) -> tuple[Lengths, Lengths]:
-    """Return the distributions of lengths: of a use case, or around means with a spread (sigma of the logarithm)."""
+def lengths_from(
+    usecase: str, input_tokens: str, output_tokens: str, spread: str, longest: str = ""
+) -> tuple[Lengths, Lengths]:
+    """Return the distributions of lengths: of a use case, or around means with a spread (sigma of the logarithm).
+
+    Both are cut at ``longest`` tokens, if any.
+    """
+    if longest:
+        most = float(whole("longest", longest))
+        first, second = lengths_from(usecase, input_tokens, output_tokens, spread)
+        return replace(first, longest=most), replace(second, longest=most)
     sigma = positive("spread", spread) if spread else 0.0
     if usecase:
         from perfmodel.workloads.usecases import load_usecase

@@ -183,7 +183,7 @@ def _lengths(lengths: Lengths, count: int, random: Any) -> Any:
     import numpy as np
 
     drawn = lengths.median * np.exp(lengths.sigma * random.standard_normal(count))
-    return np.maximum(np.round(drawn), 1)
+    return np.maximum(np.round(np.minimum(drawn, lengths.longest)), 1)
 
 
 COLUMNS = ("arrival_s", "input_tokens", "output_tokens")

@@ -276,7 +276,8 @@ def _turns(stage: Repeat, dice: random.Random) -> int:
 
 def drawn(lengths: Lengths, dice: random.Random) -> float:
     """Return a value of a lognormal distribution."""
-    return lengths.median * dice.lognormvariate(0.0, lengths.sigma) if lengths.sigma else lengths.median
+    found = lengths.median * dice.lognormvariate(0.0, lengths.sigma) if lengths.sigma else lengths.median
+    return min(found, lengths.longest)
 
 
 def tokens(lengths: Lengths, dice: random.Random) -> int:

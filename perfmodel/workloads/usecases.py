@@ -43,10 +43,14 @@ _Z90 = 1.2815515655446004
 
 @dataclass(frozen=True)
 class Lengths:
-    """A distribution of lengths: lognormal with ``median`` tokens and ``sigma`` of its logarithm (0: all the same)."""
+    """A distribution of lengths: lognormal with ``median`` tokens and ``sigma`` of its logarithm (0: all the same).
+
+    Draws are cut at ``longest``, which mean and quantiles leave out.
+    """
 
     median: float
     sigma: float
+    longest: float = math.inf
 
     @property
     def mean(self) -> float:

@@ -25,6 +25,7 @@ _DRAFTED = ("draft_tokens", "acceptance", "acceptance_spread")
 @kind("simulate")
 def simulated(
     *, model: str, device: str, usecase: str = "", input_tokens: Any = "", output_tokens: Any = "", spread: Any = "",
+    longest: Any = "",
     ttft_s: float = math.inf, tpot_s: float = math.inf, tbt_s: float = math.inf,
     prefill: Mapping[str, Any] | None = None, decode: Mapping[str, Any] | None = None, draft: str = "",
     exits: str = "", **options: Any,
@@ -40,7 +41,7 @@ def simulated(
     whole = estimate(exiting(model, exits), device, **ways)
     small = estimate(draft, device, **ways).setup if draft else None
     equipment = equipment_from(whole.device, **beside, **drafted, adapters=asked.get("adapters", 0), draft=small)
-    inputs, outputs = lengths_from(usecase, str(input_tokens), str(output_tokens), str(spread))
+    inputs, outputs = lengths_from(usecase, str(input_tokens), str(output_tokens), str(spread), str(longest))
     limits = Slo(ttft_s, tpot_s, tbt_s=tbt_s)
     report = simulate_report(
         whole.setup, inputs=inputs, outputs=outputs, slo=None if limits == Slo() else limits,

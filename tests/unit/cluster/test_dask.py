@@ -127,6 +127,7 @@ def test_plans_and_simulations_are_those_of_one_process(
             )
             assert done.returncode == 0, done.stderr
         assert (tmp_path / f"{name}-alone.csv").read_bytes() == (tmp_path / f"{name}-together.csv").read_bytes()
+    assert not list(tmp_path.glob("*.parts"))
 
 
 def test_nobody_answers(tmp_path: Path) -> None:

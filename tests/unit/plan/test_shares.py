@@ -72,11 +72,12 @@ def test_adapters_beside_every_linear_layer() -> None:
     steps = _steps(_changed(lora=Lora(16, 4)), StepShape(decodes=8, decode_context=100))
     pair = steps["qkv_proj_lora"].operator
     assert isinstance(pair, ops.LoraPair)
-    assert (pair.tokens, pair.sequences, pair.inputs, pair.outputs) == (8, 8, 3 * 2048, 3072)
-    assert pair.counts().total_flops() == 2 * 8 * 16 * (3 * 2048 + 3072)
+    assert (pair.tokens, pair.sequences, pair.inputs, pair.outputs) == (8, 8, 2048, 1024)
+    assert steps["qkv_proj_lora"].repeat == 3 * 16
+    assert pair.counts().total_flops() == 2 * 8 * 16 * (2048 + 1024)
     touched = 4 * (1 - (3 / 4) ** 8)
     weights = pair.counts().filter_bytes(role="weight").total_bytes()
-    assert weights == pytest.approx(touched * 16 * (3 * 2048 + 3072) * 2)
+    assert weights == pytest.approx(touched * 16 * (2048 + 1024) * 2)
     assert "lm_head_lora" not in steps
     extra = weights_bytes_per_device(_changed(lora=Lora(16, 4)), Plan(), choose_precisions(MODEL, PEAKS))
     extra -= weights_bytes_per_device(MODEL, Plan(), choose_precisions(MODEL, PEAKS))

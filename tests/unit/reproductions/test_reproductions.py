@@ -16,7 +16,9 @@ from perfmodel.reproductions.table import markdown
 TOLERANCE = 1.25
 """How far a recorded ratio may drift before somebody must look: coefficients are refitted now and then."""
 
-SIMULATED = {"sarathi-serve", "distserve", "apex", "melange"}
+SIMULATED = {
+    "sarathi-serve", "distserve", "apex", "melange", "nexus", "vllm-lora", "s-lora", "batch-speculation", "punica",
+}  # fmt: skip
 """Searches and simulations: seconds each."""
 
 NAMES = list_reproductions()

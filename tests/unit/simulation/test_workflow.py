@@ -239,7 +239,7 @@ def test_a_report_says_what_is_kept_and_what_is_missing(setup):
 
 
 def test_too_many_runs_are_said_to_be(setup):
-    found = workflow_report(load_workflow("research"), {"main": setup}, rate=20.0, runs=60)
+    found = workflow_report(load_workflow("rag-answer"), {"main": setup}, rate=30.0, runs=120)
     assert found["saturated"]
     assert found["closed_form"]["e2e_s"] is None
 
