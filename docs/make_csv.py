@@ -45,6 +45,10 @@ TABLES = (
           "op,device,dtype,timing,m,n,k,latency_us\ngemm,h100-sxm,bfloat16,cuda_graph,1,128,128,9\n"),
     Table("plan", "a plan on the Pareto front at a load", "plan llama-3.1-8b --on h100-sxm --rate 1 --csv {out}"),
     Table("simulate", "a request", "simulate llama-3.1-8b --on h100-sxm --rate 1 --csv {out}"),
+    Table("workflow run", "a run of the workflow",
+          "workflow run rag-answer llama-3.1-8b --on h100-sxm --rate 1 --runs 9 --csv {out}"),
+    Table("cascade", "a share of escalated answers",
+          "cascade llama-3.1-8b llama-3.1-70b --on h100-sxm --tp 4 --csv {out}"),
 )  # fmt: skip
 
 MEANINGS = {
@@ -82,6 +86,10 @@ MEANINGS = {
     "request": "number of the request", "arrival_s": "when it arrived",
     "preemptions": "how often it lost its memory and began again",
     "found_tokens": "tokens of the input that a prefix cache had", "op": "operator", "timing": "how it was timed",
+    "run": "number of the run", "answer": "time to the first token of its last call", "calls": "calls of models",
+    "cached_tokens": "tokens of the prompts that were cached", "usd_of_tools": "what its tools cost",
+    "escalated": "part of the small model's answers that the large one gives again",
+    "usd_per_request": "price of a request",
     "m": "rows of a matrix product", "n": "its columns", "k": "its inner length",
 }  # fmt: skip
 _UNITS = {

@@ -18,7 +18,8 @@ def design_html(report: Report) -> str:
     title = f"{report['model']}: which chip to build"
     inputs = report["inputs"]
     asked = (
-        f"Chips like {report['like']} with {', '.join(inputs['vary'])}; {inputs['batch']:.0f} requests in flight, "
+        f"Chips like {report['like']} with {', '.join(inputs['vary'])}; "
+        f"{inputs['batch']:.0f} request{'s' * (inputs['batch'] != 1)} in flight, "
         f"{inputs['input_tokens']:.0f} input and {inputs['output_tokens']:.0f} output tokens; "
         + (", ".join(f"{report['metrics'][n]['name']} within {metric_text(n, v)}" for n, v in inputs["limits"].items())
            or "no limits")

@@ -14,6 +14,7 @@ from perfmodel.ops import Operator
 from perfmodel.plan.parallelism import Plan
 from perfmodel.plan.step_shape import StepOperator
 from perfmodel.search.space import PlanGroup, Space, grouped, plans_of
+from perfmodel.serving.alike import alike_of
 from perfmodel.serving.pipeline import decode_steps, prefill_step
 from perfmodel.serving.scenario import STEP_TOKENS, Question, Setup, prepare
 from perfmodel.serving.step import Deployment
@@ -89,7 +90,8 @@ def _setups(
         example = max(group.members, key=lambda plan: plan.devices_per_replica)
         setup = prepare(model, device, replace(question, plan=example))
         machine = machine_for(device, group.largest_replica, question.engine)
-        deployment = replace(setup.decode, plan=group.plan, machine=machine)
+        alike = alike_of([(plan.tp, plan.pp, plan.cp, plan.attention_dp) for plan in group.members])
+        deployment = replace(setup.decode, plan=group.plan, machine=machine, alike=alike)
         memory = replace(setup.memory, plan=group.plan)
         devices: Any = group.plan.devices_per_replica
         yield group, replace(setup, decode=deployment, prefill=deployment, memory=memory, replicas=1, devices=devices)

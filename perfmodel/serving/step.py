@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from perfmodel.cost.bounds import Bound
 from perfmodel.cost.machine import Machine
@@ -18,6 +18,7 @@ from perfmodel.plan.parallelism import Plan
 from perfmodel.plan.precision import Precisions
 from perfmodel.plan.rank import is_one
 from perfmodel.plan.step_shape import StepOperator, StepShape
+from perfmodel.serving.alike import Alike
 from perfmodel.serving.decode_bound import bound_at, mean_decode_bound, sum_bounds
 from perfmodel.serving.spread import combined_spread
 from perfmodel.serving.timed import StepTime, Time, TimedOperator, multiplying, seconds
@@ -27,15 +28,28 @@ _NODES = ((-0.5773502691896257, 0.5), (0.5773502691896257, 0.5))
 """Gauss-Legendre points and weights on [-1, 1], weights summing to one: exact for cubics."""
 
 
+_T = TypeVar("_T")
+
+
 @dataclass(frozen=True)
 class Deployment:
-    """A model on a machine under a plan: all that stays fixed while lengths and batch vary."""
+    """A model on a machine under a plan: all that stays fixed while lengths and batch vary.
+
+    ``alike`` says which rows of a plan of columns are the same to most operators.
+    """
 
     model: LanguageModel
     machine: Machine
     plan: Plan
     precisions: Precisions
     routing: Routing = Routing("power_law", 1.01)
+    alike: Alike | None = field(default=None, compare=False, repr=False)
+
+    def over(self, op: Operator, f: Callable[[Operator, Machine], _T]) -> _T:
+        """Return ``f`` of an operator on the machine, computed once for rows that are alike."""
+        if self.alike is None:
+            return f(op, self.machine)
+        return self.alike.over(op, lambda one: f(one, self.machine))
 
     def operators(self, shape: StepShape) -> list[StepOperator]:
         """Return the operators of one step on the busiest device (of all pipeline stages together)."""
@@ -53,7 +67,7 @@ def step_time(deployment: Deployment, shape: StepShape) -> StepTime:
     ``bound = max(sum compute, sum memory, sum link)`` over the step's operators.
     """
     costs: dict[Any, OperatorCost] = {}
-    rows = [_timed(step, deployment.machine, costs) for step in deployment.operators(shape)]
+    rows = [_timed(step, deployment, costs) for step in deployment.operators(shape)]
     parts = sum_bounds((row.bound, row.step.repeat) for row in rows)
     return _assembled(deployment, rows, parts, parts.time_s)
 
@@ -70,7 +84,7 @@ def decode_time(
     cp = deployment.plan.cp
     ends = (first, last) if is_one(cp) else (first / cp, last / cp)
     costs: dict[Any, OperatorCost] = {}
-    rows = [_timed_over(step, deployment.machine, costs, *ends) for step in deployment.operators(shape)]
+    rows = [_timed_over(step, deployment, costs, *ends) for step in deployment.operators(shape)]
     parts = sum_bounds((row.bound, row.step.repeat) for row in rows)
     if not exact_bound:
         # each operator is held to its own bound already
@@ -122,22 +136,22 @@ def slowest_bound(deployment: Deployment, rows: Sequence[tuple[str, Number, Boun
 
 
 def _timed_over(
-    step: StepOperator, machine: Machine, costs: dict[Any, OperatorCost], first: Number, last: Number
+    step: StepOperator, deployment: Deployment, costs: dict[Any, OperatorCost], first: Number, last: Number
 ) -> TimedOperator:
     """Return an operator of a decode step; attention as its mean while the cache grows, the rest as it stands."""
     if not step.operator.GROWS_WITH_CACHE:
-        return _timed(step, machine, costs)
-    bound = bound_of(step.operator, machine)
-    mean = _mean_over(step.operator, machine, first * step.reach, last * step.reach)
-    return TimedOperator(step, bound, maximum(mean, bound.time_s), *spreads(step.operator, machine))
+        return _timed(step, deployment, costs)
+    bound = deployment.over(step.operator, bound_of)
+    mean = _mean_over(step.operator, deployment, first * step.reach, last * step.reach)
+    return TimedOperator(step, bound, maximum(mean, bound.time_s), *spreads(step.operator, deployment.machine))
 
 
-def _timed(step: StepOperator, machine: Machine, costs: dict[Any, OperatorCost]) -> TimedOperator:
+def _timed(step: StepOperator, deployment: Deployment, costs: dict[Any, OperatorCost]) -> TimedOperator:
     """Return an operator with its times; groups of layers have many operators in common, which are timed once."""
     key = _fingerprint(step.operator)
     cost = costs.get(key)
     if cost is None:
-        cost = costs[key] = operator_cost(step.operator, machine)
+        cost = costs[key] = deployment.over(step.operator, operator_cost)
     return TimedOperator(step, cost.bound, cost.expected_s, cost.spread_low, cost.spread_high)
 
 
@@ -167,9 +181,9 @@ def _assembled(
     return StepTime(time, tuple(rows), unshared, parts, maximum(stage_s, stage_bound_s), stage_bound_s, expected)
 
 
-def _mean_over(op: Operator, machine: Machine, first: Number, last: Number) -> Number:
+def _mean_over(op: Operator, deployment: Deployment, first: Number, last: Number) -> Number:
     middle, half = (first + last) * 0.5, (last - first) * 0.5
     mean: Number = 0.0
     for node, weight in _NODES:
-        mean = mean + weight * expected_s(op.with_numbers(kv_tokens=middle + node * half), machine)
+        mean = mean + weight * deployment.over(op.with_numbers(kv_tokens=middle + node * half), expected_s)
     return mean

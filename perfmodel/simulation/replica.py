@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 
 from perfmodel.errors import InputError
 from perfmodel.simulation.adapters import AdapterPool
+from perfmodel.simulation.batch import composition
 from perfmodel.simulation.host_link import HostLink
 from perfmodel.simulation.policy import Policy
 from perfmodel.simulation.predictor import Composition, Predictor
+from perfmodel.simulation.preemption import swaps
 from perfmodel.simulation.prefixes import PrefixCache
 from perfmodel.simulation.requests import Request
 from perfmodel.simulation.speculation import Speculation
@@ -262,10 +264,10 @@ class Replica:
         """Take a request's cache: to the host, which the others wait for as they need its room, or to be read again."""
         self.running.remove(victim)
         victim.preemptions += 1
-        swapped = self._swaps(victim)
+        size = self.cache_bytes(victim.context)
+        swapped = victim.ready_s <= self.now_s and swaps(self.policy, self.host, self.predictor, victim, size)
         self._give_back(victim)
         if swapped and self.host:
-            size = self.cache_bytes(victim.context)
             victim.swapped = True
             self.swaps += 1
             self.host.swapped_bytes += size
@@ -274,25 +276,3 @@ class Replica:
         else:
             victim.prefilled, victim.kept = 0, victim.generated
         self._queue(victim, lambda other: other.priority <= victim.priority)
-
-    def _swaps(self, victim: Request) -> bool:
-        """Say whether a cache goes to the host: by policy, if there is room, and if any of it is there."""
-        size = self.cache_bytes(victim.context)
-        if self.policy.preempt == "recompute" or self.host is None or victim.ready_s > self.now_s or not victim.context:
-            return False
-        if self.host.swapped_bytes + size > self.host.room_bytes:
-            return False
-        if self.policy.preempt == "swap":
-            return True
-        tokens = float(victim.input_tokens + victim.generated)
-        return 2.0 * self.host.copy_s(size) < self.predictor.step_s(Composition(1, tokens, tokens))
-
-
-def composition(chunks: list[tuple[Request, int]], decoding: list[Request], ahead: float) -> Composition:
-    """Return the step's composition, the caches of decodes ``ahead`` tokens longer than they are."""
-    count = len(chunks)
-    new = sum(taken for _, taken in chunks) / count if count else 0.0
-    context = sum(request.prefilled + taken for request, taken in chunks) / count if count else 0.0
-    cache = sum(r.context for r in decoding) / len(decoding) + 1.0 + ahead if decoding else 0.0
-    asked = {r.adapter for r in decoding if r.adapter >= 0} | {r.adapter for r, _ in chunks if r.adapter >= 0}
-    return Composition(count, new, context, len(decoding), cache, len(asked))

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from perfmodel.numeric import Number, maximum
+from perfmodel.simulation.batch import composition
 from perfmodel.simulation.predictor import Composition
-from perfmodel.simulation.replica import Replica, composition
+from perfmodel.simulation.replica import Replica
 from perfmodel.simulation.requests import Request
 
 
