@@ -94,10 +94,17 @@ class SparseLatent(Operator):
         """Return the chosen (query, entry) pairs of the whole batch, a head."""
         return self.batch * visible_pairs(self.q_tokens, self.kv_tokens, self.window, causal=True)
 
+    def every_pair(self) -> Number:
+        """Return all visible (query, entry) pairs of the whole batch, a head."""
+        return self.batch * visible_pairs(self.q_tokens, self.kv_tokens, 0, causal=True)
+
+    def chosen_width(self) -> Number:
+        """Return the multiplications of an absorbed pair."""
+        return 2.0 * self.kv_lora_rank + self.rope_dim
+
     def products(self) -> Number:
         """Return the least multiplications of a head: over the chosen entries, or over all without absorption."""
-        everything = self.batch * visible_pairs(self.q_tokens, self.kv_tokens, 0, causal=True)
-        return minimum(self.pairs() * (2.0 * self.kv_lora_rank + self.rope_dim), everything * self.dense_width)
+        return minimum(self.pairs() * self.chosen_width(), self.every_pair() * self.dense_width)
 
     def rows_read(self) -> Number:
         """Return the cached rows that a sequence's queries need at least: those of its last query."""
@@ -128,7 +135,7 @@ class SparseLatentDecode(SparseLatent):
     GROWS_WITH_CACHE: ClassVar[bool] = True
 
     def products(self) -> Number:
-        return self.pairs() * (2.0 * self.kv_lora_rank + self.rope_dim)
+        return self.pairs() * self.chosen_width()
 
 
 @register
