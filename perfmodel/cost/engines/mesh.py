@@ -129,7 +129,8 @@ class Mesh(Engine):
     def _attention_s(self, op: AttentionPrefill | AttentionDecode, times: float) -> Number:
         """Return the communication of attention; heads and sequences lie apart, in squares of their own.
 
-        One query: sums over a side of maximum, sum and output. Many: keys and values shift past them, twice.
+        One query: sums over a side of maximum, sum and output. Many: keys and values shift past them, twice. Omits that
+        a short cache would rather lie on fewer cores (WaferLLM lays it out on all).
         """
         apart = sqrt(maximum(op.batch * op.kv_heads, 1.0))
         side, columns = maximum(self.rows / apart, 1.0), maximum(self.columns / apart, 1.0)
