@@ -192,3 +192,13 @@ def _prefixes_for(known: _Dimension) -> list[tuple[float, str]]:
 
 def _three_digits(mantissa: float) -> str:
     return f"{mantissa:.0f}" if 100 <= abs(mantissa) < 1e6 else f"{mantissa:.3g}"
+
+
+def time_text(seconds: float) -> str:
+    """Return a time with four digits, in ms below ten seconds: ``"12.34 ms"``, ``"61.2 s"``."""
+    return f"{1e3 * seconds:,.4g} ms" if seconds < 10 else f"{seconds:,.4g} s"
+
+
+def counted(count: float, what: str, several: str = "") -> str:
+    """Return a count with its word: ``"1 request"``, ``"64 requests"``; ``several`` where no s makes the plural."""
+    return f"{count:,g} {what}" if count == 1 else f"{count:,g} {several or what + 's'}"

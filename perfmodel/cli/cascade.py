@@ -11,9 +11,10 @@ import typer
 from perfmodel.cli import options as o
 from perfmodel.cli.durations import seconds
 from perfmodel.cli.grouped import grouped
-from perfmodel.cli.output import one_stdout, print_columns, print_json, write_table_csv
+from perfmodel.cli.output import give, one_stdout, print_columns
 from perfmodel.cli.plain import PlainCommand, examples, new_app
 from perfmodel.cli.question import lengths
+from perfmodel.units import time_text
 
 app = new_app()
 
@@ -103,26 +104,21 @@ def cascade(
         estimate(large, device, tp=where.tp, **common).setup,
     )
     report = cascade_report(*setups, **shares.arguments(), **asked.arguments())
-    if csv:
-        write_table_csv(csv, report["points"])
-    if json:
-        print_json(report)
-    elif csv != "-":
-        _print(report)
+    give(report, report["points"], lambda: _print(report), json=json, csv=csv)
 
 
 def _print(report: Mapping[str, Any]) -> None:
     both = report["cascade"]
     heading = ("", "on", "requests at once", "TTFT", "TPOT", "E2E", "$ a 1000 requests")
     rows = [
-        (one["model"], f"{one['devices']} {one['device']}", f"{one['in_flight']:.0f}", _ms(one["ttft_s"]),
-         _ms(one["tpot_s"]), _ms(one["e2e_s"]), _usd(one["usd_per_request"]))
+        (one["model"], f"{one['devices']} {one['device']}", f"{one['in_flight']:.0f}", time_text(one["ttft_s"]),
+         time_text(one["tpot_s"]), time_text(one["e2e_s"]), _usd(one["usd_per_request"]))
         for one in (report["small"], report["large"])
     ]  # fmt: skip
     name = f"both, {100 * report['inputs']['escalated']:g} % escalated"
-    print_columns([heading, *rows, (name, "", "", "", "", _ms(both["e2e_s"]), _usd(both["usd_per_request"]))],
+    print_columns([heading, *rows, (name, "", "", "", "", time_text(both["e2e_s"]), _usd(both["usd_per_request"]))],
                   numbers=range(2, 7))  # fmt: skip
-    print(f"\nan escalated request takes {_ms(both['worst_e2e_s'])}")
+    print(f"\nan escalated request takes {time_text(both['worst_e2e_s'])}")
     for what, verb in (("cost", "costs no more"), ("time", "takes no longer on average")):
         found = report["break_even"][what]
         if found is None or found["escalated"] is None:
@@ -135,10 +131,6 @@ def _print(report: Mapping[str, Any]) -> None:
         alone = report["large"]["replicas"]
         print(f"at {report['inputs']['rate']:g} requests/s: {alone} replicas of the large model, or "
               f"{both['small_replicas']} small and {both['large_replicas']} large{dollars}")  # fmt: skip
-
-
-def _ms(value: float) -> str:
-    return f"{1e3 * value:,.4g} ms" if value < 10 else f"{value:,.4g} s"
 
 
 def _usd(value: float | None) -> str:

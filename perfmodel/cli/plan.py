@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
 
 from perfmodel.cli import options as o
-from perfmodel.cli.output import note, one_stdout, print_columns, print_json, short, write_page, write_table_csv
+from perfmodel.cli.grouped import grouped
+from perfmodel.cli.groups import TimeLimits
+from perfmodel.cli.output import give, note, one_stdout, print_columns, short
 from perfmodel.cli.plain import WatchedCommand, examples, new_app
 
 app = new_app()
@@ -17,7 +20,77 @@ Devices = Annotated[
     str,
     typer.Option("--on", metavar="DEVICE,..", autocompletion=o.complete_device, help="The devices to choose from."),
 ]
-Limit = "Time with its unit, such as 30ms."
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is best, and how surely."""
+
+    objective: Annotated[
+        str, typer.Option("--objective", metavar="WHAT", help="cost, throughput, latency or energy.")
+    ] = "cost"
+    sure: Annotated[
+        str, typer.Option("--sure", metavar="WHAT", help="What must keep the limits: expected, or p90 of its band.")
+    ] = "expected"
+    margin: Annotated[
+        str, typer.Option("--margin", metavar="PERCENT", help="How far expected times stay below the limits.")
+    ] = "10"
+    mode: Annotated[str, typer.Option("--mode", metavar="MODE", help="agg, disagg (separate pools) or both.")] = "both"
+
+
+@dataclass(frozen=True)
+class Ways:
+    """What the search may choose from."""
+
+    engine: o.Engine = ""
+    precision: Annotated[
+        str,
+        typer.Option("--precision", metavar="NAME,..", help="Precisions to choose from  [default: the checkpoint's]"),
+    ] = ""
+    kv: o.Kv = ""
+    tp: Annotated[
+        str, typer.Option("--tp", metavar="N,..", help="Tensor parallelism to choose from  [default: any]")
+    ] = ""
+    pp: Annotated[str, typer.Option("--pp", metavar="N,..", help="Pipeline stages to choose from.")] = ""
+    cp: Annotated[
+        str,
+        typer.Option("--cp", metavar="N,..", help="Parts of a sequence  [default: 1, longer than 32768 tokens any]"),
+    ] = ""
+    attention_dp: Annotated[str, typer.Option("--attention-dp", metavar="N,..", help="Attention groups.")] = ""
+    ep: Annotated[str, typer.Option("--ep", metavar="N,..", help="Expert parallelism to choose from.")] = ""
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of :func:`perfmodel.search.report.plan_report`."""
+        only = {name: text for name in ("tp", "pp", "cp", "attention_dp", "ep") if (text := getattr(self, name))}
+        return {"engine": self.engine, "precisions": self.precision.split(","), "kv_precision": self.kv, "only": only}
+
+
+@dataclass(frozen=True)
+class Promised:
+    """Of how many requests a simulation must keep the limits."""
+
+    percentile: Annotated[
+        str,
+        typer.Option("--percentile", metavar="pN", help="Simulate the best: p50, p90 or p99 of requests keep all."),
+    ] = ""
+    spread: Annotated[
+        str, typer.Option("--spread", metavar="SIGMA", help="Lognormal lengths of simulated requests.  [all alike]")
+    ] = ""
+
+    def search(self) -> Callable[..., dict[str, Any]]:
+        """Return the search, with the simulation of its best plans where a percentile is asked for."""
+        from perfmodel.arguments import positive
+        from perfmodel.errors import InputError
+        from perfmodel.search.report import plan_report
+
+        if not self.percentile:
+            if self.spread:
+                raise InputError("--spread is that of simulated requests: give --percentile")
+            return plan_report
+        from perfmodel.search.verified import Promise, verified_plan_report
+
+        promise = Promise(self.percentile, positive("--spread", self.spread or 0.0))
+        return lambda model, devices, **asked: verified_plan_report(model, devices, promise, **asked)
 
 
 @app.command(
@@ -30,9 +103,11 @@ Limit = "Time with its unit, such as 30ms."
         "plan qwen3-235b-a22b --on h200-sxm --gpus 32 --usecase chat --rate 20 --html plan.html",
     ),
 )
+@grouped
 def plan(
     model: o.Model,
     on: Devices,
+    *,
     gpus: Annotated[str, typer.Option("--gpus", metavar="N", help="Most devices to use.")] = "8",
     rate: Annotated[
         str, typer.Option("--rate", metavar="R", help="Requests a second to serve  [default: as many as possible]")
@@ -40,42 +115,10 @@ def plan(
     input_tokens: o.Input = "",
     output_tokens: o.Output = "",
     usecase: o.UseCaseName = "",
-    ttft: Annotated[str, typer.Option("--ttft", metavar="TIME", help="Limit on the time to the first token: 1s.")] = "",
-    tpot: Annotated[str, typer.Option("--tpot", metavar="TIME", help="Limit on the time a further token: 30ms.")] = "",
-    e2e: Annotated[str, typer.Option("--e2e", metavar="TIME", help="Limit on the time of a whole request.")] = "",
-    objective: Annotated[
-        str, typer.Option("--objective", metavar="WHAT", help="cost, throughput, latency or energy.")
-    ] = "cost",
-    sure: Annotated[
-        str, typer.Option("--sure", metavar="WHAT", help="What must keep the limits: expected, or p90 of its band.")
-    ] = "expected",
-    margin: Annotated[
-        str, typer.Option("--margin", metavar="PERCENT", help="How far expected times stay below the limits.")
-    ] = "10",
-    mode: Annotated[str, typer.Option("--mode", metavar="MODE", help="agg, disagg (separate pools) or both.")] = "both",
-    engine: o.Engine = "",
-    precision: Annotated[
-        str,
-        typer.Option("--precision", metavar="NAME,..", help="Precisions to choose from  [default: the checkpoint's]"),
-    ] = "",
-    kv: o.Kv = "",
-    tp: Annotated[
-        str, typer.Option("--tp", metavar="N,..", help="Tensor parallelism to choose from  [default: any]")
-    ] = "",
-    pp: Annotated[str, typer.Option("--pp", metavar="N,..", help="Pipeline stages to choose from.")] = "",
-    cp: Annotated[
-        str,
-        typer.Option("--cp", metavar="N,..", help="Parts of a sequence  [default: 1, longer than 32768 tokens any]"),
-    ] = "",
-    attention_dp: Annotated[str, typer.Option("--attention-dp", metavar="N,..", help="Attention groups.")] = "",
-    ep: Annotated[str, typer.Option("--ep", metavar="N,..", help="Expert parallelism to choose from.")] = "",
-    percentile: Annotated[
-        str,
-        typer.Option("--percentile", metavar="pN", help="Simulate the best: p50, p90 or p99 of requests keep all."),
-    ] = "",
-    spread: Annotated[
-        str, typer.Option("--spread", metavar="SIGMA", help="Lognormal lengths of simulated requests.  [all alike]")
-    ] = "",
+    limits: TimeLimits,
+    wanted: Wanted,
+    ways: Ways,
+    promised: Promised,
     price_kind: o.PriceKind = "cloud_hour",
     usd_per_hour: o.UsdPerHour = "",
     json: o.Json = False,
@@ -92,47 +135,18 @@ def plan(
     where they need them, and the first wins of whose requests so many keep all limits.
     """
     one_stdout(json, csv)
-    from perfmodel.cli.durations import seconds
     from perfmodel.cli.question import lengths
 
     input_tokens, output_tokens = lengths(usecase, input_tokens, output_tokens)
-    only = {"tp": tp, "pp": pp, "cp": cp, "attention_dp": attention_dp, "ep": ep}
-    report = _searched(percentile, spread)(
+    report = promised.search()(
         model, on.split(","), gpus=gpus, rate=rate, input_tokens=input_tokens, output_tokens=output_tokens,
-        ttft_s=seconds("--ttft", ttft), tpot_s=seconds("--tpot", tpot), e2e_s=seconds("--e2e", e2e),
-        objective=objective, sure=sure, margin=margin, mode=mode, engine=engine,
-        precisions=precision.split(","), kv_precision=kv, only={way: text for way, text in only.items() if text},
+        **{f"{name}_s": limit for name, limit in limits.seconds().items()}, **vars(wanted), **ways.arguments(),
         price_kind=price_kind, usd_per_hour=usd_per_hour,
         scheduler=dask, out=(csv if csv != "-" else "") or html if dask else "",
     )  # fmt: skip
-    if csv:
-        write_table_csv(csv, report["front"])
-    if html:
-        from perfmodel.reports.plan import plan_html
-
-        write_page(html, plan_html(report), report)
-    if json:
-        print_json(report)
-    elif csv != "-":
-        _print(report)
+    give(report, report["front"], lambda: _print(report), json=json, csv=csv, html=html, page="plan.plan_html")
     if report["best"] is None:
         raise typer.Exit(3)
-
-
-def _searched(percentile: str, spread: str) -> Callable[..., dict[str, Any]]:
-    """Return the search, with the simulation of its best plans where a percentile is asked for."""
-    from perfmodel.arguments import positive
-    from perfmodel.errors import InputError
-    from perfmodel.search.report import plan_report
-
-    if not percentile:
-        if spread:
-            raise InputError("--spread is that of simulated requests: give --percentile")
-        return plan_report
-    from perfmodel.search.verified import Promise, verified_plan_report
-
-    promise = Promise(percentile, positive("--spread", spread or 0.0))
-    return lambda model, devices, **asked: verified_plan_report(model, devices, promise, **asked)
 
 
 def _print(report: Mapping[str, Any]) -> None:

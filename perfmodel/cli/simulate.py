@@ -7,7 +7,7 @@ from typing import Any
 
 from perfmodel.cli import options as o
 from perfmodel.cli.grouped import grouped
-from perfmodel.cli.output import note, one_stdout, print_json, write_page, write_table_csv
+from perfmodel.cli.output import give, note, one_stdout, write_page
 from perfmodel.cli.plain import PlannedCommand, examples, new_app
 from perfmodel.cli.progress import progress
 from perfmodel.cli.simulate_groups import (
@@ -92,12 +92,8 @@ def simulate(
         return
     report = simulate_report(asked.setup, **how)
     _write_html(html, report)
-    if csv:
-        write_table_csv(csv, report["points"])
-    if json:
-        print_json({name: value for name, value in report.items() if name != "points"})
-    elif csv != "-":
-        print_simulation(report)
+    answer = {name: value for name, value in report.items() if name != "points"}
+    give(answer, report["points"], lambda: print_simulation(report), json=json, csv=csv)
 
 
 def _several(setup: Any, question: Mapping[str, Any], how: Mapping[str, Any], out: tuple[bool, str, str, str]) -> None:
@@ -108,14 +104,10 @@ def _several(setup: Any, question: Mapping[str, Any], how: Mapping[str, Any], ou
     with progress("simulate") as update:
         report = runs_report(setup, question, how, out=csv, scheduler=dask, progress=update)
     _write_html(html, report)
-    if csv:
-        write_table_csv(csv, report["rows"])
+    give(report, report["rows"], lambda: print_runs(report), json=json, csv=csv)
     if json:
-        print_json(report)
         for problem in report["problems"]:
             note(problem)
-    elif csv != "-":
-        print_runs(report)
 
 
 def _write_html(target: str, report: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from perfmodel.cli.output import note, print_columns
+from perfmodel.units import time_text
 
 
 def print_runs(report: Mapping[str, Any]) -> None:
@@ -16,7 +17,7 @@ def print_runs(report: Mapping[str, Any]) -> None:
     heading = (load.replace("_", " "), "seed", "requests/s", "tokens/s", "TTFT p50", "p90", "TPOT p50", "p90", "")
     cells = [
         (f"{row[load]:g}", str(row["seed"]), f"{row['requests_per_s']:.4g}", f"{row['tokens_per_s']:,.0f}",
-         *(_text(row[f"{name}_{share}_s"] or 0.0) for name in ("ttft", "tpot") for share in ("p50", "p90")),
+         *(time_text(row[f"{name}_{share}_s"] or 0.0) for name in ("ttft", "tpot") for share in ("p50", "p90")),
          "saturated" if row["saturated"] else "")
         for row in rows
     ]  # fmt: skip
@@ -74,11 +75,11 @@ def _above(report: Mapping[str, Any]) -> list[str]:
     if moves := report.get("migrations"):
         lines.append(
             f"{moves['moved']:,} requests moved to another replica ({moves['dropped']:,} given up): copying takes "
-            f"{_text(moves['mean_copy_s'])}, the request stops for {_text(moves['mean_downtime_s'])} "
-            f"(at most {_text(moves['longest_downtime_s'])})"
+            f"{time_text(moves['mean_copy_s'])}, the request stops for {time_text(moves['mean_downtime_s'])} "
+            f"(at most {time_text(moves['longest_downtime_s'])})"
         )
     for name, found in report.get("priorities", {}).items():
-        times = (f"{what.upper()} p99 {_text(found[f'{what}_s']['p99'])}" for what in ("ttft", "tpot", "e2e")
+        times = (f"{what.upper()} p99 {time_text(found[f'{what}_s']['p99'])}" for what in ("ttft", "tpot", "e2e")
                  if found[f"{what}_s"])  # fmt: skip
         lines.append(f"{name}: {found['requests']:,} requests, {', '.join(times)}, {found['preemptions']} preemptions")
     return lines
@@ -89,8 +90,5 @@ def _times(report: Mapping[str, Any], name: str) -> tuple[str, ...]:
     if found is None:
         return name.upper(), "", "", "", "", ""
     known = report["closed_form"].get(f"{name}_s")
-    return name.upper(), *(_text(found[part]) for part in ("mean", "p50", "p90", "p99")), _text(known) if known else ""
-
-
-def _text(value: float) -> str:
-    return f"{1e3 * value:,.4g} ms" if value < 10 else f"{value:,.4g} s"
+    shares = map(time_text, (found[part] for part in ("mean", "p50", "p90", "p99")))
+    return name.upper(), *shares, time_text(known) if known else ""

@@ -10,10 +10,11 @@ import typer
 
 from perfmodel.cli import options as o
 from perfmodel.cli.grouped import grouped
-from perfmodel.cli.output import one_stdout, print_columns, print_json, write_table_csv
+from perfmodel.cli.output import give, one_stdout, print_columns, print_json
 from perfmodel.cli.plain import PlainCommand, examples, new_app
 from perfmodel.cli.simulate_groups import Ways
 from perfmodel.errors import InputError
+from perfmodel.units import time_text
 
 if TYPE_CHECKING:
     from perfmodel.serving.scenario import Setup
@@ -96,12 +97,8 @@ def run(
     report = workflow_report(
         wanted, setups, **runs.arguments(), balance=balance, reuse=not no_reuse, chunk=chunk
     )  # fmt: skip
-    if csv:
-        write_table_csv(csv, report["points"])
-    if json:
-        print_json({name: value for name, value in report.items() if name != "points"})
-    elif csv != "-":
-        _print(report)
+    answer = {name: value for name, value in report.items() if name != "points"}
+    give(answer, report["points"], lambda: _print(report), json=json, csv=csv)
 
 
 @app.command("list", cls=PlainCommand, epilog=examples("workflow list", "workflow list --json"))
@@ -152,7 +149,8 @@ def _print(report: Mapping[str, Any]) -> None:
     rows += [(f"  {name}", found, None) for name, found in report["stages"].items()]
     print_columns(
         [("", "mean", "p50", "p90", "p99", "closed form"),
-         *((name, *(_text(found[part]) for part in ("mean", "p50", "p90", "p99")), _text(known) if known else "")
+         *((name, *map(time_text, (found[part] for part in ("mean", "p50", "p90", "p99"))),
+           time_text(known) if known else "")
            for name, found, known in rows)],
         numbers=(1, 2, 3, 4, 5),
     )  # fmt: skip
@@ -178,10 +176,6 @@ def _print(report: Mapping[str, Any]) -> None:
 
 def _role(name: str, role: Mapping[str, Any]) -> tuple[str, ...]:
     tokens = (f"{role[f'{what}_tokens_per_run']:,.0f}" for what in ("prompt", "cached", "output"))
-    times = (_text(role[what]["p90"]) if role[what] else "" for what in ("ttft_s", "tpot_s"))
+    times = (time_text(role[what]["p90"]) if role[what] else "" for what in ("ttft_s", "tpot_s"))
     return (name, role["model"], f"{role['devices']} {role['device']}", f"{role['calls_per_run']:.4g}", *tokens, *times,
             f"{100 * role['busy_share']:.0f} %")  # fmt: skip
-
-
-def _text(value: float) -> str:
-    return f"{1e3 * value:,.4g} ms" if value < 10 else f"{value:,.4g} s"

@@ -88,10 +88,10 @@ def _map(one: Report, resources: Sequence[str]) -> Plot:
         data.append({"type": "scatter", "mode": "lines", "x": [n for n, _ in inside], "y": [t for _, t in inside],
                      "line": {"color": "#222222", "width": 2, "dash": "dash"},
                      "hovertemplate": "memory holds %{x:,.0f} of %{y:,.0f} tokens<extra></extra>"})  # fmt: skip
-        legend.append(Key("bar", "#222222", "dashed: memory is full"))
+        legend.append(Key("bar", "", "dashed: memory is full"))
     here = "this deployment: %{x:,.0f} sequences, %{y:,.0f} " + what + "<extra></extra>"
     data.append({"type": "scatter", "mode": "markers", "x": [one["batch"]], "y": [one["context"]], "marker": _DIAMOND,
-                 "hovertemplate": here})  # fmt: skip
+                 "hovertemplate": here, "cliponaxis": False})  # fmt: skip
     legend.append(Key("diamond", "#ffffff", "this deployment"))
     layout = base_layout(
         xaxis=_powers("sequences of a step", one["batches"]), yaxis=_powers(what, one["contexts"])

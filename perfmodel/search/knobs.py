@@ -12,6 +12,7 @@ from perfmodel.cost.machine import Machine
 from perfmodel.errors import InputError, did_you_mean
 from perfmodel.numeric import Number
 from perfmodel.serving.scenario import Setup
+from perfmodel.units import counted
 
 
 class Knob(NamedTuple):
@@ -132,3 +133,10 @@ def present(setup: Setup) -> list[str]:
 def _crosses(setup: Setup, link: LinkFacts | None) -> bool:
     devices = max(float(setup.decode.plan.devices_per_replica), float(setup.prefill.plan.devices_per_replica))
     return link is not None and devices > float(link.domain_size)
+
+
+def scenario_text(setup: Setup, numbers: tuple[float, float, float]) -> str:
+    """Return what is asked of a setup in words; ``numbers`` are requests in flight, input and output tokens."""
+    batch, inputs, outputs = numbers
+    return (f"{counted(batch, 'request')} in flight, {inputs:g} input and {outputs:g} output tokens, "
+            f"{counted(setup.devices, 'device')}")  # fmt: skip

@@ -19,6 +19,7 @@ from perfmodel.search.kept import keeping
 from perfmodel.search.options import Option, option
 from perfmodel.search.space import WAYS
 from perfmodel.serving.scenario import Pool, Question
+from perfmodel.units import time_text
 from perfmodel.workloads.library import load_model
 
 MODES = {"both": ("agg", "disagg"), "agg": ("agg",), "disagg": ("disagg",)}
@@ -182,9 +183,7 @@ def answers_of(best: Mapping[str, Any]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("", "expected", "bound", "p10", "p90")]
     for name in ("ttft", "tpot", "e2e"):
         values = (best[f"{name}_s"], *(best[f"{name}_{part}_s"] for part in ("bound", "p10", "p90")))
-        rows.append(
-            (name.upper(), *(f"{1e3 * value:,.4g} ms" if value < 10 else f"{value:,.4g} s" for value in values))
-        )
+        rows.append((name.upper(), *map(time_text, values)))
     numbers = [
         ("requests a second", best["requests_per_s"], "{:.4g}"),
         ("requests at once", best["load"], "{:.0f}"),

@@ -8,7 +8,7 @@ from typing import Any
 
 from perfmodel import __version__
 from perfmodel.errors import InputError, PlanError
-from perfmodel.search.knobs import KNOBS, present
+from perfmodel.search.knobs import KNOBS, present, scenario_text
 from perfmodel.search.require import (
     LATENCIES,
     SOLVED,
@@ -49,15 +49,13 @@ def require_report(setup: Setup, numbers: Numbers, limits: Limits, trade: str = 
         problem = ""
     except PlanError as error:
         factor, problem = None, str(error)
-    batch, inputs, outputs = numbers
     curve = _curve(setup, numbers, limits, trade, factor or 1.0)
     return {
         "schema": "perfmodel/require/1",
         "version": __version__,
         "model": setup.decode.model.name,
         "device": setup.decode.machine.chip.name,
-        "scenario": f"{batch:g} request{'s' * (batch != 1)} in flight, {inputs:g} input and {outputs:g} output tokens, "
-        f"{setup.devices} device{'s' * (setup.devices != 1)}",
+        "scenario": scenario_text(setup, numbers),
         "required": ", ".join(f"{name.upper()} within {1e3 * limit:g} ms" for name, limit in limits.named.items())
         + f" ({limits.of})",
         "limits": {f"{name}_s": limit for name, limit in limits.named.items()} | {"of": limits.of},

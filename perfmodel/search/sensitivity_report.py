@@ -8,9 +8,9 @@ from typing import Any
 from perfmodel import __version__
 from perfmodel.search.bottlenecks import RESOURCES, Along, Crossover, bottleneck_maps, bottlenecks, crossovers
 from perfmodel.search.elasticity import METRICS, Elasticity, elasticities, metric_of
-from perfmodel.search.knobs import KNOBS
+from perfmodel.search.knobs import KNOBS, scenario_text
 from perfmodel.serving.scenario import Setup
-from perfmodel.units import format_quantity
+from perfmodel.units import format_quantity, time_text
 
 Numbers = tuple[float, float, float]
 _LOAD = {"batch": "sequences of a step", "context": "tokens of a prompt or cache"}
@@ -28,15 +28,13 @@ def sensitivity_report(setup: Setup, numbers: Numbers, metrics: Sequence[str], o
         rows += [_row(metric, one) for one in elasticities(setup, metric, numbers, of)]
         value = float(metric_of(setup, metric, numbers, of)())
         named.append({"metric": metric, "name": METRICS[metric], "value": value, "text": metric_text(metric, value)})
-    batch, inputs, outputs = numbers
     along = bottlenecks(setup, numbers)
     return {
         "schema": "perfmodel/sensitivity/1",
         "version": __version__,
         "model": setup.decode.model.name,
         "device": setup.decode.machine.chip.name,
-        "scenario": f"{batch:g} request{'s' * (batch != 1)} in flight, {inputs:g} input and {outputs:g} output tokens, "
-        f"{setup.devices} device{'s' * (setup.devices != 1)}",
+        "scenario": scenario_text(setup, numbers),
         "of": of,
         "metrics": named,
         "elasticities": rows,
@@ -50,7 +48,7 @@ def sensitivity_report(setup: Setup, numbers: Numbers, metrics: Sequence[str], o
 def metric_text(metric: str, value: float) -> str:
     """Return a metric with its unit."""
     if metric in ("ttft", "tpot", "e2e"):
-        return f"{1e3 * value:,.4g} ms" if value < 10 else f"{value:,.4g} s"
+        return time_text(value)
     return f"{value:,.4g}"
 
 
