@@ -122,11 +122,11 @@ def kinds_of(
     for i, (plans, best, _, _) in enumerate(tables):
         for plan, rate in zip(plans, best.tolist(), strict=True):
             rates.setdefault(plan, [0.0] * len(buckets))[i] = rate
-    chosen = set()
+    chosen: dict[Any, None] = {}  # in this order: a set's is another in every process
     for i in range(len(buckets)):
         worth = {plan: found[i] / float(plan.devices_per_replica) for plan, found in rates.items() if found[i] > 0}
         if worth:
-            chosen.add(max(worth, key=lambda plan: worth[plan]))
+            chosen[max(worth, key=lambda plan: worth[plan])] = None
     precision = tables[0][2]
     return [_kind(plan, rates[plan], offer, precision) for plan in chosen]
 
@@ -147,7 +147,8 @@ def cheapest(
 
     ``min sum cost_k*n_k`` over whole ``n_k`` and shares ``x_bk >= 0`` with ``sum_k x_bk = 1`` for each bucket,
     ``sum_b x_bk*share_b*rate/rate_bk <= n_k`` (a replica's time), and the devices of a kind within those available.
-    ``spare`` replicas of each kind that is used are added for failures (N + k).
+    Of equally cheap fleets requests go where they take the least worth of a replica's time (:data:`_TIE`). ``spare``
+    replicas of each kind that is used are added for failures (N + k).
     Source: Griggs et al. 2024, Melange: cost-efficient LLM serving over heterogeneous GPUs, section 5.
 
     Errors: :class:`PlanError` with the bucket that nothing can serve, or the devices that are too few.
@@ -157,12 +158,18 @@ def cheapest(
     hourly = [kind.usd_per_hour for kind in kinds]
     upper = [math.inf] * k + [float(kind.rates[i] > 0) for i in range(b) for kind in kinds]
     rows = [*_all_served(k, b), *_busy(kinds, buckets, rate), *_within(kinds, available)]
-    found = minimised([*hourly, *[0.0] * (b * k)], rows, upper=upper, whole=k, gap=1e-6)
+    times = [_TIE * kind.usd_per_hour * bucket.share * rate / kind.rates[i] if kind.rates[i] > 0 else 0.0
+             for i, bucket in enumerate(buckets) for kind in kinds]  # fmt: skip
+    found = minimised([*hourly, *times], rows, upper=upper, whole=k, gap=0.01 * _TIE)
     if found is None:
         raise PlanError(_too_few(kinds, available, rate))
     counts = [count + spare if (count := round(value)) else 0 for value in found[:k]]
     shares = [found[k + i * k : k + (i + 1) * k] for i in range(b)]
     return Fleet(counts, shares, sum(count * usd for count, usd in zip(counts, hourly, strict=True)), spare)
+
+
+_TIE = 1e-6
+"""Weight of the time that requests take beside what is paid for it: it decides only between fleets of one price."""
 
 
 def _check_served(kinds: Sequence[Kind], buckets: Sequence[Bucket]) -> None:

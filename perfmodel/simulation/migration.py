@@ -7,12 +7,16 @@ from dataclasses import dataclass, field
 
 from perfmodel.numeric import Number, ceil, log, maximum, where
 from perfmodel.simulation.driver import Driver, wake
-from perfmodel.simulation.freeness import AHEAD_TOKENS, remaining_steps, usable_bytes
+from perfmodel.simulation.freeness import AHEAD_TOKENS, remaining_steps
 from perfmodel.simulation.replica import Replica
 from perfmodel.simulation.requests import Request
 
 _CALM = 8.0
 """With room for so many times the fewest steps nobody has to give anything away soon, whatever the interval."""
+
+
+_AMPLE = 10.0
+"""A replica takes a request if it then has room for so many times the fewest steps."""
 
 
 @dataclass(frozen=True)
@@ -132,10 +136,10 @@ class Rescheduler:
         if len(source.running) < 2 or not able:
             return
         request = min(able, key=lambda r: (r.priority, r.context))
-        reserved = target.cache_bytes(request.context + AHEAD_TOKENS)
-        free = usable_bytes(target, self.how.target_bytes) - target.held_bytes - target.reserved_bytes
-        if reserved > free:
+        # a replica that is soon full itself would only pass it on
+        if remaining_steps(target, self.how.target_bytes, [request]) < _AMPLE * self.how.least_steps:
             return
+        reserved = target.cache_bytes(request.context + AHEAD_TOKENS)
         target.reserved_bytes += reserved
         move = _Move(request, source, target, now_s, reserved, request.preemptions)
         self._moving.append(move)
