@@ -10,7 +10,8 @@ from perfmodel.simulation.driver import Driver
 from perfmodel.simulation.prefixes import PrefixCache
 from perfmodel.simulation.replica import Replica
 from perfmodel.simulation.requests import Request
-from perfmodel.simulation.routing import Router, router_named
+from perfmodel.simulation.roles import RoleRouter, Sent
+from perfmodel.simulation.routing import router_named
 from perfmodel.workloads.usecases import Lengths
 from perfmodel.workloads.workflows import Call, Choose, Parallel, Repeat, Stage, Wait, Workflow
 
@@ -42,16 +43,7 @@ class _Thread:
     branched: bool = False
 
 
-@dataclass(frozen=True)
-class _Sent:
-    """A request to the replicas of a role, or to that of its sibling."""
-
-    request: Request
-    role: str
-    sibling: Request | None = None
-
-
-Asked = float | _Sent | list["Steps"]
+Asked = float | Sent | list["Steps"]
 """What a process waits for: a time, an answer, or others."""
 
 Steps = Generator[Asked, float, None]
@@ -69,31 +61,6 @@ class _Process:
 class _Join:
     process: _Process
     left: int
-
-
-class RoleRouter:
-    """Deals requests to the replicas of their role, each role by a router of its own; siblings go where the first is.
-
-    Samples of one prompt are one request to a server, whose replica writes them all.
-    """
-
-    def __init__(self, places: Mapping[str, Sequence[int]], routers: Mapping[str, Router]) -> None:
-        self._places, self._routers = places, routers
-        self._sent: dict[Request, _Sent] = {}
-        self._dealt: dict[Request, int] = {}
-
-    def expect(self, sent: _Sent) -> None:
-        """Hear of a request that is about to arrive."""
-        self._sent[sent.request] = sent
-
-    def choose(self, request: Request, replicas: Sequence[Replica], loads: Sequence[int]) -> int:
-        sent = self._sent.pop(request)
-        if sent.sibling is not None:
-            return self._dealt[sent.sibling]
-        places, router = self._places[sent.role], self._routers[sent.role]
-        found = places[router.choose(request, [replicas[i] for i in places], [loads[i] for i in places])]
-        self._dealt[request] = found
-        return found
 
 
 class WorkflowSimulation:
@@ -161,7 +128,7 @@ class WorkflowSimulation:
                     self._resume(process.parent.process, now_s)
             return
         process.begun = True
-        if isinstance(asked, _Sent):
+        if isinstance(asked, Sent):
             self._waiting[asked.request] = process
             self.router.expect(asked)
             self.driver.submit(asked.request)
@@ -231,7 +198,7 @@ class WorkflowSimulation:
     def _copies(self, stage: Call, thread: _Thread, dice: random.Random) -> Steps:
         """Ask several prompts at once that have only their beginning in common; the thread stays as it was."""
         before = thread.tokens if stage.history else 0
-        every: list[_Sent] = []
+        every: list[Sent] = []
         for _ in range(stage.copies):
             prompt = before + tokens(stage.input_tokens, dice)
             shared = before if self.reuse and before else None
@@ -251,17 +218,17 @@ class WorkflowSimulation:
         if further:
             thread.now_s = yield [self._one(replace(each, sibling=first.request)) for each in further]
 
-    def _one(self, sent: _Sent) -> Steps:
+    def _one(self, sent: Sent) -> Steps:
         yield sent
 
-    def _sent(self, stage: Call, thread: _Thread, prompt: int, out: int, key: str, shared: int | None) -> _Sent:
+    def _sent(self, stage: Call, thread: _Thread, prompt: int, out: int, key: str, shared: int | None) -> Sent:
         cached = min(stage.cached_tokens, prompt - 1) if self.reuse else 0
         key, shared = (key, shared) if self.reuse else ("", None)
         request = Request(self._count, thread.now_s, prompt, out, cached, key, shared)
         self._count += 1
         thread.run.calls.append(request)
         self.requests[stage.role].append(request)
-        return _Sent(request, stage.role)
+        return Sent(request, stage.role)
 
 
 def _turns(stage: Repeat, dice: random.Random) -> int:
