@@ -11,7 +11,8 @@ from typing import Any
 _HEAD = """# Errors, as computed for this site
 
 The figures that come with perfmodel, each with its citation, against the model of this version: errors in % of the
-time, as found. What the columns mean, and the larger tables: [validation](../validation.md), [accuracy](../accuracy.md).
+time, as found. What the columns mean, and the larger tables: [validation](../validation.md) and
+[accuracy](../accuracy.md).
 """
 
 

@@ -94,7 +94,10 @@ def explain(
     found = derive(asked.setup, metric, names, asked.batch, asked.input_tokens, asked.output_tokens)
     inputs = {"model": asked.model.name, "device": asked.device.name, "batch": asked.batch,
               "input_tokens": asked.input_tokens, "output_tokens": asked.output_tokens}  # fmt: skip
-    shown = formulas_of(found, latex=latex, expected=expected)
+    _give(formulas_of(found, latex=latex, expected=expected), inputs, latex=latex, json=json)
+
+
+def _give(shown: dict[str, Any], inputs: dict[str, Any], *, latex: bool, json: bool) -> None:
     if json:
         print_json({"schema": SCHEMA, "inputs": inputs, **shown})
     elif latex:

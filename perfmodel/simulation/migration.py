@@ -54,9 +54,10 @@ class Rescheduling:
     """When requests move. ``link_bytes_per_s`` is of one device: each copies its own share of a cache.
 
     Every ``interval_s`` the replicas that have room for fewer than ``least_steps`` further steps are paired with those
-    that have most; each gives away its shortest request of the lowest priority, if the other has ample room with it. ``target_bytes`` is the load up to
-    which a replica with a request of high priority counts as full (None: as any other). The defaults of interval,
-    steps and stages are those of the released Llumnix (llumnix/config/default.py, commit 018bb3b).
+    that have most; each gives away its shortest request of the lowest priority, if the other has ample room with it.
+    ``target_bytes`` is the load up to which a replica with a request of high priority counts as full (None: as any
+    other). The defaults of interval, steps and stages are those of the released Llumnix (llumnix/config/default.py,
+    commit 018bb3b).
     """
 
     link_bytes_per_s: float
