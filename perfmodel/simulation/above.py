@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from perfmodel.arguments import positive, share, whole
@@ -25,13 +25,15 @@ class Above:
 
     A share ``urgent`` of the requests has a priority: they are let in first, give up their caches last, and a replica
     that has one of them counts as full at ``headroom_tokens`` of load (0: as any other). ``move_bytes_per_s`` is what
-    a device sends to another replica (None: nothing moves).
+    a device sends to another replica (None: nothing moves). ``network_bytes_per_s`` is that of a device alone, over
+    which pools of single devices pass caches on.
     """
 
     balance: str = ""
     move_bytes_per_s: float | None = None
     urgent: float = 0.0
     headroom_tokens: int = 0
+    network_bytes_per_s: float = field(default=DEFAULT_NIC_BYTES_PER_S, compare=False)
 
     def __post_init__(self) -> None:
         if self.balance and self.balance not in ROUTERS:
@@ -71,12 +73,11 @@ def above_from(
         raise InputError(f"unknown balance '{balance}'{did_you_mean(balance, ROUTERS)} (one of {', '.join(ROUTERS)})")
     if migrate_link and not migrate:
         raise InputError("a link to migrate over is of no use without migrate")
-    rate: float | None = None
-    if migrate:
-        link = device.link("scale_out")
-        usual = float(link.bandwidth_bytes_per_s) if link else DEFAULT_NIC_BYTES_PER_S
-        rate = parse_quantity(migrate_link, "bytes_per_s") if migrate_link else usual
-    return Above(balance, rate, share("urgent", urgent or 0), whole("headroom", positive("headroom", headroom or 0), 0))
+    link = device.link("scale_out")
+    network = float(link.bandwidth_bytes_per_s) if link else DEFAULT_NIC_BYTES_PER_S
+    rate = parse_quantity(migrate_link, "bytes_per_s") if migrate_link else network
+    room = whole("headroom", positive("headroom", headroom or 0), 0)
+    return Above(balance, rate if migrate else None, share("urgent", urgent or 0), room, network)
 
 
 def above_figures(above: Above, requests: Sequence[Request], moves: Moves | None) -> dict[str, Any]:

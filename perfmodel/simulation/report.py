@@ -8,7 +8,6 @@ from typing import Any
 
 from perfmodel import __version__
 from perfmodel.arguments import positive, share, whole
-from perfmodel.cost.link_facts import DEFAULT_NIC_BYTES_PER_S
 from perfmodel.errors import InputError
 from perfmodel.serving.scenario import Setup
 from perfmodel.simulation.above import Above, above_figures
@@ -116,7 +115,8 @@ def _run(
         if stands:
             raise InputError("balance, migration and priorities are those of whole replicas, not of pools")
         link = setup.decode.machine.link
-        rate = float(link.outer_bandwidth_bytes_per_s) if link else DEFAULT_NIC_BYTES_PER_S
+        alone = (above or Above()).network_bytes_per_s
+        rate = float(link.outer_bandwidth_bytes_per_s) if link else alone
         return simulate_pools(drawn, setup, policy, rate, has), {}
     replicas = replicas_of(setup, policy, equipment=has)
     if closed and stands:

@@ -79,7 +79,8 @@ def simulate_pools(
 ) -> Simulated:  # fmt: skip
     """Return what becomes of requests whose prompts one pool reads and whose outputs another one writes.
 
-    Between them the cache crosses the network at ``link_bytes_per_s``, whole, after the first token.
+    Between them the cache crosses the network after the first token, each decode device's share of it over a link of
+    its own: ``bytes of a device/link_bytes_per_s``.
     Errors: :class:`PlanError` if the setup has no pools.
     """
     q = setup.question
@@ -94,13 +95,13 @@ def simulate_pools(
     for writer in writers:
         writer.prefixes = None  # prompts come read
     simulate(requests, readers)
-    size, split = cache_of(setup.memory), float(setup.decode.plan.tp)
+    size = cache_of(setup.memory)
     driver = Driver(writers)
     for request in requests:
         request.finished_s = request.finished_s if request.output_tokens == 1 else None
         if request.output_tokens > 1:
             request.prefilled = request.generated = 0
-            ready = (request.first_token_s or 0.0) + size(request.input_tokens) * split / link_bytes_per_s
+            ready = (request.first_token_s or 0.0) + size(request.input_tokens) / link_bytes_per_s
             driver.at(ready, partial(_hand_over, driver, request))
     driver.run()
     return result_of(requests, [*readers, *writers])

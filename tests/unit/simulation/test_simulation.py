@@ -184,6 +184,16 @@ def test_pools_pass_requests_on() -> None:
     assert summary(slow)["e2e_s"]["mean"] > summary(fast)["e2e_s"]["mean"]
 
 
+def test_each_device_of_a_decode_worker_gets_its_share_of_a_cache() -> None:
+    pools = {"prefill_pool": Pool(1, Plan(tp=2)), "decode_pool": Pool(1, Plan(tp=4))}
+    asked = pm.estimate("llama-3.1-8b", "h100-sxm", batch=8, mode="disagg", **pools)
+    alone = [drawn_requests(1, 1.0, FIXED, Lengths(2.0, 0.0)) for _ in range(2)]
+    slow, fast = (simulate_pools(one, asked.setup, Policy(), rate) for one, rate in zip(alone, (1e9, 2e9), strict=True))
+    share = FIXED.median * 2 * (8 / 4) * 128 * 2 * 32  # keys and values of two of eight heads, 16 bits, 32 layers
+    took = [float(found.requests[0].finished_s or 0.0) for found in (slow, fast)]
+    assert took[0] - took[1] == pytest.approx(share / 1e9 - share / 2e9)
+
+
 def test_arrivals() -> None:
     for arrival in ("poisson", "gamma", "regular"):
         drawn = drawn_requests(20_000, 4.0, FIXED, ONE, arrival=arrival, variation=3.0)
