@@ -192,4 +192,4 @@ def _means(rows: Sequence[Row], load: str, key: str) -> list[tuple[float, float]
 
 def _problems(report: Report) -> str:
     said = "".join(f"<li>{escape(text)}</li>" for text in report["problems"])
-    return f'<section id="problems">\n<h2>Left out</h2>\n<ul>{said}</ul>\n</section>\n' if said else ""
+    return f'<section id="problems">\n<h2>To note</h2>\n<ul>{said}</ul>\n</section>\n' if said else ""

@@ -17,7 +17,7 @@ from perfmodel.simulation.replica import Policy
 from perfmodel.simulation.requests import Asked, Request, ask, drawn_requests, read_trace
 from perfmodel.simulation.run import Simulated, replicas_of, simulate, simulate_closed, simulate_pools
 from perfmodel.simulation.steady import closed_form_of
-from perfmodel.simulation.summary import Slo, summary
+from perfmodel.simulation.summary import Slo, summary, too_short
 from perfmodel.workloads.usecases import Lengths
 
 MOST_REQUESTS = 1_000_000
@@ -64,6 +64,8 @@ def simulate_report(
     has = replace(has, seed=lot)
     result, over = _run(setup, drawn, how, closed, has, above)
     found = summary(result, slo, open_loop=not closed)
+    if not closed and not found["saturated"] and (said := too_short(result.requests, found["e2e_s"]["mean"])):
+        problems = [*problems, said]
     return {
         "schema": "perfmodel/simulate/1",
         "version": __version__,

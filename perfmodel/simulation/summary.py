@@ -9,6 +9,7 @@ from typing import Any
 
 from perfmodel.simulation.requests import Request
 from perfmodel.simulation.run import Simulated
+from perfmodel.units import time_text
 
 SHARES = (50.0, 90.0, 99.0)
 WARM_UP = 0.1
@@ -64,6 +65,22 @@ def summary(result: Simulated, slo: Slo | None = None, *, open_loop: bool = True
         kept = sum(slo.kept(r) for r in middle)
         found |= {"slo_share": kept / len(middle), "goodput_per_s": kept / len(middle) * _arrival_rate(middle, span)}
     return found
+
+
+def too_short(requests: Sequence[Request], e2e_s: float) -> str:
+    """Return what to say of a run whose requests arrive before one is answered; empty of a longer one.
+
+    Such a run shows no steady state: a load that the deployment cannot serve looks like one that it can.
+    """
+    arriving = max(r.arrival_s for r in requests) - min(r.arrival_s for r in requests)
+    if len(requests) < 2 or arriving >= e2e_s:
+        return ""
+    enough = math.ceil(5.0 * e2e_s * (len(requests) - 1) / arriving) if arriving > 0.0 else 0
+    more = f"; --requests {enough:,} would show one" if enough else ""
+    return (
+        f"the run is too short for a steady state: all requests arrive within {time_text(arriving)}, and one takes "
+        f"{time_text(e2e_s)}{more}"
+    )
 
 
 def _arrival_rate(middle: Sequence[Request], span: float) -> float:

@@ -18,6 +18,7 @@ from perfmodel.simulation.against_options import OPTIONS, Option
 from perfmodel.simulation.against_options import compare as compare_option
 from perfmodel.simulation.predictor import Composition, StepPredictor
 from perfmodel.simulation.replica import Policy, Replica
+from perfmodel.simulation.report import simulate_report
 from perfmodel.simulation.requests import Request, drawn_requests, numbered, read_trace
 from perfmodel.simulation.run import simulate, simulate_closed, simulate_pools
 from perfmodel.simulation.summary import Slo, summary
@@ -192,6 +193,16 @@ def test_each_device_of_a_decode_worker_gets_its_share_of_a_cache() -> None:
     share = FIXED.median * 2 * (8 / 4) * 128 * 2 * 32  # keys and values of two of eight heads, 16 bits, 32 layers
     took = [float(found.requests[0].finished_s or 0.0) for found in (slow, fast)]
     assert took[0] - took[1] == pytest.approx(share / 1e9 - share / 2e9)
+
+
+def test_a_run_whose_requests_come_before_one_is_answered_is_too_short() -> None:
+    setup = pm.estimate("llama-3.1-8b", "h100-sxm").setup
+    burst = simulate_report(setup, rate=400, requests=100, inputs=FIXED, outputs=Lengths(100.0, 0.0))
+    assert "too short for a steady state" in burst["problems"][0]
+    assert "--requests" in burst["problems"][0]
+    steady = simulate_report(setup, rate=2, requests=100, inputs=FIXED, outputs=Lengths(100.0, 0.0))
+    assert not steady["saturated"]
+    assert steady["problems"] == []
 
 
 def test_arrivals() -> None:
