@@ -194,6 +194,14 @@ def _three_digits(mantissa: float) -> str:
     return f"{mantissa:.0f}" if 100 <= abs(mantissa) < 1e6 else f"{mantissa:.3g}"
 
 
+def stated_quantity(name: str, text: str, dimension: str, such_as: str) -> float:
+    """Return what an option or a field states with its unit. Errors: :class:`InputError` that names it."""
+    try:
+        return parse_quantity(text, dimension)
+    except InputError as error:
+        raise InputError(f"{name}: {error}; write it with its unit, such as {such_as}") from None
+
+
 def time_text(seconds: float) -> str:
     """Return a time with four digits, in ms below ten seconds: ``"12.34 ms"``, ``"61.2 s"``."""
     return f"{1e3 * seconds:,.4g} ms" if seconds < 10 else f"{seconds:,.4g} s"

@@ -19,17 +19,13 @@ from perfmodel.units import time_text
 app = new_app()
 
 
-def _option(name: str, metavar: str, text: str) -> Any:
-    return typer.Option(name, metavar=metavar, help=text)
-
-
 @dataclass(frozen=True)
 class Where:
     """What serves the two models."""
 
-    tp: Annotated[str, _option("--tp", "N", "Tensor parallelism of the large model.")] = "1"
-    small_on: Annotated[str, _option("--small-on", "DEVICE", "Device of the small model  [default: --on]")] = ""
-    small_tp: Annotated[str, _option("--small-tp", "N", "Tensor parallelism of the small model.")] = "1"
+    tp: Annotated[str, o.option("--tp", "N", "Tensor parallelism of the large model.")] = "1"
+    small_on: Annotated[str, o.option("--small-on", "DEVICE", "Device of the small model  [default: --on]")] = ""
+    small_tp: Annotated[str, o.option("--small-tp", "N", "Tensor parallelism of the small model.")] = "1"
     precision: o.Precision = ""
     engine: o.Engine = ""
 
@@ -38,12 +34,12 @@ class Where:
 class Share:
     """Which requests go where, and what telling them apart takes."""
 
-    small_share: Annotated[str, _option("--share", "SHARE", "Part of the requests that the small model gets.")] = "1"
+    small_share: Annotated[str, o.option("--share", "SHARE", "Part of the requests that the small model gets.")] = "1"
     escalated: Annotated[
-        str, _option("--escalate", "SHARE", "Part of its answers that do not do: the large one answers too.")
+        str, o.option("--escalate", "SHARE", "Part of its answers that do not do: the large one answers too.")
     ] = "0.3"
-    router_time: Annotated[str, _option("--router-time", "TIME", "What judging or routing a request takes.")] = ""
-    router_usd: Annotated[str, _option("--router-usd", "USD", "And what it costs.")] = "0"
+    router_time: Annotated[str, o.option("--router-time", "TIME", "What judging or routing a request takes.")] = ""
+    router_usd: Annotated[str, o.option("--router-usd", "USD", "And what it costs.")] = "0"
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments of a report."""
@@ -59,9 +55,9 @@ class Asked:
     input_tokens: o.Input = ""
     output_tokens: o.Output = ""
     usecase: o.UseCaseName = ""
-    rate: Annotated[str, _option("--rate", "R", "Requests a second, for whole replicas.")] = ""
-    ttft: Annotated[str, _option("--ttft", "TIME", "Limit of a call's TTFT, at which load is chosen.")] = ""
-    tpot: Annotated[str, _option("--tpot", "TIME", "Limit of its TPOT.")] = ""
+    rate: Annotated[str, o.option("--rate", "R", "Requests a second, for whole replicas.")] = ""
+    ttft: Annotated[str, o.option("--ttft", "TIME", "Limit of a call's TTFT, at which load is chosen.")] = ""
+    tpot: Annotated[str, o.option("--tpot", "TIME", "Limit of its TPOT.")] = ""
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments of a report."""

@@ -11,11 +11,11 @@ import typer
 
 from perfmodel.cli import options as o
 from perfmodel.cli.grouped import grouped
-from perfmodel.cli.groups import Load
+from perfmodel.cli.groups import Load, Phases
 from perfmodel.cli.kinds import is_network
 from perfmodel.cli.output import note, stamped_page
 from perfmodel.cli.plain import PlainCommand, examples, new_app
-from perfmodel.cli.question import changes, options, pools, refuse_plan_beside_pools
+from perfmodel.cli.question import changes, pools, refuse_plan_beside_pools
 from perfmodel.errors import InputError
 
 if TYPE_CHECKING:
@@ -97,7 +97,8 @@ class Fixed:
 
     def arguments(self) -> dict[str, Any]:
         """Return the options of a language model's estimate."""
-        found = options(phase=self.phase, static=self.static, routing=self.routing, price_kind=self.price_kind)
+        phases = Phases(self.phase, self.static).arguments()
+        found = {**phases, "routing": self.routing, "price_kind": self.price_kind}
         return found | ({"acceptance": self.acceptance} if self.acceptance else {})
 
     def words(self) -> list[str]:

@@ -127,8 +127,8 @@ def _above_zero(value: float) -> float:
 
 def _tiers(host: str, flash: str) -> list[Tier]:
     """Return the tiers beyond the device; a latency of a flash read is assumed, 100 us."""
-    from perfmodel.cli.durations import quantity
     from perfmodel.cost.offload import Tier
+    from perfmodel.units import stated_quantity
 
     found: list[Tier] = []
     for option, text, latency in (("host", host, 10e-6), ("flash", flash, 100e-6)):
@@ -137,16 +137,16 @@ def _tiers(host: str, flash: str) -> list[Tier]:
         size, at, rate = text.partition("@")
         if option == "flash" and not at:
             raise InputError("--flash needs its rate: SIZE@RATE, such as 2TB@7GB/s")
-        speed = quantity(f"--{option}", rate, "bytes_per_s", "7GB/s") if at else float("inf")
-        found.append(Tier(option, quantity(f"--{option}", size, "bytes", "256GB"), speed, latency))
+        speed = stated_quantity(f"--{option}", rate, "bytes_per_s", "7GB/s") if at else float("inf")
+        found.append(Tier(option, stated_quantity(f"--{option}", size, "bytes", "256GB"), speed, latency))
     return found
 
 
 def _link(text: str, device: Any) -> float:
-    from perfmodel.cli.durations import quantity
+    from perfmodel.units import stated_quantity
 
     if text:
-        return quantity("--link", text, "bytes_per_s", "32GB/s")
+        return stated_quantity("--link", text, "bytes_per_s", "32GB/s")
     link = device.link("host")
     if link is None:
         raise InputError(f"{device.name} states no link to a host; give --link, such as --link 32GB/s")

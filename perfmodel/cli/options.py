@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -58,6 +58,11 @@ def _words(*known: str) -> Callable[[str], list[str]]:
 
 
 _ENGINES = ("vllm", "sglang", "trtllm", "torch", "torch-channels-last", "torch-compile", "tensorrt", "onnxruntime")
+
+
+def option(name: str, metavar: str, text: str) -> Any:
+    """Return an option that takes a word."""
+    return typer.Option(name, metavar=metavar, help=text)
 
 
 Model = Annotated[

@@ -8,28 +8,6 @@ from typing import Any
 from perfmodel.errors import InputError, did_you_mean
 
 
-def options(
-    *, precision: str = "", moe_precision: str = "", kv: str = "", phase: str = "serve", static: bool = False,
-    engine: str = "", mode: str = "", routing: str = "uniform", power_limit: str = "", price_kind: str = "cloud_hour",
-    usd_per_hour: str = "", usd_per_kwh: str = "",
-) -> dict[str, Any]:  # fmt: skip
-    """Return the options of a question; an empty precision is the checkpoint's."""
-    return {
-        "precision": precision or None,
-        "moe_precision": moe_precision or None,
-        "kv_precision": kv or None,
-        "phase": phase,
-        "static": static,
-        "engine": engine,
-        "mode": mode or "agg",
-        "routing": routing,
-        "power_limit_w": real("--power-limit", power_limit),
-        "price_kind": price_kind,
-        "usd_per_device_hour": real("--usd-per-hour", usd_per_hour),
-        "usd_per_kwh": real("--usd-per-kwh", usd_per_kwh),
-    }
-
-
 def real(option: str, text: str) -> float | None:
     """Return the number that an option states, None where it is empty."""
     if not text:

@@ -9,8 +9,8 @@ import typer
 
 from perfmodel.cli import options as o
 from perfmodel.cli.durations import seconds
-from perfmodel.cli.groups import TimeLimits
-from perfmodel.cli.question import changes, options, pools
+from perfmodel.cli.groups import Arithmetic, TimeLimits
+from perfmodel.cli.question import pools
 
 if TYPE_CHECKING:
     from perfmodel.devices import Device
@@ -19,26 +19,22 @@ if TYPE_CHECKING:
     from perfmodel.simulation.summary import Slo
 
 
-def _option(name: str, metavar: str, text: str) -> Any:
-    return typer.Option(name, metavar=metavar, help=text)
-
-
 @dataclass(frozen=True)
 class Arrivals:
     """How requests come."""
 
-    rate: Annotated[str, _option("--rate", "R", "Requests a second that arrive; several: 1,2,4.")] = ""
+    rate: Annotated[str, o.option("--rate", "R", "Requests a second that arrive; several: 1,2,4.")] = ""
     trace: Annotated[
         str,
-        _option("--trace", "FILE", "CSV: arrival_s, input_tokens, output_tokens [, cached_tokens, conversation ..]."),
+        o.option("--trace", "FILE", "CSV: arrival_s, input_tokens, output_tokens [, cached_tokens, conversation ..]."),
     ] = ""
-    in_flight: Annotated[str, _option("--in-flight", "N", "A closed loop of so many requests.")] = ""
-    requests: Annotated[str, _option("--requests", "N", "How many requests to simulate.")] = "1000"
-    arrival: Annotated[str, _option("--arrival", "NAME", "poisson, gamma or regular.")] = "poisson"
-    variation: Annotated[str, _option("--variation", "X", "Gamma: standard deviation of the gaps over their mean.")] = (
-        "2"
-    )
-    seed: Annotated[str, _option("--seed", "N,..", "Another seed draws other requests; several: 0,1,2.")] = "0"
+    in_flight: Annotated[str, o.option("--in-flight", "N", "A closed loop of so many requests.")] = ""
+    requests: Annotated[str, o.option("--requests", "N", "How many requests to simulate.")] = "1000"
+    arrival: Annotated[str, o.option("--arrival", "NAME", "poisson, gamma or regular.")] = "poisson"
+    variation: Annotated[
+        str, o.option("--variation", "X", "Gamma: standard deviation of the gaps over their mean.")
+    ] = "2"
+    seed: Annotated[str, o.option("--seed", "N,..", "Another seed draws other requests; several: 0,1,2.")] = "0"
 
     @property
     def several(self) -> bool:
@@ -53,9 +49,9 @@ class Lengths:
     input_tokens: o.Input = ""
     output_tokens: o.Output = ""
     spread: Annotated[
-        str, _option("--spread", "SIGMA", "Lengths are lognormal with this sigma  [default: all alike]")
+        str, o.option("--spread", "SIGMA", "Lengths are lognormal with this sigma  [default: all alike]")
     ] = ""
-    longest: Annotated[str, _option("--longest", "N", "Lengths are cut at so many tokens.")] = ""
+    longest: Annotated[str, o.option("--longest", "N", "Lengths are cut at so many tokens.")] = ""
     usecase: o.UseCaseName = ""
 
     def arguments(self) -> dict[str, Any]:
@@ -71,13 +67,13 @@ class Asking:
     """What requests ask for beside tokens."""
 
     shared_prefix: Annotated[
-        str, _option("--shared-prefix", "SHARE", "Part of the input that a prefix cache holds.")
+        str, o.option("--shared-prefix", "SHARE", "Part of the input that a prefix cache holds.")
     ] = "0"
     documents: Annotated[
-        str, _option("--documents", "N", "This part is one of so many documents, kept as long as there is room.")
+        str, o.option("--documents", "N", "This part is one of so many documents, kept as long as there is room.")
     ] = ""
-    adapters: Annotated[str, _option("--adapters", "N", "Low-rank adapters, of which each request asks for one.")] = ""
-    zipf: Annotated[str, _option("--zipf", "S", "Popularity of documents and adapters, 1/rank^S; 0 is uniform.")] = "1"
+    adapters: Annotated[str, o.option("--adapters", "N", "Low-rank adapters, of which each request asks for one.")] = ""
+    zipf: Annotated[str, o.option("--zipf", "S", "Popularity of documents and adapters, 1/rank^S; 0 is uniform.")] = "1"
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments of a simulation."""
@@ -92,16 +88,17 @@ class Steps:
     """How steps are made up."""
 
     policy: Annotated[
-        str, _option("--policy", "NAME", "chunked (pieces of prompts beside decodes), prompts_first, shared.")
+        str, o.option("--policy", "NAME", "chunked (pieces of prompts beside decodes), prompts_first, shared.")
     ] = "chunked"
     prefill_share: Annotated[
-        str, _option("--prefill-share", "SHARE", "Policy shared: the cores that prompts have; decodes have the others.")
+        str,
+        o.option("--prefill-share", "SHARE", "Policy shared: the cores that prompts have; decodes have the others."),
     ] = "0.5"
     preempt: Annotated[
-        str, _option("--preempt", "NAME", "When caches outgrow the room: recompute, swap to the host, or cheaper.")
+        str, o.option("--preempt", "NAME", "When caches outgrow the room: recompute, swap to the host, or cheaper.")
     ] = "recompute"
-    chunk: Annotated[str, _option("--chunk", "N", "Most tokens of a step.")] = "8192"
-    most_running: Annotated[str, _option("--most-running", "N", "Most requests that a replica runs at once.")] = (
+    chunk: Annotated[str, o.option("--chunk", "N", "Most tokens of a step.")] = "8192"
+    most_running: Annotated[str, o.option("--most-running", "N", "Most requests that a replica runs at once.")] = (
         "1000000"
     )
 
@@ -112,7 +109,7 @@ class Replicas:
 
     balance: Annotated[
         str,
-        _option(
+        o.option(
             "--balance", "NAME",
             "Of several replicas: least_load, round_robin, random, two_choices, memory, steps, prefix.",
         ),
@@ -121,11 +118,11 @@ class Replicas:
         bool, typer.Option("--migrate", help="Move running requests away from replicas that fill up (Llumnix).")
     ] = False
     migrate_link: Annotated[
-        str, _option("--migrate-link", "RATE", "What a device sends to another replica  [default: its network]")
+        str, o.option("--migrate-link", "RATE", "What a device sends to another replica  [default: its network]")
     ] = ""
-    urgent: Annotated[str, _option("--urgent", "SHARE", "Part of the requests that goes before the others.")] = "0"
+    urgent: Annotated[str, o.option("--urgent", "SHARE", "Part of the requests that goes before the others.")] = "0"
     headroom: Annotated[
-        str, _option("--headroom", "TOKENS", "A replica with an urgent request is full at so much load.")
+        str, o.option("--headroom", "TOKENS", "A replica with an urgent request is full at so much load.")
     ] = "0"
 
     def above(self, device: Device) -> Above:
@@ -139,7 +136,7 @@ class Replicas:
 class Limits(TimeLimits):
     """What a request must keep to count as good."""
 
-    tbt: Annotated[str, _option("--tbt", "TIME", "Limit of the gaps between its tokens, for 99 of 100.")] = ""
+    tbt: Annotated[str, o.option("--tbt", "TIME", "Limit of the gaps between its tokens, for 99 of 100.")] = ""
 
     def slo(self) -> Slo | None:
         """Return the limits, None where none is stated."""
@@ -160,16 +157,16 @@ class Ways:
     precision: o.Precision = ""
     kv: o.Kv = ""
     engine: o.Engine = ""
-    prefill: Annotated[str, _option("--prefill", "FIELD=N,..", "A prefill pool: workers=2,tp=2.")] = ""
-    decode: Annotated[str, _option("--decode", "FIELD=N,..", "The decode pool.")] = ""
+    prefill: Annotated[str, o.option("--prefill", "FIELD=N,..", "A prefill pool: workers=2,tp=2.")] = ""
+    decode: Annotated[str, o.option("--decode", "FIELD=N,..", "The decode pool.")] = ""
     change: o.Changes = None
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments of :func:`perfmodel.estimate`."""
-        chosen = options(precision=self.precision, kv=self.kv, engine=self.engine)
+        arithmetic = Arithmetic(self.precision, kv=self.kv, engine=self.engine, change=self.change)
         apart = pools("", {"prefill": self.prefill, "decode": self.decode})
         split = {"tp": self.tp, "ep": self.ep, "attention_dp": self.attention_dp, "dp": self.dp}
-        return {**split, "changes": changes(self.change), **chosen, **apart}
+        return {**split, **arithmetic.arguments(), **apart}
 
 
 @dataclass(frozen=True)
@@ -179,15 +176,15 @@ class Decoding:
     draft_tokens: o.DraftTokens = ""
     acceptance: o.Acceptance = ""
     acceptance_spread: Annotated[
-        str, _option("--acceptance-spread", "SHARE", "Standard deviation of the acceptance between requests.")
+        str, o.option("--acceptance-spread", "SHARE", "Standard deviation of the acceptance between requests.")
     ] = ""
     draft: Annotated[
-        str, _option("--draft", "MODEL", "A small model that drafts  [default: the model's own module]")
+        str, o.option("--draft", "MODEL", "A small model that drafts  [default: the model's own module]")
     ] = ""
-    block: Annotated[str, _option("--block", "N", "Decode blocks of so many tokens at once (block diffusion).")] = ""
-    passes: Annotated[str, _option("--passes", "N", "Steps that a block takes  [default: half of its tokens]")] = ""
+    block: Annotated[str, o.option("--block", "N", "Decode blocks of so many tokens at once (block diffusion).")] = ""
+    passes: Annotated[str, o.option("--passes", "N", "Steps that a block takes  [default: half of its tokens]")] = ""
     exit_: Annotated[
-        str, _option("--exit", "LAYER=SHARE", "Decoded tokens that leave after a layer, such as 16=0.4.")
+        str, o.option("--exit", "LAYER=SHARE", "Decoded tokens that leave after a layer, such as 16=0.4.")
     ] = ""
 
     @property
@@ -200,19 +197,19 @@ class Decoding:
 class Beside:
     """What replicas have beside their devices' memory."""
 
-    lora_rank: Annotated[str, _option("--lora-rank", "N", "Rank of an adapter.")] = "16"
-    lora_targets: Annotated[str, _option("--lora-targets", "NAME", "Layers with adapters: attention or all.")] = (
+    lora_rank: Annotated[str, o.option("--lora-rank", "N", "Rank of an adapter.")] = "16"
+    lora_targets: Annotated[str, o.option("--lora-targets", "NAME", "Layers with adapters: attention or all.")] = (
         "attention"
     )
     host: Annotated[
-        str, _option("--host", "SIZE[@RATE]", "Host memory of each device that keeps caches, such as 256GB.")
+        str, o.option("--host", "SIZE[@RATE]", "Host memory of each device that keeps caches, such as 256GB.")
     ] = ""
-    flash: Annotated[str, _option("--flash", "SIZE@RATE", "Storage behind it, such as 2TB@7GB/s.")] = ""
+    flash: Annotated[str, o.option("--flash", "SIZE@RATE", "Storage behind it, such as 2TB@7GB/s.")] = ""
     link: Annotated[
-        str, _option("--link", "RATE", "What a device receives from its host  [default: its host link]")
+        str, o.option("--link", "RATE", "What a device receives from its host  [default: its host link]")
     ] = ""
     compress: Annotated[
-        str, _option("--compress", "X", "How many times smaller caches are in the host and on flash.")
+        str, o.option("--compress", "X", "How many times smaller caches are in the host and on flash.")
     ] = "1"
 
     def equipment(self, device: Any, decoding: Decoding, adapters: str, draft: Any) -> Equipment:

@@ -22,24 +22,20 @@ if TYPE_CHECKING:
 app = new_app("Run workflows (retrieval, agents, best of n) on deployments, and list those of the library.")
 
 
-def _option(name: str, metavar: str, text: str) -> Any:
-    return typer.Option(name, metavar=metavar, help=text)
-
-
 @dataclass(frozen=True)
 class Runs:
     """How runs come, and what they must keep."""
 
-    rate: Annotated[str, _option("--rate", "R", "Runs a second that begin.")] = ""
-    in_flight: Annotated[str, _option("--in-flight", "N", "A closed loop of so many runs.")] = ""
-    runs: Annotated[str, _option("--runs", "N", "How many runs to simulate.")] = "200"
-    arrival: Annotated[str, _option("--arrival", "NAME", "poisson, gamma or regular.")] = "poisson"
-    variation: Annotated[str, _option("--variation", "X", "Gamma: standard deviation of the gaps over their mean.")] = (
-        "2"
-    )
-    seed: Annotated[str, _option("--seed", "N", "Another seed draws other runs.")] = "0"
-    e2e: Annotated[str, _option("--e2e", "TIME", "Limit of a run's whole time, for the goodput.")] = ""
-    answer: Annotated[str, _option("--answer", "TIME", "Limit of the time to the first token of its last call.")] = ""
+    rate: Annotated[str, o.option("--rate", "R", "Runs a second that begin.")] = ""
+    in_flight: Annotated[str, o.option("--in-flight", "N", "A closed loop of so many runs.")] = ""
+    runs: Annotated[str, o.option("--runs", "N", "How many runs to simulate.")] = "200"
+    arrival: Annotated[str, o.option("--arrival", "NAME", "poisson, gamma or regular.")] = "poisson"
+    variation: Annotated[
+        str, o.option("--variation", "X", "Gamma: standard deviation of the gaps over their mean.")
+    ] = "2"
+    seed: Annotated[str, o.option("--seed", "N", "Another seed draws other runs.")] = "0"
+    e2e: Annotated[str, o.option("--e2e", "TIME", "Limit of a run's whole time, for the goodput.")] = ""
+    answer: Annotated[str, o.option("--answer", "TIME", "Limit of the time to the first token of its last call.")] = ""
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments of a report."""
@@ -69,13 +65,13 @@ def run(
     ways: Ways,
     deploy: Annotated[
         list[str] | None,
-        _option("--deploy", "ROLE=MODEL,..", "What serves another role: small=llama-3.2-1b,on=l4,tp=1,dp=2."),
+        o.option("--deploy", "ROLE=MODEL,..", "What serves another role: small=llama-3.2-1b,on=l4,tp=1,dp=2."),
     ] = None,
     balance: Annotated[
-        str, _option("--balance", "NAME", "Who gets a call: prefix, least_load, round_robin, two_choices ...")
+        str, o.option("--balance", "NAME", "Who gets a call: prefix, least_load, round_robin, two_choices ...")
     ] = "",
     no_reuse: Annotated[bool, typer.Option("--no-reuse", help="Every call reads its whole prompt.")] = False,
-    chunk: Annotated[str, _option("--chunk", "N", "Most tokens of a step.")] = "8192",
+    chunk: Annotated[str, o.option("--chunk", "N", "Most tokens of a step.")] = "8192",
     json: o.Json = False,
     csv: o.CsvFile = "",
 ) -> None:

@@ -8,12 +8,12 @@ from typing import Any
 
 from perfmodel.arguments import positive, share, whole
 from perfmodel.devices import Device
-from perfmodel.errors import InputError, PerfmodelError, did_you_mean
+from perfmodel.errors import InputError, did_you_mean
 from perfmodel.serving.scenario import Setup
 from perfmodel.simulation.equipment import Equipment
 from perfmodel.simulation.prefixes import CacheTier
 from perfmodel.simulation.requests import Asked
-from perfmodel.units import parse_quantity
+from perfmodel.units import stated_quantity
 from perfmodel.workloads.exits import with_exit
 from perfmodel.workloads.library import load_model
 from perfmodel.workloads.spec import LanguageModel, Lora
@@ -38,7 +38,7 @@ def equipment_from(
     efficiency = share("link_efficiency", link_efficiency)
     if not efficiency:
         raise InputError("link_efficiency must be above 0")
-    rate = _quantity("link", link, "bytes_per_s", "32GB/s") if link else _host_rate(device)
+    rate = stated_quantity("link", link, "bytes_per_s", "32GB/s") if link else _host_rate(device)
     tiers = _tiers(host, flash, efficiency, positive("compress", compress) or 1.0)
     if tiers and rate is None:
         raise InputError(f"{device.name} states no link to a host; give link, such as 32GB/s")
@@ -107,13 +107,6 @@ def _tiers(host: str, flash: str, efficiency: float, compression: float) -> tupl
         size, at, rate = text.partition("@")
         if name == "flash" and not at:
             raise InputError("flash needs its rate: SIZE@RATE, such as 2TB@7GB/s")
-        speed = _quantity(name, rate, "bytes_per_s", "7GB/s") * efficiency if at else inf
-        found.append(CacheTier(name, _quantity(name, size, "bytes", "256GB"), speed, latency, compression))
+        speed = stated_quantity(name, rate, "bytes_per_s", "7GB/s") * efficiency if at else inf
+        found.append(CacheTier(name, stated_quantity(name, size, "bytes", "256GB"), speed, latency, compression))
     return tuple(found)
-
-
-def _quantity(name: str, text: str, unit: str, such_as: str) -> float:
-    try:
-        return parse_quantity(text, unit)
-    except PerfmodelError as error:
-        raise InputError(f"{name}: {error}; write it with its unit, such as {such_as}") from None

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from perfmodel.cli.question import options, pools
+from perfmodel.cli.groups import Arithmetic, Pools
+from perfmodel.cli.question import pools
 from perfmodel.errors import InputError
 from perfmodel.plan.parallelism import Plan
 from perfmodel.serving.scenario import Pool
 
 
 def test_empty_words_are_not_stated() -> None:
-    found = options()
+    found = Arithmetic().arguments() | Pools().arguments()
     assert (found["precision"], found["moe_precision"], found["kv_precision"], found["mode"]) == (
         None,
         None,
         None,
         "agg",
     )
-    assert options(kv="fp8")["kv_precision"] == "fp8"
+    assert Arithmetic(kv="fp8").arguments()["kv_precision"] == "fp8"
 
 
 def test_no_pool_words_no_pools() -> None:
